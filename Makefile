@@ -1,0 +1,63 @@
+# python3 with pip, and make: that is all a machine needs. The rest goes into $(VENV).
+# To choose: PYTHON=python3.12 VENV=/elsewhere PORT=8000 WORKERS=4 make ...
+
+PYTHON ?= python3
+VENV ?= .venv
+PORT ?= 5000
+WORKERS ?= 2
+ARGS ?=
+
+PY = $(VENV)/bin/python
+READY = $(VENV)/.ready
+
+demo: $(READY) ## start the example app (the default)
+	@echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo / demo"
+	@$(PY) -m flask --app example_app run --port $(PORT)
+
+test: $(READY) ## run every test that this machine has the services for
+	@# A part of them: make test ARGS="--no-cov -k replay"
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov $(ARGS)
+
+test-services: ## the same, and a service that is missing is a failure
+	PKCE_TEST_REQUIRE_SERVICES=1 $(MAKE) test
+
+lint: $(READY) ## check style, types and floors
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
+
+format: $(READY) ## put the code into the style
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+typecheck: $(READY) ## check types alone
+	$(PY) -m mypy
+
+build: $(READY) ## build wheel and source distribution into dist/
+	rm -rf build dist
+	$(PY) -m build
+
+clean: ## remove what tests and builds leave behind, but not the environment
+	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.*' -prune -exec rm -rf {} +
+
+help: ## say this
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
+
+# Debian and Ubuntu come without ensurepip, and their pip installs nothing into the system;
+# into a directory it does, and virtualenv brings its own pip.
+venv:
+	@$(PY) -m pip --version >/dev/null 2>&1 \
+	|| $(PYTHON) -m venv $(VENV) >/dev/null 2>&1 \
+	|| { echo "$(PYTHON) -m venv is not to be had here; taking virtualenv." \
+	&& $(PYTHON) -m pip install -q --upgrade --target .tools virtualenv \
+	&& PYTHONPATH=.tools $(PYTHON) -m virtualenv -q $(VENV); }
+
+$(READY): pyproject.toml
+	@$(MAKE) venv
+	$(PY) -m pip install -q -e '.[dev]'
+	@touch $@
+
+.PHONY: demo test test-services lint format typecheck build clean help venv

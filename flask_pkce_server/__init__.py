@@ -1,0 +1,39 @@
+"""Flask-PKCE-Server: two lines make any Flask app an OAuth 2.1 authorization server.
+
+pkce = PKCEServer(db)
+pkce.init_app(app)
+"""
+
+from .errors import ConfigurationError
+from .extension import PKCEServer
+from .feature import Feature
+from .protect import CurrentToken, current_token, require_oauth
+from .signals import (
+    authorization_denied,
+    authorization_granted,
+    client_registered,
+    code_replayed,
+    token_issued,
+    token_refreshed,
+    token_reuse_detected,
+    token_revoked,
+    verifier_mismatched,
+)
+
+__all__ = [
+    "ConfigurationError",
+    "CurrentToken",
+    "Feature",
+    "PKCEServer",
+    "authorization_denied",
+    "authorization_granted",
+    "client_registered",
+    "code_replayed",
+    "current_token",
+    "require_oauth",
+    "token_issued",
+    "token_refreshed",
+    "token_reuse_detected",
+    "token_revoked",
+    "verifier_mismatched",
+]

@@ -1,0 +1,127 @@
+"""Doors: the manners of pages, endpoints and documents.
+
+A page is for people: HTML errors, no framing, a strict content security policy. An
+endpoint is for programs: JSON errors, never stored, no session. A document is public
+and may be cached. Whatever goes wrong behind a door leaves by it as an error of its
+own kind; nothing escapes as the host's error page.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import flask
+from flask import Response, current_app, render_template
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from .errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    MethodNotAllowed,
+    OAuth2Error,
+    ServerError,
+    TemporarilyUnavailable,
+)
+from .feature import Route
+from .models.base import asks_for_retry
+from .server import current_server
+
+logger = logging.getLogger(__name__)
+
+# No form-action: Chromium applies it to the redirect that follows the consent form, and
+# that one leads to the client.
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src {scripts}; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def behind_door(route: Route) -> Callable[..., Response]:
+    """Wrap the view of `route` in the manners of its door."""
+    finish = {"page": _finish_page, "endpoint": _finish_endpoint, "document": _finish_document}
+    refuse = {"page": _page_error, "endpoint": _json_error, "document": _json_error}
+
+    @functools.wraps(route.view)
+    def door(**values: Any) -> Response:
+        try:
+            allowed = {*route.methods, *(["HEAD"] if "GET" in route.methods else [])}
+            if flask.request.method == "OPTIONS":
+                # A preflight is answered before anything is asked; the CORS room adds to it.
+                response = Response(status=204)
+            elif flask.request.method not in allowed:
+                raise MethodNotAllowed()
+            else:
+                response = current_app.make_response(route.view(**values))
+        except Exception as raised:  # noqa: BLE001 - the door: nothing may pass it unnamed
+            response = refuse[route.door](_named(raised))
+        if flask.request.method == "OPTIONS" or response.status_code == 405:
+            response.headers["Allow"] = ", ".join([*route.methods, "OPTIONS"])
+        return finish[route.door](response)
+
+    return door
+
+
+def _named(raised: Exception) -> OAuth2Error:
+    """Return the OAuth error that tells of `raised` no more than it may."""
+    if isinstance(raised, OAuth2Error):
+        return raised
+    if isinstance(raised, HTTPException):
+        error: OAuth2Error = InvalidRequestError("The request cannot be read.")
+        error.status_code = raised.code or 400
+        return error
+    if isinstance(raised, DBAPIError) and asks_for_retry(raised):
+        logger.warning("the database stayed busy: %s", type(raised.orig).__name__)
+        return TemporarilyUnavailable()
+    if isinstance(raised, ConfigurationError):
+        logger.error("%s", raised)
+    elif isinstance(raised, DBAPIError):
+        # The first line only: what follows may hold the values of the statement.
+        logger.error("the database refused: %s", str(raised.orig).partition("\n")[0])
+    else:
+        logger.exception("an unexpected error behind %s", flask.request.endpoint)
+    if current_app.debug or current_app.testing:
+        raise raised
+    return ServerError()
+
+
+def _json_error(error: OAuth2Error) -> Response:
+    return current_server.handle_error_response(None, error)
+
+
+def _page_error(error: OAuth2Error) -> Response:
+    reference = secrets.token_hex(4)
+    logger.info("error page %s: %s: %s", reference, error.error, error.description)
+    page = render_template(
+        "pkce/error.html", error=error, reference=reference, server=current_server
+    )
+    return Response(page, status=error.status_code, mimetype="text/html")
+
+
+def _finish_page(response: Response) -> Response:
+    # form_post sends itself by a script of ours; no other page has one.
+    scripts = "'self'" if flask.g.get("_pkce_script") else "'none'"
+    response.headers["Content-Security-Policy"] = _POLICY.format(scripts=scripts)
+    response.headers["X-Frame-Options"] = "DENY"
+    # Not no-referrer: Flask-WTF would refuse every form over https.
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return _finish_endpoint(response)
+
+
+def _finish_endpoint(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def _finish_document(response: Response) -> Response:
+    if response.status_code != 200:
+        return _finish_endpoint(response)
+    response.headers["Cache-Control"] = "public, max-age=300"
+    response.add_etag()
+    return response.make_conditional(flask.request)

@@ -1,0 +1,93 @@
+"""Errors: a named one for the client, a page for a person, a line for the integrator.
+
+The OAuth errors are Authlib's, so that Authlib and this package speak of the same
+classes. Their descriptions here are constants: what a client sent is never put into
+one (it could not be quoted in a header, and Authlib refuses characters outside the
+set of RFC 6749 5.2 with a ValueError).
+"""
+
+from __future__ import annotations
+
+from authlib.oauth2.base import OAuth2Error
+from authlib.oauth2.rfc6749.errors import (
+    AccessDeniedError,
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    UnauthorizedClientError,
+)
+from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenError
+
+__all__ = [
+    "AccessDeniedError",
+    "ConfigurationError",
+    "InsufficientScopeError",
+    "InteractionExpired",
+    "InvalidClientError",
+    "InvalidGrantError",
+    "InvalidRequestError",
+    "InvalidScopeError",
+    "InvalidTokenError",
+    "MethodNotAllowed",
+    "OAuth2Error",
+    "ServerError",
+    "TemporarilyUnavailable",
+    "UnauthorizedClientError",
+    "UnsupportedGrantTypeError",
+    "UnsupportedResponseTypeError",
+]
+
+
+class ConfigurationError(Exception):
+    """The host's set-up is unsafe or incomplete; the text ends with the line to write."""
+
+    def __init__(self, problem: str, *, write: str) -> None:
+        super().__init__(f"{problem}\n    Write: {write}")
+        self.problem = problem
+        self.write = write
+
+
+class MethodNotAllowed(OAuth2Error):
+    """The endpoint exists and was asked with another HTTP method."""
+
+    error = "invalid_request"
+    description = "This endpoint does not answer to this HTTP method."
+    status_code = 405
+
+
+class InteractionExpired(OAuth2Error):
+    """What the browser brought back is not, or no longer, a request that we put aside."""
+
+    error = "invalid_request"
+    description = "This sign-in has expired. Go back to the app and start again."
+
+
+class ServerError(OAuth2Error):
+    """Something failed that is not the client's doing (RFC 6749 4.1.2.1)."""
+
+    error = "server_error"
+    description = "The server met an unexpected condition. The operator finds it in the log."
+    status_code = 500
+
+
+class TemporarilyUnavailable(OAuth2Error):
+    """The database stayed busy through every retry (RFC 6749 4.1.2.1)."""
+
+    error = "temporarily_unavailable"
+    description = "The server is too busy to answer now. Try again in a moment."
+    status_code = 503
+
+
+class UnsupportedGrantTypeError(OAuth2Error):
+    """RFC 6749 5.2; Authlib's class of this name puts the client's text into it."""
+
+    error = "unsupported_grant_type"
+    description = "This server has no such grant_type; its metadata lists those it has."
+
+
+class UnsupportedResponseTypeError(OAuth2Error):
+    """RFC 6749 4.1.2.1; Authlib's class of this name puts the client's text into it."""
+
+    error = "unsupported_response_type"
+    description = "This server has no such response_type; it is code."

@@ -1,0 +1,236 @@
+"""The extension: settings, tables, server, routes, commands, assembled for an app.
+
+pkce = PKCEServer(db)
+pkce.init_app(app)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
+
+import flask
+from flask import Blueprint, Flask, Response
+from flask.blueprints import BlueprintSetupState
+from sqlalchemy.engine import Engine
+
+from .cli import pkce_commands
+from .doors import behind_door
+from .errors import ConfigurationError
+from .feature import Feature, Route
+from .features import FEATURES
+from .models.base import Store, copy_tables, set_sqlite_pragmas
+from .protect import GUARDED, require
+from .server import Server, current_server
+from .settings import Settings
+from .users import (
+    AccountName,
+    CurrentUser,
+    LoginRequiredResponse,
+    Subject,
+    UserLoader,
+    Users,
+)
+
+_STATIC = Path(__file__).parent / "static" / "pkce"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WEAK = {"dev", "secret", "changeme", "change-me", "development", "password", "secret-key"}
+
+
+class PKCEServer:
+    """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
+
+    `db` is the host's Flask-SQLAlchemy object; left out, it is the app's. `features` are
+    rooms of the host's own, asked after those of this package. One object serves any
+    number of apps; what belongs to an app is kept in `app.extensions["pkce"]`.
+    """
+
+    require = staticmethod(require)
+
+    def __init__(self, db: Any = None, *, features: Iterable[Feature] = ()) -> None:
+        self._db = db
+        self._features = tuple(features)
+        self._users: dict[str, Callable[..., Any]] = {}
+        #: Register it where you like, or let `init_app` do that.
+        self.blueprint = Blueprint("pkce", __name__, template_folder="templates")
+        self.blueprint.record(self._assemble)
+
+    def init_app(self, app: Flask) -> None:
+        """Make `app` an authorization server.
+
+        The same as `app.register_blueprint(pkce.blueprint, url_prefix=...)`. Raises
+        `ConfigurationError` where the set-up is unsafe or incomplete.
+        """
+        app.register_blueprint(self.blueprint)
+
+    # How a host without Flask-Login says who its users are.
+
+    def current_user(self, function: CurrentUser) -> CurrentUser:
+        """Decorate the function that returns the signed-in user, or None."""
+        return self._plug("current_user", function)
+
+    def user_loader(self, function: UserLoader) -> UserLoader:
+        """Decorate the function that returns the user of a subject, or None."""
+        return self._plug("user_loader", function)
+
+    def subject(self, function: Subject) -> Subject:
+        """Decorate the function that returns the text that names a user for ever."""
+        return self._plug("subject", function)
+
+    def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:
+        """Decorate the function that sends a visitor to sign in and then to `next_url`."""
+        return self._plug("login_required_response", function)
+
+    def account_name(self, function: AccountName) -> AccountName:
+        """Decorate the function that returns what the pages call a user's account."""
+        return self._plug("account_name", function)
+
+    def _plug(self, joint: str, function: F) -> F:
+        self._users[joint] = function
+        return function
+
+    # Assembly.
+
+    def _assemble(self, state: BlueprintSetupState) -> None:
+        """Put the server together for the app that the blueprint is registered on."""
+        app: Flask = state.app  # type: ignore[assignment] # a Flask app, in Flask
+        if "pkce" in app.extensions:
+            raise ConfigurationError(
+                f"{app.name} is an authorization server already.",
+                write="pkce.init_app(app)  # once",
+            )
+        _check_secret_key(app)
+        features = _choose(app, self._features)
+        extra = {name for feature in self._features for name in feature.settings}
+        settings = Settings.load(app.config, also_known=extra)
+        db = self._db or app.extensions.get("sqlalchemy")
+        if db is None or "sqlalchemy" not in app.extensions:
+            raise ConfigurationError(
+                "The app has no database yet.",
+                write="db.init_app(app)  # before pkce.init_app(app)",
+            )
+        copy_tables(db.metadata)
+        users = Users(db)
+        for joint, function in self._users.items():
+            setattr(users, joint, function)
+        server = Server(
+            app, settings=settings, features=features, users=users, store=Store(_engine_of(db))
+        )
+        app.extensions["pkce"] = server
+        prefix = settings.url_prefix if state.url_prefix is None else state.url_prefix
+        for feature in features:
+            for route in feature.routes(server):
+                _mount(server, route, prefix)
+        _refuse_unknown_endpoints(server)
+        app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
+        app.cli.add_command(pkce_commands)
+        app.url_value_preprocessor(_exempt_from_csrf_protect)
+        if settings.sqlite_pragmas:
+            with app.app_context():
+                set_sqlite_pragmas(server.store.engine)
+
+
+def _check_secret_key(app: Flask) -> None:
+    """Refuse a SECRET_KEY that can be guessed: consent forms and keys hang on it."""
+    key, line = app.secret_key, "app.config['SECRET_KEY'] = os.environ['SECRET_KEY']"
+    make = f"{line}  # made with: python -c 'import secrets; print(secrets.token_hex())'"
+    if not key:
+        raise ConfigurationError("SECRET_KEY is not set.", write=make)
+    if not isinstance(key, str | bytes):
+        raise ConfigurationError(
+            f"SECRET_KEY is of type {type(key).__name__}, and must be text. A number in the "
+            "environment is read as a number.",
+            write="app.config['SECRET_KEY'] = str(app.config['SECRET_KEY'])",
+        )
+    text = key.decode("latin-1") if isinstance(key, bytes) else key
+    weak = len(text) < 16 or len(set(text)) < 8 or text.lower() in _WEAK
+    if weak and not (app.debug or app.testing):
+        raise ConfigurationError(
+            "SECRET_KEY is too weak: it has to be long and random.", write=make
+        )
+
+
+def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """Return the rooms that `PKCE_FEATURES` leaves open, with those the host added."""
+    rooms = (*(room() for room in FEATURES), *added)
+    wanted = app.config.get("PKCE_FEATURES", {})
+    if not isinstance(wanted, dict):
+        # Of the wrong type: Settings.load says it better.
+        return rooms
+    names = {room.name for room in rooms}
+    for name in wanted.keys() - names:
+        raise ConfigurationError(
+            f'PKCE_FEATURES names "{name}", and there is no such feature.',
+            write=f"one of: {', '.join(sorted(names))}",
+        )
+    for room in rooms:
+        if wanted.get(room.name, True):
+            continue
+        if room.core:
+            raise ConfigurationError(
+                f'The feature "{room.name}" cannot be left out: without it nothing is safe.',
+                write=f'app.config["PKCE_FEATURES"].pop("{room.name}")',
+            )
+        for key in set(room.settings) & app.config.keys():
+            raise ConfigurationError(
+                f'{key} belongs to the feature "{room.name}", which PKCE_FEATURES leaves out.',
+                write=f'app.config.pop("{key}")',
+            )
+    return tuple(room for room in rooms if wanted.get(room.name, True))
+
+
+def _mount(server: Server, route: Route, prefix: str) -> None:
+    """Add `route` to the app: below the prefix, documents at the root of the origin.
+
+    An issuer with a path names its endpoints below that path. A proxy may take the path
+    away before the app sees it, or may not: the route is there in both cases.
+    """
+    path = server.settings.endpoints.get(
+        route.name, route.path if route.door == "document" else prefix + route.path
+    )
+    server.routes[route.name], server.paths[route.name] = route, path
+    view = behind_door(route)
+    for mounted in dict.fromkeys((path, urlsplit(server.issuer).path.rstrip("/") + path)):
+        server.app.add_url_rule(
+            mounted,
+            f"pkce.{route.name}",
+            view,
+            # All of them: a wrong method is answered behind the door, in its manners.
+            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
+
+
+def _refuse_unknown_endpoints(server: Server) -> None:
+    for name in server.settings.endpoints.keys() - server.routes.keys():
+        raise ConfigurationError(
+            f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
+            write=f"one of: {', '.join(sorted(server.routes))}",
+        )
+
+
+def _static_file(filename: str) -> Response:
+    return flask.send_from_directory(_STATIC, filename, max_age=3600)
+
+
+def _exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
+    """Let the host's CSRFProtect pass what needs it not, whenever it was set up.
+
+    Our forms check their own token; endpoints and guarded views know no session that
+    another site could ride on.
+    """
+    protect = flask.current_app.extensions.get("csrf")
+    view = flask.current_app.view_functions.get(endpoint or "")
+    if protect is None or view is None:
+        return
+    if hasattr(view, GUARDED) or current_server.door_of(endpoint):
+        protect.exempt(view)
+
+
+def _engine_of(db: Any) -> Callable[[], Engine]:
+    return lambda: cast(Engine, db.engine)

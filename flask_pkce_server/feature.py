@@ -1,0 +1,97 @@
+"""Feature: every joint that a room may fill.
+
+A joint asks; the rooms answer in the order of `features.FEATURES`. A room that only wants
+to know what happened listens to a signal instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from .models.base import Base
+    from .models.client import Client
+    from .server import Request, Server, TokenResponse
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path that a room answers.
+
+    `name` is the key of `PKCE_ENDPOINTS` and the endpoint `pkce.<name>`; `path` lies below
+    the URL prefix. `door` says whom the route is for, and so its manners: a `page` for
+    people, an `endpoint` for programs, a public `document` at the root of the origin.
+    """
+
+    name: str
+    path: str
+    view: Callable[..., Any]
+    methods: tuple[str, ...]
+    door: Literal["page", "endpoint", "document"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What `flask pkce doctor` says of one thing: `level` is OK, WARN or FAIL."""
+
+    level: Literal["OK", "WARN", "FAIL"]
+    about: str
+    fix: str = ""
+
+
+class Feature:
+    """One capability of the server: a room of the house.
+
+    A subclass names itself and overrides the joints that it fills. Hosts may add rooms of
+    their own: `PKCEServer(db, features=[MyFeature()])`.
+    """
+
+    #: Its name in `PKCE_FEATURES`.
+    name: ClassVar[str]
+    #: Whether the server makes no sense without it.
+    core: ClassVar[bool] = False
+    #: The settings that only this room reads.
+    settings: ClassVar[tuple[str, ...]] = ()
+    #: The tables that only this room uses; their classes, so that they are imported.
+    models: ClassVar[tuple[type[Base], ...]] = ()
+    #: Scopes that come with the room, each with the sentence that the user reads.
+    scopes: ClassVar[Mapping[str, str]] = {}
+    #: Authlib extensions of the authorization code grant.
+    code_grant_extensions: ClassVar[tuple[Callable[[Any], None], ...]] = ()
+
+    def register(self, server: Server) -> None:
+        """Register grants, endpoints and client authentication with `server`."""
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        """Return the paths that this room answers."""
+        return ()
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        """Return this room's lines of the discovery document; lists are joined."""
+        return {}
+
+    def find_client(self, server: Server, client_id: str) -> Client | None:
+        """Return a client that is not in the database."""
+        return None
+
+    def resolve_authorization_request(self, request: Request) -> None:
+        """Put what was pushed or signed in the place of what the browser carried."""
+
+    def check_authorization_request(self, request: Request) -> None:
+        """Refuse an authorization request, or note in `request.bindings` what binds it."""
+
+    def check_token_request(self, request: Request) -> None:
+        """Refuse a token request; the client is authenticated, nothing is consumed yet."""
+
+    def complete_token_response(self, response: TokenResponse) -> None:
+        """Add to a token response before it is stored.
+
+        Runs inside the transaction, and again when that is retried: nothing here may
+        reach beyond `response`.
+        """
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        """Say what is well and what is not, for `flask pkce doctor`."""
+        return ()

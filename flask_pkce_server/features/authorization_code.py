@@ -1,0 +1,175 @@
+"""Authorization code: the grant that is the reason for all of this (RFC 6749 4.1).
+
+A code lives a minute, is bound to its client, redirect URI, challenge and user, and is
+good once. A second redemption that would have been valid takes back what the first
+one gave (RFC 9700 2.1.1, 4.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import grants
+from authlib.oauth2.rfc6749.hooks import hooked
+from sqlalchemy.orm import Session
+
+from ..errors import (
+    AccessDeniedError,
+    InvalidGrantError,
+    InvalidRequestError,
+    UnauthorizedClientError,
+)
+from ..feature import Feature
+from ..models import authorization_code, consent
+from ..models.authorization_code import AuthorizationCode
+from ..models.handle import CODE, digest, is_handle, new_handle, new_identifier
+from ..models.token import Family, revoke_family
+from ..server import Grant, Server
+from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
+
+
+class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):  # type: ignore[misc] # untyped
+    """Authlib's grant, with codes that can be spent once and never without PKCE."""
+
+    # The authorization endpoint.
+
+    def validate_authorization_request(self) -> str:
+        """Check what is left when the client and its redirect URI are known."""
+        request = self.request
+        if not request.client.check_response_type(request.payload.response_type):
+            raise UnauthorizedClientError("The client is not registered for this response_type.")
+        self.validate_authorization_request_payload(request.valid_redirect_uri)
+        return request.valid_redirect_uri or ""
+
+    @hooked  # type: ignore[untyped-decorator] # Authlib has no types
+    def validate_authorization_request_payload(self, redirect_uri: str | None) -> None:
+        """Check the scopes; the code challenge is checked by the hook after it."""
+        request = self.request
+        request.scopes = self.server.resolve_scopes(request.client, request.payload.scope)
+
+    def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> dict[str, str]:
+        """Issue a code to `grant_user`; return what the browser carries to the client."""
+        request, server = self.request, self.server
+        client_id = request.client.client_id
+        if not grant_user:
+            tell(
+                authorization_denied,
+                server.app,
+                client_id=client_id,
+                subject=server.users.subject_of(request.user),
+            )
+            raise AccessDeniedError("The user did not allow the access.")
+        if request.code_challenge is None or request.valid_redirect_uri is None:
+            # RFC 9700 2.1.1, once more where the code is made: no hook, no code.
+            raise InvalidRequestError("code_challenge is missing; PKCE is required (RFC 7636).")
+        handle, now = new_handle(CODE), server.now()
+        code = {
+            "digest": digest(handle),
+            "family_id": new_identifier(),
+            "client_id": client_id,
+            "subject": server.users.subject_of(grant_user),
+            "redirect_uri": request.valid_redirect_uri,
+            "code_challenge": request.code_challenge,
+            "scope": request.scopes,
+            "bindings": request.bindings,
+            "issued_at": now,
+            "expires_at": now + server.settings.authorization_code_lifetime,
+        }
+
+        def issue(session: Session) -> None:
+            session.add(AuthorizationCode(**code))
+            if request.consented:
+                consent.remember(session, code["subject"], client_id, request.consented, now)
+
+        server.store.write(issue)
+        tell(
+            authorization_granted,
+            server.app,
+            client_id=client_id,
+            subject=code["subject"],
+            scopes=request.scopes,
+            family_id=code["family_id"],
+        )
+        return {"code": handle}
+
+    # The token endpoint.
+
+    @hooked  # type: ignore[untyped-decorator] # Authlib has no types
+    def validate_token_request(self) -> None:
+        """Check all but the verifier, which is checked by the hook after it."""
+        client, form = self.check_client(), self.request.form
+        handle = form.get("code")
+        if not handle:
+            raise InvalidRequestError("code is missing.")
+        code = self.query_authorization_code(handle, client)
+        if code is None:
+            raise InvalidGrantError("The code is unknown, expired, or not this client's.")
+        # OAuth 2.1 leaves the parameter out of this request; PKCE does its work. One that
+        # differs is refused all the same.
+        if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
+            raise InvalidGrantError("redirect_uri is not the one that the code was sent to.")
+        self.request.authorization_code = code
+
+    def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
+        """Return the stored code if it is this client's; nobody can probe or spend another's."""
+        if not is_handle(code, CODE):
+            return None
+        with self.server.store.reading() as session:
+            found = session.get(AuthorizationCode, digest(code))
+        return found if found is not None and found.client_id == client.client_id else None
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+        """Consume the code and give tokens for it, in one transaction."""
+        server, request = self.server, self.request
+        code, proof = request.authorization_code, request.proven_challenge
+        if proof is None:
+            # Once more where the tokens are made: no proof, no tokens.
+            raise InvalidGrantError("The code_verifier was not proven.")
+        for feature in server.features:
+            feature.check_token_request(request)
+        # Of a code that comes again only what it gave is of interest.
+        user = None if code.consumed_at is not None else self.find_user(code.subject)
+        family = Family(code.family_id, code.client_id, code.subject, code.bindings)
+
+        def redeem(session: Session) -> dict[str, Any] | None:
+            if authorization_code.consume(session, code, proof, server.now()):
+                response = self.token_response(family=family, user=user, scopes=code.scope)
+                session.add_all(response.tokens)
+                return response.body
+            current = session.get(AuthorizationCode, code.digest)
+            if current is None or current.consumed_at is None:
+                return {}
+            revoke_family(session, code.family_id, server.now())
+            return None
+
+        body = server.store.write(redeem)
+        facts = {
+            "client_id": code.client_id,
+            "subject": code.subject,
+            "family_id": code.family_id,
+        }
+        if body is None:
+            tell(code_replayed, server.app, **facts)
+            raise InvalidGrantError("The code was used before; all that it gave is revoked.")
+        if not body:
+            raise InvalidGrantError("The code is unknown, expired, or not this client's.")
+        tell(token_issued, server.app, scopes=code.scope, **facts)
+        return self.answer(body)
+
+
+class AuthorizationCodeFeature(Feature):
+    """RFC 6749 4.1: the authorization code grant."""
+
+    name = "authorization_code"
+    core = True
+    settings = ("PKCE_AUTHORIZATION_CODE_LIFETIME",)
+
+    def register(self, server: Server) -> None:
+        extensions = [
+            extension for feature in server.features for extension in feature.code_grant_extensions
+        ]
+        server.register_grant(SingleUseCodeGrant, extensions)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"grant_types_supported": ["authorization_code"]}

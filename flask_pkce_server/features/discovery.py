@@ -1,0 +1,52 @@
+"""Discovery: the document that tells clients what this server can do (RFC 8414).
+
+Served under both well-known names, and for an issuer with a path in both places that
+clients look: `/.well-known/<name>/<path>` and `/<path>/.well-known/<name>`. The lines
+are the rooms' own; nothing is written here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+from flask import Response
+
+from ..feature import Feature, Route
+from ..server import Server, current_server
+
+_NAMES = ("oauth-authorization-server", "openid-configuration")
+
+
+class DiscoveryFeature(Feature):
+    """RFC 8414 3: authorization server metadata."""
+
+    name = "discovery"
+    core = True
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        inserted = urlsplit(server.issuer).path.rstrip("/")
+        for name in _NAMES:
+            place = f"/.well-known/{name}"
+            yield Route(name, place, document, ("GET",), "document")
+            if inserted:
+                yield Route(f"{name}_of_path", place + inserted, document, ("GET",), "document")
+            # A catch-all of the host would answer with a page, and clients choke on that.
+            yield Route(
+                f"{name}_unknown", f"{place}/<path:other>", no_document, ("GET",), "document"
+            )
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"scopes_supported": list(server.scopes)}
+
+
+def document() -> Response:
+    """Answer with the metadata of this server."""
+    return flask.jsonify(current_server.metadata())
+
+
+def no_document(other: str) -> tuple[Response, int]:
+    """Answer that `other` is no issuer here."""
+    return flask.jsonify(error="not_found", error_description="No such issuer here."), 404

@@ -1,0 +1,87 @@
+"""Issuer: the one URL that names this server (RFC 8414 2, RFC 9207).
+
+It is configured and never taken from the Host header. `Server.send_back` puts it into
+every answer that goes through the browser, so that a client which talks to several
+servers knows which of them answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from ..feature import Feature, Problem
+from ..models.redirect_uri import is_loopback_host
+from ..server import Server
+
+
+class IssuerFeature(Feature):
+    """RFC 9207: `iss` in every authorization response."""
+
+    name = "issuer"
+    core = True
+    settings = ("PKCE_ISSUER",)
+
+    def register(self, server: Server) -> None:
+        issuer = server.settings.issuer
+        if issuer is None:
+            if not (server.app.debug or server.app.testing):
+                raise ConfigurationError(
+                    "PKCE_ISSUER is not set. It is the https URL that clients know this server by.",
+                    write='app.config["PKCE_ISSUER"] = "https://your.domain"',
+                )
+            return
+        problem = fault_of(issuer)
+        if problem:
+            raise ConfigurationError(
+                f"PKCE_ISSUER is {issuer!r}, and {problem}.",
+                write='app.config["PKCE_ISSUER"] = "https://your.domain"',
+            )
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            "issuer": server.issuer,
+            "authorization_response_iss_parameter_supported": True,
+        }
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        if server.settings.issuer is None:
+            yield Problem(
+                "WARN",
+                f"PKCE_ISSUER is not set; debug uses {server.issuer}.",
+                'app.config["PKCE_ISSUER"] = "https://your.domain"',
+            )
+        else:
+            yield Problem("OK", f"The issuer is {server.issuer}.")
+
+
+def fault_of(issuer: str) -> str | None:
+    """Say what is wrong with `issuer`, or None.
+
+    Clients compare issuers as text, and some write a URL anew before they do: only the
+    canonical spelling is the same in all of them (RFC 8414 3.3, RFC 3986 6.2).
+    """
+    try:
+        parts = urlsplit(issuer)
+        port = parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        return "is not an https URL"
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
+        return "must be https; http is for the loopback interface only"
+    if parts.query or parts.fragment or "?" in issuer or "#" in issuer or "@" in parts.netloc:
+        return "has no query, fragment, user or password"
+    if not issuer.isascii() or not issuer.isprintable() or " " in issuer or '"' in issuer:
+        return "has only the characters of a URL; write other names in their xn-- form"
+    default = {"http": 80, "https": 443}[parts.scheme]
+    if (
+        not issuer.startswith(f"{parts.scheme}://")
+        or parts.netloc != parts.netloc.lower()
+        or port == default
+        or parts.netloc.endswith(":")
+    ):
+        return "must be in canonical form: lower-case scheme and host, no default port"
+    return None

@@ -1,0 +1,148 @@
+"""Refresh token: stay, without the user, until it is taken back (RFC 6749 6).
+
+Each use exchanges the token for its successor. One that is used again shows that two
+hold it, and ends the whole family (RFC 9700 4.14.2). A client whose network lost the
+answer may ask again within `PKCE_REFRESH_TOKEN_GRACE` seconds and gets the same answer:
+successors are derived from the token that came, so nothing need be kept in clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from authlib.oauth2.rfc6749 import grants
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ..errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
+from ..feature import Feature
+from ..models import token as tokens
+from ..models.handle import REFRESH, is_handle
+from ..models.token import Family, Token
+from ..server import Grant, Server, TokenResponse
+from ..signals import tell, token_refreshed, token_reuse_detected
+
+_DEAD = "The refresh token is unknown, expired, revoked, or not this client's."
+
+
+class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):  # type: ignore[misc] # untyped
+    """Authlib's grant, with tokens that are spent by use and told apart from stolen ones."""
+
+    def validate_token_request(self) -> None:
+        """Check the client, its token and the scopes; nothing is written yet."""
+        client, form = self.check_client(), self.request.form
+        handle = form.get("refresh_token")
+        if not handle:
+            raise InvalidRequestError("refresh_token is missing.")
+        token = self.authenticate_refresh_token(handle)
+        if token is None or not token.check_client(client):
+            raise InvalidGrantError(_DEAD)
+        asked = frozenset(form.get("scope", "").split(" ")) - {""}
+        if not asked <= token.scope:
+            raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
+        self.request.refresh_token = token
+        self.request.scopes = asked or token.scope
+
+    def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
+        """Return the refresh token with this handle, whatever its state."""
+        if not is_handle(refresh_token, REFRESH):
+            return None
+        with self.server.store.reading() as session:
+            return tokens.find(session, refresh_token)
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+        """Consume the token and give its successor, in one transaction."""
+        server, request = self.server, self.request
+        token: Token = request.refresh_token
+        for feature in server.features:
+            feature.check_token_request(request)
+        user = self.find_user(token.subject)
+
+        def rotate(session: Session) -> dict[str, Any] | None:
+            response = self.token_response(
+                family=Family(token.family_id, token.client_id, token.subject, token.bindings),
+                user=user,
+                scopes=token.scope,
+                access_scopes=request.scopes,
+                parent=request.form["refresh_token"],
+            )
+            if tokens.consume(session, token, response.now):
+                session.add_all(response.tokens)
+                return response.body
+            current = session.get(Token, token.digest)
+            if current is None or current.revoked_at is not None or current.consumed_at is None:
+                return {}
+            if response.now - current.consumed_at < server.settings.refresh_token_grace:
+                return repeat(session, response)
+            tokens.revoke_family(session, token.family_id, response.now)
+            return None
+
+        body = server.store.write(rotate)
+        facts = {
+            "client_id": token.client_id,
+            "subject": token.subject,
+            "family_id": token.family_id,
+        }
+        if body is None:
+            tell(token_reuse_detected, server.app, **facts)
+            raise InvalidGrantError("The refresh token was used before; its family is revoked.")
+        if not body:
+            raise InvalidGrantError(_DEAD)
+        tell(token_refreshed, server.app, scopes=request.scopes, **facts)
+        return self.answer(body)
+
+
+def repeat(session: Session, response: TokenResponse) -> dict[str, Any] | None:
+    """Return the answer that was given before, None if it was used or taken back since.
+
+    Only the immediate predecessor is shielded: once the successor is spent, so is this.
+    """
+    stored = {
+        token.digest: token
+        for token in session.scalars(
+            select(Token).where(Token.digest.in_([token.digest for token in response.tokens]))
+        )
+    }
+    for token in response.tokens:
+        before = stored.get(token.digest)
+        if before is None or not before.is_live(response.now):
+            tokens.revoke_family(session, response.family.family_id, response.now)
+            return None
+        if before.scope != token.scope:
+            raise InvalidScopeError("A repeated refresh asks for the same scopes.")
+        if before.kind == "access":
+            response.body["expires_in"] = before.expires_at - response.now
+    return response.body
+
+
+class RefreshTokenFeature(Feature):
+    """RFC 6749 6: refreshing an access token."""
+
+    name = "refresh_token"
+    settings = (
+        "PKCE_REFRESH_TOKEN_LIFETIME",
+        "PKCE_REFRESH_TOKEN_GRACE",
+        "PKCE_REFRESH_TOKEN_ISSUE",
+    )
+    scopes = {  # noqa: RUF012 - a constant
+        "offline_access": "Keep this access when you are not using the app, until you remove it"
+    }
+
+    def register(self, server: Server) -> None:
+        server.register_grant(RotatingRefreshTokenGrant)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"grant_types_supported": ["refresh_token"]}
+
+    def complete_token_response(self, response: TokenResponse) -> None:
+        settings = response.server.settings
+        if response.parent is None and not (
+            response.request.client.check_grant_type("refresh_token")
+            and (settings.refresh_token_issue == "always" or "offline_access" in response.scopes)
+        ):
+            return
+        # RFC 6749 6: the scope of the grant, even where the access token got less.
+        response.body["refresh_token"] = response.add(
+            "refresh", REFRESH, settings.refresh_token_lifetime, response.scopes
+        )

@@ -1,0 +1,72 @@
+"""Token: where a client exchanges its grant for tokens (RFC 6749 3.2).
+
+The grants are rooms of their own. This one has the door, and the ways in which a client
+shows who it is: `none` by its client_id alone, `client_secret_basic` in a header,
+`client_secret_post` in the body (RFC 6749 2.3.1).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+from flask import Response
+
+from ..errors import InvalidClientError
+from ..feature import Feature, Route
+from ..server import Request, Server, current_server
+
+
+class TokenFeature(Feature):
+    """RFC 6749 3.2: the token endpoint."""
+
+    name = "token"
+    core = True
+    settings = ("PKCE_ACCESS_TOKEN_LIFETIME",)
+
+    def register(self, server: Server) -> None:
+        server.client_auth_methods["client_secret_basic"] = read_basic
+        server.client_auth_methods["client_secret_post"] = read_post
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route("token", "/token", token, ("POST",), "endpoint")
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            "token_endpoint": server.url_of("token"),
+            "token_endpoint_auth_methods_supported": ["none", *server.client_auth_methods],
+        }
+
+
+def token() -> Response:
+    """Answer a token request."""
+    response: Response = current_server.create_token_response()
+    return response
+
+
+def read_basic(request: Request) -> tuple[str, str] | None:
+    """Return the client_id and the secret of a Basic header, None if there is none.
+
+    Each half is form-encoded (RFC 6749 2.3.1). Without a secret the header only names a
+    public client, and so does not count as a method.
+    """
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise InvalidClientError("The Basic credentials cannot be read.") from None
+    client_id, _, secret = (unquote_plus(half) for half in text.partition(":"))
+    if not client_id or not (client_id + secret).isprintable():
+        raise InvalidClientError("The Basic credentials cannot be read.")
+    return client_id, secret
+
+
+def read_post(request: Request) -> tuple[str, str] | None:
+    """Return the client_id and the secret of the body, None if it has no secret."""
+    secret = request.form.get("client_secret")
+    return None if secret is None else (request.form.get("client_id", ""), secret)

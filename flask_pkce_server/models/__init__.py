@@ -1,0 +1,1 @@
+"""The nouns: what is stored, and the statements that keep it true."""

@@ -1,0 +1,93 @@
+"""Authorization code: what the browser carries to the client, good once (RFC 6749 4.1.2)."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
+from sqlalchemy import Text, delete, exists, or_, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from .base import Base, Digest, EpochSeconds, Identifier
+from .handle import base64url
+from .token import Token
+
+
+class AuthorizationCode(Base, AuthorizationCodeMixin):
+    """A code, known by its digest, bound to all that was asked with it.
+
+    A consumed row stays until what the code gave has expired: only so is a second use
+    told from an unknown code.
+    """
+
+    __tablename__ = "pkce_authorization_code"
+
+    digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
+    family_id: Mapped[str] = mapped_column(Identifier)
+    client_id: Mapped[str] = mapped_column(Identifier, index=True)
+    subject: Mapped[str] = mapped_column(Identifier)
+    redirect_uri: Mapped[str] = mapped_column(Text)
+    #: RFC 7636 4.2: BASE64URL(SHA256(code_verifier)), never absent.
+    code_challenge: Mapped[str] = mapped_column(Identifier)
+    scope: Mapped[frozenset[str]]
+    bindings: Mapped[dict[str, Any]]
+    issued_at: Mapped[int]
+    expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
+    consumed_at: Mapped[int | None]
+
+    def __repr__(self) -> str:
+        return f"<AuthorizationCode of {self.client_id}>"
+
+    # What Authlib asks of a code.
+
+    def get_redirect_uri(self) -> str:
+        return self.redirect_uri
+
+    def get_scope(self) -> str:
+        return " ".join(sorted(self.scope))
+
+
+def challenge_of(verifier: str) -> str:
+    """Return the S256 challenge of `verifier` (RFC 7636 4.2)."""
+    return base64url(sha256(verifier.encode("ascii")).digest())
+
+
+def consume(session: Session, code: AuthorizationCode, code_challenge: str, now: int) -> bool:
+    """Consume `code` if it is live and `code_challenge` is its own; say who won.
+
+    The statement is the gate: of any number of redemptions at once, one sees True.
+    Proof of the verifier is part of it, so that no way in can leave it out.
+    """
+    done = session.execute(
+        update(AuthorizationCode)
+        .where(
+            AuthorizationCode.digest == code.digest,
+            AuthorizationCode.client_id == code.client_id,
+            AuthorizationCode.code_challenge == code_challenge,
+            AuthorizationCode.consumed_at.is_(None),
+            AuthorizationCode.expires_at > now,
+        )
+        .values(consumed_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    return done.rowcount == 1
+
+
+def prune(session: Session, now: int, limit: int) -> int:
+    """Delete up to `limit` codes that nothing depends on any more; return how many."""
+    gave_something_live = exists().where(
+        Token.family_id == AuthorizationCode.family_id, Token.expires_at > now
+    )
+    # First the keys, then the rows: MariaDB knows no LIMIT in a subquery of DELETE.
+    digests = session.scalars(
+        select(AuthorizationCode.digest)
+        .where(
+            AuthorizationCode.expires_at <= now,
+            or_(AuthorizationCode.consumed_at.is_(None), ~gave_something_live),
+        )
+        .limit(limit)
+    ).all()
+    if digests:
+        session.execute(delete(AuthorizationCode).where(AuthorizationCode.digest.in_(digests)))
+    return len(digests)

@@ -1,0 +1,148 @@
+"""The ground under the nouns: column types, the unit of work, retries.
+
+The tables live on a metadata of their own and are copied into the host's, so that
+`db.create_all()` and Alembic see them. Protocol work runs on the host's engine but in
+sessions of our own: the host's `db.session` is never committed, flushed or rolled back.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    event,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+T = TypeVar("T")
+
+#: Tries of one unit of work before the database counts as too busy.
+ATTEMPTS = 10
+
+# PostgreSQL: serialization failure, deadlock, lock not available.
+_SQLSTATES = {"40001", "40P01", "55P03"}
+# MariaDB, MySQL: lock wait timeout, deadlock, record changed since last read.
+_MYSQL_ERRORS = {1205, 1213, 1020}
+
+
+class ScopeSet(TypeDecorator[frozenset[str]]):
+    """A set of scopes, stored as the wire string, sorted."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, dialect: Dialect) -> str | None:
+        return None if value is None else " ".join(sorted(value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> frozenset[str] | None:
+        return None if value is None else frozenset(value.split())
+
+
+# The default collations of MySQL and MariaDB would take "App" and "app" for one client.
+Identifier = String(255).with_variant(
+    mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb"
+)
+#: SHA-256 of a handle: 32 bytes.
+Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+#: Seconds since the epoch. A DateTime loses its zone on SQLite and MariaDB.
+EpochSeconds = BigInteger()
+
+
+class Base(DeclarativeBase):
+    """What all tables of this package descend from."""
+
+    metadata = MetaData()
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        frozenset[str]: ScopeSet,
+        int: EpochSeconds,
+    }
+
+
+def copy_tables(metadata: MetaData) -> None:
+    """Make the tables of this package known to the host's `metadata`, once."""
+    for table in Base.metadata.sorted_tables:
+        if table.name not in metadata.tables:
+            table.to_metadata(metadata)
+
+
+class Store:
+    """Short units of work on the host's engine.
+
+    `engine` gives the engine of the current app.
+    """
+
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        self._engine = engine
+
+    @property
+    def engine(self) -> Engine:
+        """The host's engine."""
+        return self._engine()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Give a session to read with; it ends before any unit of work starts.
+
+        Kept apart from `write`, so that no transaction reads first and writes later:
+        SQLite refuses that at once when another one writes in between.
+        """
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, commit, and return what it returned.
+
+        `work` gets the session. It is run again when the database asks for that
+        (serialization failure, deadlock, a locked file, a row that another transaction
+        inserted first), so it must do nothing outside the database. Raises what the
+        last try raised.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+            except DBAPIError as error:
+                if attempt == ATTEMPTS - 1 or not asks_for_retry(error):
+                    raise
+            # Full jitter: the losers of one collision must not meet again.
+            time.sleep(random.uniform(0, min(0.4, 0.01 * 2**attempt)))  # noqa: S311
+        raise AssertionError("unreachable")  # pragma: no cover
+
+
+def asks_for_retry(error: DBAPIError) -> bool:
+    """Say whether the same unit of work may succeed when it is run again."""
+    if isinstance(error, IntegrityError):
+        return True
+    cause: Any = error.orig
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    number = cause.args[0] if cause is not None and cause.args else None
+    return state in _SQLSTATES or number in _MYSQL_ERRORS or "locked" in str(cause)
+
+
+def set_sqlite_pragmas(engine: Engine) -> None:
+    """Put SQLite behind `engine` into WAL mode; other databases are left alone."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def on_connect(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()

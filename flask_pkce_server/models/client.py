@@ -1,0 +1,221 @@
+"""Client: an application that may ask for access (RFC 6749 2, RFC 7591 2)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable
+from typing import Any
+
+from authlib.oauth2.rfc6749.models import ClientMixin
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from ..errors import InvalidRequestError
+from . import redirect_uri as uris
+from .authorization_code import AuthorizationCode
+from .base import Base, Digest, Identifier
+from .consent import Consent
+from .handle import digest, new_identifier, new_secret
+from .token import Token
+
+AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+
+
+class Client(Base, ClientMixin):
+    """A registered client; public where its auth method is `none`."""
+
+    __tablename__ = "pkce_client"
+
+    client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
+    client_name: Mapped[str] = mapped_column(Identifier)
+    token_endpoint_auth_method: Mapped[str] = mapped_column(Identifier)
+    secret_digest: Mapped[bytes | None] = mapped_column(Digest)
+    redirect_uris: Mapped[list[str]]
+    origins: Mapped[list[str]]
+    grant_types: Mapped[list[str]]
+    #: What it may ask for; None for every scope that is declared.
+    scope: Mapped[frozenset[str] | None]
+    skip_consent: Mapped[bool] = mapped_column(default=False)
+    self_registered: Mapped[bool] = mapped_column(default=False)
+    issued_at: Mapped[int]
+
+    def __repr__(self) -> str:
+        return f"<Client {self.client_id}>"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it cannot keep a secret (RFC 6749 2.1)."""
+        return self.token_endpoint_auth_method == "none"
+
+    def always_asks(self, redirect_uri: str) -> bool:
+        """Say whether the user must be asked even for what they allowed before.
+
+        A public client that is reached by a loopback port or a private-use scheme can be
+        impersonated by any program of that computer (RFC 8252 8.6).
+        """
+        return self.self_registered or (self.is_public and not redirect_uri.startswith("https://"))
+
+    def find_redirect_uri(self, presented: str) -> str | None:
+        """Return `presented` if it is registered, else None (RFC 9700 4.1.3)."""
+        found = any(uris.matches(registered, presented) for registered in self.redirect_uris)
+        return presented if found else None
+
+    def speaks_from(self, origin: str) -> bool:
+        """Say whether pages of this client are served from the web origin `origin`."""
+        return origin in _origins(self)
+
+    # What Authlib asks of a client.
+
+    def get_client_id(self) -> str:
+        return self.client_id
+
+    def get_default_redirect_uri(self) -> str | None:
+        # RFC 6749 3.1.2.3: the parameter may be left out only when one is registered.
+        return self.redirect_uris[0] if len(self.redirect_uris) == 1 else None
+
+    def check_redirect_uri(self, redirect_uri: str) -> bool:
+        return self.find_redirect_uri(redirect_uri) is not None
+
+    def check_client_secret(self, client_secret: str) -> bool:
+        return self.secret_digest is not None and hmac.compare_digest(
+            self.secret_digest, digest(client_secret)
+        )
+
+    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+        # One method for all endpoints: a confidential client's id alone opens nothing.
+        return method == self.token_endpoint_auth_method
+
+    def check_response_type(self, response_type: str) -> bool:
+        return response_type == "code" and self.check_grant_type("authorization_code")
+
+    def check_grant_type(self, grant_type: str) -> bool:
+        return grant_type in self.grant_types
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what may be shown of it, under the names of RFC 7591."""
+        return {
+            "client_id": self.client_id,
+            "client_name": self.client_name,
+            "token_endpoint_auth_method": self.token_endpoint_auth_method,
+            "redirect_uris": self.redirect_uris,
+            "origins": self.origins,
+            "grant_types": self.grant_types,
+            "scope": None if self.scope is None else " ".join(sorted(self.scope)),
+            "skip_consent": self.skip_consent,
+            "self_registered": self.self_registered,
+            "client_id_issued_at": self.issued_at,
+        }
+
+
+class ClientOrigin(Base):
+    """A web origin that pages of a client are served from, to be found by origin.
+
+    Made from the client's row by `save`: a preflight names an origin and no client.
+    """
+
+    __tablename__ = "pkce_client_origin"
+
+    digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
+    origin: Mapped[str] = mapped_column(Identifier, index=True)
+    client_id: Mapped[str] = mapped_column(Identifier, index=True)
+
+
+def new_client(
+    *,
+    client_name: str,
+    redirect_uris: Iterable[str],
+    auth_method: str,
+    grant_types: Iterable[str],
+    now: int,
+    scope: Iterable[str] | None = None,
+    origins: Iterable[str] = (),
+    skip_consent: bool = False,
+    self_registered: bool = False,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+) -> tuple[Client, str | None]:
+    """Make a client that is not stored yet; return it with its secret in clear.
+
+    The secret is made here unless one is given, and is None for a public client. `now`
+    is in epoch seconds. Raises `InvalidRequestError` for what must not be registered.
+    """
+    client = Client(
+        client_id=client_id or new_identifier(),
+        client_name=client_name,
+        token_endpoint_auth_method=auth_method,
+        redirect_uris=list(redirect_uris),
+        origins=list(origins),
+        grant_types=list(grant_types),
+        scope=None if scope is None else frozenset(scope),
+        skip_consent=skip_consent,
+        self_registered=self_registered,
+        issued_at=now,
+    )
+    if client.is_public:
+        if client_secret is not None:
+            raise InvalidRequestError("A public client has no secret.")
+        check(client)
+        return client, None
+    secret = new_secret() if client_secret is None else client_secret
+    if len(secret) < 32:
+        raise InvalidRequestError("A client secret has at least 32 characters.")
+    client.secret_digest = digest(secret)
+    check(client)
+    return client, secret
+
+
+def check(client: Client) -> None:
+    """Refuse a client that must not be stored; raises `InvalidRequestError`."""
+    if not client.client_name.strip() or len(client.client_name) > 255:
+        raise InvalidRequestError("A client has a name of 1 to 255 characters.")
+    if not client.client_id.isascii() or not client.client_id.isprintable():
+        raise InvalidRequestError("A client_id has visible ASCII characters only.")
+    if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
+        raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")
+    if client.token_endpoint_auth_method not in AUTH_METHODS:
+        raise InvalidRequestError(f"The auth method is one of: {', '.join(AUTH_METHODS)}.")
+    if client.check_grant_type("authorization_code") and not client.redirect_uris:
+        raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")
+    for uri in client.redirect_uris:
+        uris.refuse_unfit(uri)
+    for origin in client.origins:
+        if uris.origin_of(origin) != origin:
+            raise InvalidRequestError("An origin is scheme://host[:port] and nothing after it.")
+
+
+def save(session: Session, client: Client) -> None:
+    """Store a new or a changed client and the origins it may speak from.
+
+    Its origins are those it names and those of its redirect URIs.
+    """
+    session.add(client)
+    session.flush()
+    session.execute(delete(ClientOrigin).where(ClientOrigin.client_id == client.client_id))
+    session.add_all(
+        ClientOrigin(
+            digest=digest(f"{origin} {client.client_id}"),
+            origin=origin,
+            client_id=client.client_id,
+        )
+        for origin in sorted(_origins(client))
+    )
+
+
+def remove(session: Session, client_id: str) -> bool:
+    """Delete a client and all that was given to it; say whether it was there."""
+    for table in (AuthorizationCode, Token, Consent, ClientOrigin):
+        session.execute(delete(table).where(table.client_id == client_id))
+    done = session.execute(delete(Client).where(Client.client_id == client_id))
+    return done.rowcount == 1
+
+
+def is_origin_of_any(session: Session, origin: str) -> bool:
+    """Say whether pages of some client are served from `origin`."""
+    rows = session.execute(
+        select(ClientOrigin.digest).where(ClientOrigin.origin == origin).limit(1)
+    )
+    return rows.first() is not None
+
+
+def _origins(client: Client) -> set[str]:
+    return {*client.origins, *filter(None, map(uris.origin_of, client.redirect_uris))}

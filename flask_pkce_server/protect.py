@@ -1,0 +1,157 @@
+"""Protect: let only a good access token reach a view (RFC 6750)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, cast
+
+import flask
+from authlib.integrations.flask_oauth2 import ResourceProtector
+from authlib.oauth2.rfc6750 import BearerTokenValidator
+from flask import Response, current_app, g
+from sqlalchemy import select
+from werkzeug.local import LocalProxy
+
+from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenError, OAuth2Error
+from .models.client import Client
+from .models.handle import ACCESS, digest, is_handle
+from .models.token import Token
+from .server import current_server
+
+P = ParamSpec("P")
+View = Callable[P, Any]
+
+#: Set on guarded views, so that the CORS room knows them.
+GUARDED = "_pkce_scopes"
+
+
+@dataclass(frozen=True)
+class CurrentToken:
+    """The access token that a guarded view was reached with."""
+
+    subject: str
+    client_id: str
+    scopes: frozenset[str]
+    bindings: Mapping[str, Any]
+    #: Epoch seconds.
+    issued_at: int
+    expires_at: int
+
+    @functools.cached_property
+    def user(self) -> Any | None:
+        """The host's user, loaded when first asked for; None if they are gone."""
+        return current_server.users.load(self.subject)
+
+
+class OpaqueTokenValidator(BearerTokenValidator):  # type: ignore[misc] # Authlib has no types
+    """Accepts the access tokens of the token table: one statement, no commit."""
+
+    def authenticate_token(self, token_string: str) -> Token | None:
+        if not is_handle(token_string, ACCESS):
+            return None
+        with current_server.store.reading() as session:
+            found = session.execute(
+                select(Token, Client)
+                .join(Client, Client.client_id == Token.client_id)
+                .where(Token.digest == digest(token_string), Token.kind == "access")
+            ).first()
+        if found is None:
+            return None
+        # The CORS room asks who speaks.
+        g._pkce_client = found.Client
+        return cast(Token, found.Token)
+
+    def validate_token(self, token: Token | None, scopes: Any, request: Any) -> None:
+        if token is None or not token.is_live(current_server.now()):
+            raise InvalidTokenError()
+        if not token.scope.issuperset(scopes or ()):
+            raise InsufficientScopeError()
+
+
+_protector = ResourceProtector()
+_protector.register_token_validator(OpaqueTokenValidator())
+
+
+def require(*scopes: str) -> Callable[[View[P]], View[P]]:
+    """Guard a view: an access token with all of `scopes` must come with the request.
+
+    Several scopes are given apart, `require("a", "b")`, or in one text, `require("a b")`;
+    none at all asks for any good token. Inside the view `current_token` is set. Without a
+    good token the view is not called, and the answer is 401 or 403 with the challenge of
+    RFC 6750 3. Works on sync and async views, below the route decorator.
+    """
+    if len(scopes) == 1 and callable(scopes[0]):
+        raise ConfigurationError(
+            "pkce.require is called before it decorates.",
+            write='@pkce.require("profile")',
+        )
+    wanted = tuple(dict.fromkeys(scope for text in scopes for scope in text.split()))
+
+    def decorate(view: View[P]) -> View[P]:
+        @functools.wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+            try:
+                token = _protector.acquire_token(wanted)
+            except OAuth2Error as error:
+                return challenge(error, wanted)
+            g._pkce_token = CurrentToken(
+                subject=token.subject,
+                client_id=token.client_id,
+                scopes=token.scope,
+                bindings=token.bindings,
+                issued_at=token.issued_at,
+                expires_at=token.expires_at,
+            )
+            return current_app.ensure_sync(view)(*args, **kwargs)
+
+        setattr(guarded, GUARDED, wanted)
+        return guarded
+
+    return decorate
+
+
+def challenge(error: OAuth2Error, scopes: tuple[str, ...]) -> Response:
+    """Return the 401 or 403 that tells a client what is missing (RFC 6750 3).
+
+    Without a token there is no error code, since the client has done nothing wrong
+    (RFC 6750 3.1). The description comes last: client SDKs look for `scope=` with a
+    regular expression.
+    """
+    missing = not isinstance(error, InvalidTokenError | InsufficientScopeError)
+    fields = {} if missing else {"error": error.error}
+    if scopes:
+        fields["scope"] = " ".join(scopes)
+    if not missing:
+        fields["error_description"] = error.description
+    # RFC 7235 2.1: a scheme alone is no challenge.
+    fields = fields or {"realm": current_server.issuer}
+    response = flask.jsonify(
+        error="invalid_request" if missing else error.error,
+        error_description="Send an access token as Authorization: Bearer."
+        if missing
+        else error.description,
+    )
+    response.status_code = 403 if isinstance(error, InsufficientScopeError) else 401
+    response.headers["WWW-Authenticate"] = "Bearer " + ", ".join(
+        f'{name}="{value}"' for name, value in fields.items()
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+require_oauth = require
+
+
+def _token() -> CurrentToken:
+    token: CurrentToken | None = g.get("_pkce_token")
+    if token is None:
+        raise RuntimeError(
+            "current_token is set only inside a view that pkce.require guards.\n"
+            '    Write: @pkce.require("profile") below the route decorator'
+        )
+    return token
+
+
+current_token = cast(CurrentToken, LocalProxy(_token))

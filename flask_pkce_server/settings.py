@@ -1,0 +1,168 @@
+"""Settings: every `PKCE_*` key, typed, with its default and its meaning.
+
+The fields of `Settings` are the whole list; the configuration reference in the docs is
+made from them. Values are JSON types, so that each can come from the environment by
+Flask's own `app.config.from_prefixed_env()`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from .errors import ConfigurationError
+
+PREFIX = "PKCE_"
+
+
+def _setting(default: Any, meaning: str, *, at_least: int | None = None) -> Any:
+    metadata = {"meaning": meaning, "at_least": at_least}
+    if isinstance(default, dict | list):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the host decided in `app.config`, checked once when the app starts."""
+
+    issuer: str | None = _setting(
+        None,
+        "The https URL that names this server in every answer, kept byte for byte. "
+        "May stay unset in debug only: then it is the loopback URL.",
+    )
+    url_prefix: str = _setting("/oauth", "The path below which the endpoints lie.")
+    endpoints: dict[str, str] = _setting(
+        {}, 'Endpoints that lie elsewhere: `{"authorize": "/authorize"}`.'
+    )
+    features: dict[str, bool] = _setting(
+        {}, 'Rooms to open or to leave out: `{"revocation": false}`.'
+    )
+    site_name: str | None = _setting(
+        None, "What the pages call the host; the app's name where unset."
+    )
+    scopes: dict[str, str] = _setting(
+        {"profile": "See your name and profile"},
+        "Each scope that clients may ask for, with the sentence that the user reads.",
+    )
+    authorize_default_scopes: list[str] = _setting(
+        [], "What a client is taken to ask for when it names no scope."
+    )
+    authorize_unknown_scopes: Literal["refuse", "drop"] = _setting(
+        "refuse", "Whether a scope that is not declared is an error or is left out."
+    )
+    authorize_lifetime: int = _setting(
+        3600, "Seconds that a user has to sign in and decide.", at_least=60
+    )
+    authorization_code_lifetime: int = _setting(
+        60, "Seconds that a client has to redeem its code.", at_least=1
+    )
+    access_token_lifetime: int = _setting(
+        3600, "Seconds that an access token is good for.", at_least=1
+    )
+    refresh_token_lifetime: int = _setting(
+        2592000, "Seconds that a refresh token may lie unused.", at_least=1
+    )
+    refresh_token_grace: int = _setting(
+        10,
+        "Seconds in which a repeated refresh gets the same answer again; 0 for none.",
+        at_least=0,
+    )
+    refresh_token_issue: Literal["offline_access", "always"] = _setting(
+        "offline_access",
+        "Whether refresh tokens go only to those who were granted offline_access.",
+    )
+    key_secret: str | None = _setting(
+        None, "The secret that keys are derived from; SECRET_KEY where unset."
+    )
+    sqlite_pragmas: bool = _setting(
+        False, "Put SQLite into WAL mode, with a busy timeout, on the host's engine."
+    )
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], also_known: Iterable[str] = ()) -> Settings:
+        """Read and check the `PKCE_*` keys of `config`.
+
+        `also_known` names further keys, those of rooms that the host added. Raises
+        `ConfigurationError` for a key that nobody knows and for a value of the wrong type.
+        """
+        hints = get_type_hints(cls)
+        known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
+        values: dict[str, Any] = {}
+        for key, value in config.items():
+            if not key.startswith(PREFIX) or key in also_known:
+                continue
+            if key not in known:
+                raise _unknown(key, value, [*known, *also_known])
+            setting = known[key]
+            _check(key, value, hints[setting.name], setting)
+            values[setting.name] = value
+        return cls(**values)
+
+
+def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    return ConfigurationError(
+        f"{key} is not a setting of Flask-PKCE-Server. The nearest is {nearest}.",
+        write=f'app.config["{nearest}"] = {value!r}',
+    )
+
+
+def _check(key: str, value: Any, hint: Any, setting: Any) -> None:
+    at_least = setting.metadata["at_least"]
+    if _fits(value, hint) and (at_least is None or value >= at_least):
+        return
+    wanted = _in_words(hint) + (f", {at_least} or more" if at_least is not None else "")
+    example = setting.default if isinstance(setting.default, str | int) else _example(hint)
+    raise ConfigurationError(
+        f"{key} is {value!r}, and must be {wanted}. {setting.metadata['meaning']}",
+        write=f'app.config["{key}"] = {example!r}',
+    )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether `value` is of the type that `hint` names; True is no number here."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_fits(value, one) for one in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, arguments[0]) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _fits(name, arguments[0]) and _fits(one, arguments[1]) for name, one in value.items()
+        )
+    return type(value) is hint
+
+
+def _in_words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return " or ".join(_in_words(one) for one in arguments)
+    if origin is Literal:
+        return " or ".join(repr(one) for one in arguments)
+    if origin is list:
+        return f"a list, each item {_in_words(arguments[0])}"
+    if origin is dict:
+        return f"a dict of names, each with {_in_words(arguments[1])}"
+    return {
+        str: "text",
+        int: "a whole number",
+        bool: "true or false",
+        type(None): "None",
+    }[hint]
+
+
+def _example(hint: Any) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return _example(arguments[0])
+    if origin is list:
+        return []
+    if origin is dict:
+        return {"name": _example(arguments[1])}
+    return {str: "...", bool: True}[hint]

@@ -1,0 +1,47 @@
+"""Signals: what has happened, told after it was committed.
+
+Each is sent with the Flask app as the sender and keyword arguments only. None of them
+carries a code, a token, a secret or a verifier. A receiver that raises is logged and
+cannot undo or fail the request that it was told of.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from blinker import NamedSignal, Namespace
+from flask import Flask
+
+logger = logging.getLogger(__name__)
+
+_signals = Namespace()
+
+#: A client was registered (client_id).
+client_registered = _signals.signal("client_registered")
+#: A user let a client in, now or by an earlier consent (client_id, subject, scopes, family_id).
+authorization_granted = _signals.signal("authorization_granted")
+#: A user said no (client_id, subject).
+authorization_denied = _signals.signal("authorization_denied")
+#: A code came with a verifier that is not its own, and was left alone (client_id, subject).
+verifier_mismatched = _signals.signal("verifier_mismatched")
+#: A code was redeemed a second time; all that it gave is revoked (client_id, subject, family_id).
+code_replayed = _signals.signal("code_replayed")
+#: A grant gave tokens for the first time (client_id, subject, scopes, family_id).
+token_issued = _signals.signal("token_issued")
+#: A refresh token was exchanged for its successor (client_id, subject, scopes, family_id).
+token_refreshed = _signals.signal("token_refreshed")
+#: A spent refresh token came back; its family is revoked (client_id, subject, family_id).
+token_reuse_detected = _signals.signal("token_reuse_detected")
+#: A client gave back a token; its family is revoked (client_id, subject, family_id).
+token_revoked = _signals.signal("token_revoked")
+
+
+def tell(signal: NamedSignal, app: Flask, **facts: Any) -> None:
+    """Send `signal` for `app`; a receiver that fails is logged and goes no further."""
+    for receiver in list(signal.receivers_for(app)):
+        try:
+            receiver(app, **facts)
+        except Exception:
+            # The deed is committed: a listener must not turn it into an error answer.
+            logger.exception("a receiver of the signal %s failed", signal.name)

@@ -1,0 +1,137 @@
+"""Users: the one door to the host's users.
+
+Flask-Login is found by itself. A host without it says who its users are with the
+decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.subject`,
+`@pkce.login_required_response`, `@pkce.account_name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import sqlalchemy
+from flask import Flask, Response, current_app
+from flask.typing import ResponseReturnValue
+from sqlalchemy.exc import NoInspectionAvailable
+
+from .errors import ConfigurationError
+
+CurrentUser = Callable[[], Any]
+UserLoader = Callable[[str], Any]
+Subject = Callable[[Any], str]
+LoginRequiredResponse = Callable[[str], ResponseReturnValue]
+AccountName = Callable[[Any], str]
+
+
+class Users:
+    """Who is signed in, who a subject is, and how to ask somebody to sign in.
+
+    `db` is the host's Flask-SQLAlchemy object, read only to find the host's user model.
+    """
+
+    def __init__(self, db: Any) -> None:
+        self._db = db
+        self.current_user: CurrentUser = self._flask_login_user
+        self.user_loader: UserLoader = self._flask_login_load
+        self.subject: Subject = self._default_subject
+        self.login_required_response: LoginRequiredResponse = self._flask_login_response
+        self.account_name: AccountName = self._default_account_name
+
+    # What the rooms ask.
+
+    def current(self) -> Any | None:
+        """Return the signed-in user, or None; raises `ConfigurationError`."""
+        return current_app.ensure_sync(self.current_user)()
+
+    def load(self, subject: str) -> Any | None:
+        """Return the user with this subject, or None if they are gone or may not sign in."""
+        user = current_app.ensure_sync(self.user_loader)(subject)
+        return user if user is not None and getattr(user, "is_active", True) else None
+
+    def subject_of(self, user: Any) -> str:
+        """Return the text that names `user` in our tables; raises `ConfigurationError`."""
+        subject = current_app.ensure_sync(self.subject)(user)
+        if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
+            raise ConfigurationError(
+                f"The subject of a user is a text of 1 to 255 characters, not {subject!r}.",
+                write="@pkce.subject\n    def subject(user): return str(user.id)",
+            )
+        return subject
+
+    def name_of(self, user: Any) -> str:
+        """Return what the pages call the account of `user`."""
+        return str(current_app.ensure_sync(self.account_name)(user))
+
+    def ask_login(self, next_url: str) -> Response:
+        """Return the host's answer to somebody who must sign in and come back to `next_url`."""
+        return current_app.make_response(
+            current_app.ensure_sync(self.login_required_response)(next_url)
+        )
+
+    # What is done where the host says nothing: Flask-Login.
+
+    def _flask_login_user(self) -> Any | None:
+        _login_manager(current_app)
+        from flask_login import current_user
+
+        return current_user._get_current_object() if current_user.is_authenticated else None
+
+    def _flask_login_response(self, next_url: str) -> ResponseReturnValue:
+        # Flask-Login itself adds the address of this request as `next`, and this request
+        # is the short one that `next_url` names.
+        response: ResponseReturnValue = _login_manager(current_app).unauthorized()
+        return response
+
+    def _flask_login_load(self, subject: str) -> Any | None:
+        model = self._user_model()
+        if model is None:
+            return _login_manager(current_app)._user_callback(subject)
+        column = sqlalchemy.inspect(model).primary_key[0]
+        try:
+            key = column.type.python_type(subject)
+        except (TypeError, ValueError):
+            return None
+        return self._db.session.get(model, key)
+
+    def _default_subject(self, user: Any) -> str:
+        # The primary key, not get_id(): that one Flask-Security resets with the password.
+        try:
+            identity = sqlalchemy.inspect(user).identity
+        except NoInspectionAvailable:
+            return str(user.get_id())
+        return str(identity[0])
+
+    def _user_model(self) -> Any | None:
+        """Return the host's one mapped class that Flask-Login can use, None if there is none."""
+        models = [
+            mapper.class_
+            for mapper in self._db.Model.registry.mappers
+            if hasattr(mapper.class_, "is_authenticated") and hasattr(mapper.class_, "get_id")
+        ]
+        if len(models) > 1:
+            raise ConfigurationError(
+                "More than one model looks like the user model.",
+                write="@pkce.user_loader\n    def load(subject): return "
+                f"db.session.get({models[0].__name__}, subject)",
+            )
+        return models[0] if models else None
+
+    @staticmethod
+    def _default_account_name(user: Any) -> str:
+        for name in ("name", "username", "email"):
+            value = user.get(name) if isinstance(user, Mapping) else getattr(user, name, None)
+            if isinstance(value, str) and value:
+                return value
+        return str(user)
+
+
+def _login_manager(app: Flask) -> Any:
+    manager = getattr(app, "login_manager", None)
+    if manager is None:
+        raise ConfigurationError(
+            "Flask-Login is not set up, and nothing else says who is signed in.",
+            write="@pkce.current_user\n    def current_user(): ...   (and @pkce.user_loader, "
+            "@pkce.subject, @pkce.login_required_response)",
+        )
+    return manager

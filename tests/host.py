@@ -1,0 +1,104 @@
+"""A small host app for the tests: Flask-Login, one user model, one guarded API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask, request
+from flask_login import LoginManager, UserMixin, login_user, logout_user
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.orm import Mapped, mapped_column
+
+from flask_pkce_server import Feature, PKCEServer, current_token
+
+SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
+ISSUER = "https://auth.example"
+
+
+def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config: Any) -> Flask:
+    """Make the host app; `config` is put over the defaults.
+
+    Signing in is a POST to /login with a username; the users are `ada` and `bob`.
+    """
+    app = Flask("host")
+    app.config.update(
+        TESTING=True,
+        SECRET_KEY=SECRET_KEY,
+        SQLALCHEMY_DATABASE_URI="sqlite://",
+        PKCE_ISSUER=ISSUER,
+        PKCE_SCOPES={
+            "profile": "See your name and profile",
+            "notes:read": "Read your notes",
+            "notes:write": "Write notes for you",
+        },
+    )
+    app.config.update(config)
+    db = SQLAlchemy()
+
+    class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
+        id: Mapped[int] = mapped_column(primary_key=True)
+        username: Mapped[str] = mapped_column(unique=True)
+        name: Mapped[str]
+        active: Mapped[bool] = mapped_column(default=True)
+
+        @property
+        def is_active(self) -> bool:
+            return self.active
+
+    db.init_app(app)
+    login = LoginManager(app)
+    login.login_view = "login_page"
+    login.login_message = ""
+
+    @login.user_loader
+    def load_user(user_id: str) -> User | None:
+        return db.session.get(User, int(user_id))
+
+    @app.route("/login", methods=["GET", "POST"])
+    def login_page() -> Any:
+        if request.method == "GET":
+            return (
+                "<h1>Sign in</h1><form method=post><input name=username><button>Go</button></form>"
+            )
+        user = db.session.scalar(db.select(User).filter_by(username=request.form["username"]))
+        login_user(user)
+        return "", 303, {"Location": request.args.get("next", "/")}
+
+    @app.post("/logout")
+    def logout() -> str:
+        logout_user()
+        return ""
+
+    app.db, app.User = db, User  # type: ignore[attr-defined]
+    app.pkce = pkce = PKCEServer(db, features=features)  # type: ignore[attr-defined]
+
+    @app.route("/api/me", methods=["GET", "POST"])
+    @pkce.require("profile")
+    def me() -> dict[str, Any]:
+        return {
+            "name": current_token.user.name,
+            "subject": current_token.subject,
+            "client_id": current_token.client_id,
+            "scopes": sorted(current_token.scopes),
+            "bindings": dict(current_token.bindings),
+        }
+
+    @app.get("/api/notes")
+    @pkce.require("notes:read")
+    def notes() -> list[str]:
+        return ["milk"]
+
+    @app.get("/api/notes/async")
+    @pkce.require("notes:read")
+    async def notes_async() -> list[str]:
+        return [current_token.subject]
+
+    if init:
+        pkce.init_app(app)
+        with app.app_context():
+            db.create_all()
+            db.session.add_all(
+                [User(username="ada", name="Ada Lovelace"), User(username="bob", name="Bob")]
+            )
+            db.session.commit()
+    return app
