@@ -56,7 +56,7 @@ venv:
 	&& PYTHONPATH=.tools $(PYTHON) -m virtualenv -q $(VENV); }
 
 $(READY): pyproject.toml
-	@$(MAKE) venv
+	@$(MAKE) -s venv
 	$(PY) -m pip install -q -e '.[dev]'
 	@touch $@
 

@@ -124,4 +124,5 @@ def _finish_document(response: Response) -> Response:
         return _finish_endpoint(response)
     response.headers["Cache-Control"] = "public, max-age=300"
     response.add_etag()
-    return response.make_conditional(flask.request)
+    response.make_conditional(flask.request)
+    return response

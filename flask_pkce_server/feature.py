@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
+    from .grant import TokenResponse
     from .models.base import Base
     from .models.client import Client
-    from .server import Request, Server, TokenResponse
+    from .request import Request
+    from .server import Server
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from wtforms import HiddenField
 from .errors import InteractionExpired, InvalidRequestError
 from .models import redirect_uri as uris
 from .models.client import Client
-from .server import Request, Server
+from .request import Request
+from .server import Server
 
 _COOKIE = "pkce_r_"
 _REFERENCE = re.compile(r"[0-9a-f]{16}")
@@ -31,10 +32,10 @@ _REFERENCE = re.compile(r"[0-9a-f]{16}")
 _LARGEST_COOKIE = 3900
 
 
-class ConsentForm(FlaskForm):  # type: ignore[misc] # Flask-WTF has no types
+class ConsentForm(FlaskForm):
     """The form of the consent page; its buttons are `decision` = allow or deny."""
 
-    class Meta(FlaskForm.Meta):  # type: ignore[misc]
+    class Meta(FlaskForm.Meta):
         # Whatever the host set WTF_CSRF_ENABLED to.
         csrf = True
 
@@ -86,7 +87,7 @@ def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
     if server.now() >= content["t"] + server.settings.authorize_lifetime:
         raise InteractionExpired()
     pairs = ((name, value) for name, values in content["p"].items() for value in values)
-    return server.make_request(pairs), content["s"]
+    return Request(method="GET", issuer=server.issuer, pairs=pairs), content["s"]
 
 
 def put_aside(server: Server, request: Request) -> Response:

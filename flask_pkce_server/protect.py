@@ -45,7 +45,7 @@ class CurrentToken:
         return current_server.users.load(self.subject)
 
 
-class OpaqueTokenValidator(BearerTokenValidator):  # type: ignore[misc] # Authlib has no types
+class OpaqueTokenValidator(BearerTokenValidator):
     """Accepts the access tokens of the token table: one statement, no commit."""
 
     def authenticate_token(self, token_string: str) -> Token | None:

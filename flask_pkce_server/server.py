@@ -1,8 +1,4 @@
-"""Server: Authlib's AuthorizationServer, asking the rooms in turn; one for each app.
-
-`Request` is what came in, `Grant` what the grants of this package share, and
-`TokenResponse` what a token request is about to be given.
-"""
+"""Server: Authlib's AuthorizationServer, asking the rooms in turn; one for each app."""
 
 from __future__ import annotations
 
@@ -12,208 +8,35 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote, urlencode
 
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.oauth2.rfc6749.requests import OAuth2Payload, OAuth2Request
 from flask import Flask, Response, current_app, g, render_template
 from werkzeug.local import LocalProxy
 
 from .errors import (
     InvalidClientError,
-    InvalidGrantError,
     InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
-    UnauthorizedClientError,
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
 from .models.base import Store
 from .models.client import Client
-from .models.handle import ACCESS, derive_handle, new_handle
 from .models.redirect_uri import is_private_use
-from .models.token import Family, Token
+from .request import Request
 from .settings import Settings
 from .users import Users
 
 if TYPE_CHECKING:
     from .feature import Feature, Route
 
-#: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
-_REPEATABLE = {"resource", "audience"}
-_LONGEST_VALUE = 8192
 _LONGEST_STATE = 2048
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 RESPONSE_MODES = ("query", "fragment", "form_post")
-
-
-class Payload(OAuth2Payload):
-    """The parameters of one request.
-
-    RFC 6749 3.1 and 3.2: one that is empty counts as absent, and none comes twice.
-    """
-
-    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            if value:
-                self._values.setdefault(name, []).append(value)
-
-    @property
-    def data(self) -> dict[str, str]:
-        return {name: values[0] for name, values in self._values.items()}
-
-    @property
-    def datalist(self) -> dict[str, list[str]]:
-        return self._values
-
-    def check(self, *names: str) -> None:
-        """Refuse what is not well formed, of the parameters `names` or of all."""
-        for name in names or self._values:
-            values = self._values.get(name, [])
-            if len(values) > 1 and name not in _REPEATABLE:
-                raise InvalidRequestError("A parameter is given more than once.")
-            for value in values:
-                if len(value) > _LONGEST_VALUE:
-                    raise InvalidRequestError("A parameter is too long.")
-                if _CONTROL.search(value):
-                    raise InvalidRequestError("A parameter has a control character in it.")
-
-
-class Request(OAuth2Request):
-    """One protocol request, and what is found out about it on the way."""
-
-    def __init__(
-        self,
-        *,
-        method: str,
-        issuer: str,
-        headers: Mapping[str, str],
-        pairs: Iterable[tuple[str, str]],
-        mimetype: str = "",
-    ) -> None:
-        # Authlib would refuse the plain http that a TLS proxy speaks to the app. What
-        # counts is the issuer, which is https or loopback.
-        super().__init__(method, issuer, headers=headers)
-        self.payload = Payload(pairs)
-        self.mimetype = mimetype
-        #: The redirect URI once it is known to be the client's, never before.
-        self.valid_redirect_uri: str | None = None
-        self.response_mode = "query"
-        #: RFC 7636: what the authorization request is bound to, once it is checked.
-        self.code_challenge: str | None = None
-        #: RFC 7636: the challenge of the verifier that a token request proved.
-        self.proven_challenge: str | None = None
-        self.scopes: frozenset[str] = frozenset()
-        #: Those of them that the user has just agreed to, to be remembered.
-        self.consented: frozenset[str] = frozenset()
-        #: What the grant is tied to; a room writes under its own name.
-        self.bindings: dict[str, Any] = {}
-
-    @property
-    def form(self) -> dict[str, str]:
-        return self.payload.data
-
-
-class TokenResponse:
-    """What a token request is about to be given.
-
-    `body` is the JSON of the answer, `tokens` the rows that are stored with it. `parent`
-    is the refresh token that is exchanged; what is made from it is the same every time.
-    """
-
-    def __init__(
-        self,
-        grant: Grant,
-        *,
-        family: Family,
-        user: Any,
-        scopes: frozenset[str],
-        access_scopes: frozenset[str],
-        parent: str | None,
-    ) -> None:
-        self.server: Server = grant.server
-        self.request: Request = grant.request
-        self.family = family
-        self.user = user
-        self.scopes = scopes
-        self.parent = parent
-        self.now = self.server.now()
-        self.tokens: list[Token] = []
-        lifetime = self.server.settings.access_token_lifetime
-        self.body: dict[str, Any] = {
-            "access_token": self.add("access", ACCESS, lifetime, access_scopes),
-            "token_type": "Bearer",
-            "expires_in": lifetime,
-            "scope": " ".join(sorted(access_scopes)),
-        }
-
-    def add(self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]) -> str:
-        """Add a token of `lifetime` seconds to those to be stored; return its handle."""
-        handle = (
-            new_handle(prefix)
-            if self.parent is None
-            else derive_handle(prefix, self.server.key("refresh successor"), self.parent)
-        )
-        self.tokens.append(
-            self.family.token(kind, handle, scope=scopes, issued_at=self.now, lifetime=lifetime)
-        )
-        return handle
-
-
-class Grant:
-    """What the grants of this package share; mixed in before Authlib's class."""
-
-    server: Server
-    request: Request
-    GRANT_TYPE: str
-    TOKEN_RESPONSE_HEADER: Any
-    authenticate_token_endpoint_client: Callable[[], Client]
-
-    def check_client(self) -> Client:
-        """Authenticate the client and see that it may use this grant."""
-        client = self.authenticate_token_endpoint_client()
-        if not client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClientError("The client is not registered for this grant_type.")
-        self.request.client = client
-        return client
-
-    def find_user(self, subject: str) -> Any:
-        """Return the host's user; raises `InvalidGrantError` if they are gone."""
-        user = self.server.users.load(subject)
-        if user is None:
-            raise InvalidGrantError("The user does not exist any more, or may not sign in.")
-        return user
-
-    def token_response(
-        self,
-        *,
-        family: Family,
-        user: Any,
-        scopes: frozenset[str],
-        access_scopes: frozenset[str] | None = None,
-        parent: str | None = None,
-    ) -> TokenResponse:
-        """Make what the client is to be given, and let the rooms complete it."""
-        response = TokenResponse(
-            self,
-            family=family,
-            user=user,
-            scopes=scopes,
-            access_scopes=scopes if access_scopes is None else access_scopes,
-            parent=parent,
-        )
-        for feature in self.server.features:
-            feature.complete_token_response(response)
-        return response
-
-    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any], Any]:
-        """Return a token response as Authlib passes it on."""
-        return 200, body, self.TOKEN_RESPONSE_HEADER
 
 
 class Server(AuthorizationServer):
@@ -302,44 +125,8 @@ class Server(AuthorizationServer):
     # Requests.
 
     def create_oauth2_request(self, request: Any) -> Request:
-        """Make a `Request` of what Flask holds, or return the one that is given.
-
-        The authorization endpoint reads the query of a GET; everything else is read from
-        the body alone (RFC 6749 2.3.1, 3.2).
-        """
-        if isinstance(request, Request):
-            return request
-        incoming = flask.request
-        if incoming.method in ("GET", "HEAD"):
-            try:
-                # As UTF-8 or not at all: `state` must come back byte for byte.
-                pairs = parse_qsl(
-                    incoming.query_string.decode("ascii"), keep_blank_values=True, errors="strict"
-                )
-            except ValueError:
-                raise InvalidRequestError("The query is not UTF-8, percent-encoded.") from None
-        else:
-            pairs = list(incoming.form.items(multi=True))
-        return self.make_request(
-            pairs, method=incoming.method, headers=incoming.headers, mimetype=incoming.mimetype
-        )
-
-    def make_request(
-        self,
-        pairs: Iterable[tuple[str, str]],
-        *,
-        method: str = "GET",
-        headers: Mapping[str, str] | None = None,
-        mimetype: str = "",
-    ) -> Request:
-        """Make a `Request` of parameters that did not come with this HTTP request."""
-        return Request(
-            method=method,
-            issuer=self.issuer,
-            headers=headers or {},
-            pairs=pairs,
-            mimetype=mimetype,
-        )
+        """Return `request` if it is made already, else the one that Flask holds."""
+        return request if isinstance(request, Request) else Request.of_flask(self.issuer)
 
     def find_client(self, client_id: str) -> Client | None:
         """Return the client, from the database or from a room that knows it otherwise."""
@@ -387,7 +174,7 @@ class Server(AuthorizationServer):
                 "connection in the app and add it again."
             )
         request.client = client
-        request.valid_redirect_uri = _find_redirect_uri(request, client)
+        request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
         # From here on an error goes to the client.
         payload = request.payload
         mode = payload.data.get("response_mode", "query")
@@ -532,22 +319,6 @@ class Server(AuthorizationServer):
             if flask.request.headers.get("Authorization", "").lower().startswith("basic"):
                 response.headers["WWW-Authenticate"] = f'Basic realm="{self.issuer}"'
         return response
-
-
-def _find_redirect_uri(request: Request, client: Client) -> str:
-    """Return the URI to send the browser back to (RFC 6749 3.1.2.3, RFC 9700 4.1.3)."""
-    presented = request.payload.redirect_uri
-    if presented:
-        found = client.find_redirect_uri(presented)
-        if found is None:
-            raise InvalidRequestError("redirect_uri is not one that this client registered.")
-        return found
-    default = client.get_default_redirect_uri()
-    if default is None:
-        raise InvalidRequestError(
-            "redirect_uri is missing, and the client did not register exactly one."
-        )
-    return default
 
 
 current_server = cast(Server, LocalProxy(lambda: current_app.extensions["pkce"]))

@@ -21,15 +21,16 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..feature import Feature
+from ..grant import Grant
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
 from ..models.handle import CODE, digest, is_handle, new_handle, new_identifier
 from ..models.token import Family, revoke_family
-from ..server import Grant, Server
+from ..server import Server
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
 
 
-class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):  # type: ignore[misc] # untyped
+class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
     """Authlib's grant, with codes that can be spent once and never without PKCE."""
 
     # The authorization endpoint.

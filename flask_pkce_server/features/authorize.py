@@ -16,7 +16,8 @@ from .. import interaction
 from ..errors import OAuth2Error
 from ..feature import Feature, Route
 from ..models import consent
-from ..server import RESPONSE_MODES, Request, Server, current_server
+from ..request import Request
+from ..server import RESPONSE_MODES, Server, current_server
 
 
 class AuthorizeFeature(Feature):

@@ -28,7 +28,7 @@ _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class MandatoryCodeChallenge(CodeChallenge):  # type: ignore[misc] # Authlib has no types
+class MandatoryCodeChallenge(CodeChallenge):
     """Authlib's CodeChallenge without its ways out.
 
     Authlib 1.9.8 takes a request without a challenge, takes a missing method for `plain`,

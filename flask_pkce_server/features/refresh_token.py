@@ -17,16 +17,17 @@ from sqlalchemy.orm import Session
 
 from ..errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
 from ..feature import Feature
+from ..grant import Grant, TokenResponse
 from ..models import token as tokens
 from ..models.handle import REFRESH, is_handle
 from ..models.token import Family, Token
-from ..server import Grant, Server, TokenResponse
+from ..server import Server
 from ..signals import tell, token_refreshed, token_reuse_detected
 
 _DEAD = "The refresh token is unknown, expired, revoked, or not this client's."
 
 
-class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):  # type: ignore[misc] # untyped
+class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
     """Authlib's grant, with tokens that are spent by use and told apart from stolen ones."""
 
     def validate_token_request(self) -> None:

@@ -17,11 +17,12 @@ from ..feature import Feature, Route
 from ..models import token as tokens
 from ..models.handle import is_handle
 from ..models.token import Token
-from ..server import Request, Server, current_server
+from ..request import Request
+from ..server import Server, current_server
 from ..signals import tell, token_revoked
 
 
-class FamilyRevocation(RevocationEndpoint):  # type: ignore[misc] # Authlib has no types
+class FamilyRevocation(RevocationEndpoint):
     """Authlib's endpoint, open to public clients, and deaf to wrong hints.
 
     Authlib 1.9.8 leaves a token alone whose `token_type_hint` names the other kind

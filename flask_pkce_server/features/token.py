@@ -17,7 +17,8 @@ from flask import Response
 
 from ..errors import InvalidClientError
 from ..feature import Feature, Route
-from ..server import Request, Server, current_server
+from ..request import Request
+from ..server import Server, current_server
 
 
 class TokenFeature(Feature):

@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
 from sqlalchemy import Text, delete, exists, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, Digest, EpochSeconds, Identifier
+from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .handle import base64url
 from .token import Token
 
@@ -59,7 +59,7 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
     The statement is the gate: of any number of redemptions at once, one sees True.
     Proof of the verifier is part of it, so that no way in can leave it out.
     """
-    done = session.execute(
+    statement = (
         update(AuthorizationCode)
         .where(
             AuthorizationCode.digest == code.digest,
@@ -69,9 +69,8 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
             AuthorizationCode.expires_at > now,
         )
         .values(consumed_at=now)
-        .execution_options(synchronize_session=False)
     )
-    return done.rowcount == 1
+    return changed_rows(session, statement) == 1
 
 
 def prune(session: Session, now: int, limit: int) -> int:

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
     JSON,
@@ -21,10 +21,11 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    UpdateBase,
     event,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.engine import Dialect, Engine
+from sqlalchemy.engine import CursorResult, Dialect, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -123,6 +124,16 @@ class Store:
             # Full jitter: the losers of one collision must not meet again.
             time.sleep(random.uniform(0, min(0.4, 0.01 * 2**attempt)))  # noqa: S311
         raise AssertionError("unreachable")  # pragma: no cover
+
+
+def changed_rows(session: Session, statement: UpdateBase) -> int:
+    """Run an UPDATE or DELETE and return how many rows it met.
+
+    Every engine counts the rows that the WHERE matched, and MariaDB has no RETURNING for
+    an UPDATE: the count is what tells who won.
+    """
+    done = session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", done).rowcount
 
 
 def asks_for_retry(error: DBAPIError) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ..errors import InvalidRequestError
 from . import redirect_uri as uris
 from .authorization_code import AuthorizationCode
-from .base import Base, Digest, Identifier
+from .base import Base, Digest, Identifier, changed_rows
 from .consent import Consent
 from .handle import digest, new_identifier, new_secret
 from .token import Token
@@ -55,10 +55,20 @@ class Client(Base, ClientMixin):
         """
         return self.self_registered or (self.is_public and not redirect_uri.startswith("https://"))
 
-    def find_redirect_uri(self, presented: str) -> str | None:
-        """Return `presented` if it is registered, else None (RFC 9700 4.1.3)."""
-        found = any(uris.matches(registered, presented) for registered in self.redirect_uris)
-        return presented if found else None
+    def resolve_redirect_uri(self, presented: str | None) -> str:
+        """Return the URI to send the browser back to (RFC 6749 3.1.2.3, RFC 9700 4.1.3).
+
+        Raises `InvalidRequestError` if `presented` is not registered, or is None and there
+        is not exactly one to choose.
+        """
+        if presented and not self.check_redirect_uri(presented):
+            raise InvalidRequestError("redirect_uri is not one that this client registered.")
+        uri = presented or self.get_default_redirect_uri()
+        if uri is None:
+            raise InvalidRequestError(
+                "redirect_uri is missing, and the client did not register exactly one."
+            )
+        return uri
 
     def speaks_from(self, origin: str) -> bool:
         """Say whether pages of this client are served from the web origin `origin`."""
@@ -74,7 +84,7 @@ class Client(Base, ClientMixin):
         return self.redirect_uris[0] if len(self.redirect_uris) == 1 else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        return self.find_redirect_uri(redirect_uri) is not None
+        return any(uris.matches(registered, redirect_uri) for registered in self.redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
         return self.secret_digest is not None and hmac.compare_digest(
@@ -205,8 +215,7 @@ def remove(session: Session, client_id: str) -> bool:
     """Delete a client and all that was given to it; say whether it was there."""
     for table in (AuthorizationCode, Token, Consent, ClientOrigin):
         session.execute(delete(table).where(table.client_id == client_id))
-    done = session.execute(delete(Client).where(Client.client_id == client_id))
-    return done.rowcount == 1
+    return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
 
 
 def is_origin_of_any(session: Session, origin: str) -> bool:

@@ -29,7 +29,7 @@ def refuse_unfit(uri: str) -> None:
 
     Raises `InvalidRequestError`, whose description says what to change.
     """
-    if not isinstance(uri, str) or not uri or len(uri) > _LONGEST:
+    if not 1 <= len(uri) <= _LONGEST:
         raise InvalidRequestError(f"A redirect URI is a text of 1 to {_LONGEST} characters.")
     if "#" in uri:
         raise InvalidRequestError("A redirect URI has no fragment: leave out the # and the rest.")

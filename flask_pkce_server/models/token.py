@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.models import TokenMixin
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, Digest, EpochSeconds, Identifier
+from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .handle import digest
 
 
@@ -84,7 +84,7 @@ def find(session: Session, handle: str) -> Token | None:
 
 def consume(session: Session, token: Token, now: int) -> bool:
     """Consume a live refresh token; of any number of callers at once, one sees True."""
-    done = session.execute(
+    statement = (
         update(Token)
         .where(
             Token.digest == token.digest,
@@ -93,9 +93,8 @@ def consume(session: Session, token: Token, now: int) -> bool:
             Token.expires_at > now,
         )
         .values(consumed_at=now)
-        .execution_options(synchronize_session=False)
     )
-    return done.rowcount == 1
+    return changed_rows(session, statement) == 1
 
 
 def revoke_family(session: Session, family_id: str, now: int) -> int:
@@ -109,10 +108,9 @@ def revoke_family(session: Session, family_id: str, now: int) -> int:
         update(Token)
         .where(Token.family_id == family_id, Token.revoked_at.is_(None))
         .values(revoked_at=now)
-        .execution_options(synchronize_session=False)
     )
     total = 0
-    while found := session.execute(statement).rowcount:
+    while found := changed_rows(session, statement):
         total += found
     return total
 

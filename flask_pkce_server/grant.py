@@ -1,0 +1,112 @@
+"""Grant: what the grants of this package share, and what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .errors import InvalidGrantError, UnauthorizedClientError
+from .models.client import Client
+from .models.handle import ACCESS, derive_handle, new_handle
+from .models.token import Family, Token
+from .request import Request
+
+if TYPE_CHECKING:
+    from .server import Server
+
+
+class TokenResponse:
+    """What a token request is about to be given.
+
+    `body` is the JSON of the answer, `tokens` the rows that are stored with it. `parent`
+    is the refresh token that is exchanged; what is made from it is the same every time.
+    """
+
+    def __init__(
+        self,
+        grant: Grant,
+        *,
+        family: Family,
+        user: Any,
+        scopes: frozenset[str],
+        access_scopes: frozenset[str],
+        parent: str | None,
+    ) -> None:
+        self.server: Server = grant.server
+        self.request: Request = grant.request
+        self.family = family
+        self.user = user
+        self.scopes = scopes
+        self.parent = parent
+        self.now = self.server.now()
+        self.tokens: list[Token] = []
+        lifetime = self.server.settings.access_token_lifetime
+        self.body: dict[str, Any] = {
+            "access_token": self.add("access", ACCESS, lifetime, access_scopes),
+            "token_type": "Bearer",
+            "expires_in": lifetime,
+            "scope": " ".join(sorted(access_scopes)),
+        }
+
+    def add(self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]) -> str:
+        """Add a token of `lifetime` seconds to those to be stored; return its handle."""
+        handle = (
+            new_handle(prefix)
+            if self.parent is None
+            else derive_handle(prefix, self.server.key("refresh successor"), self.parent)
+        )
+        self.tokens.append(
+            self.family.token(kind, handle, scope=scopes, issued_at=self.now, lifetime=lifetime)
+        )
+        return handle
+
+
+class Grant:
+    """What the grants of this package share; mixed in before Authlib's class."""
+
+    server: Server
+    request: Request
+    GRANT_TYPE: str
+    TOKEN_RESPONSE_HEADER: Any
+    authenticate_token_endpoint_client: Callable[[], Client]
+
+    def check_client(self) -> Client:
+        """Authenticate the client and see that it may use this grant."""
+        client = self.authenticate_token_endpoint_client()
+        if not client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClientError("The client is not registered for this grant_type.")
+        self.request.client = client
+        return client
+
+    def find_user(self, subject: str) -> Any:
+        """Return the host's user; raises `InvalidGrantError` if they are gone."""
+        user = self.server.users.load(subject)
+        if user is None:
+            raise InvalidGrantError("The user does not exist any more, or may not sign in.")
+        return user
+
+    def token_response(
+        self,
+        *,
+        family: Family,
+        user: Any,
+        scopes: frozenset[str],
+        access_scopes: frozenset[str] | None = None,
+        parent: str | None = None,
+    ) -> TokenResponse:
+        """Make what the client is to be given, and let the rooms complete it."""
+        response = TokenResponse(
+            self,
+            family=family,
+            user=user,
+            scopes=scopes,
+            access_scopes=scopes if access_scopes is None else access_scopes,
+            parent=parent,
+        )
+        for feature in self.server.features:
+            feature.complete_token_response(response)
+        return response
+
+    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any], Any]:
+        """Return a token response as Authlib passes it on."""
+        return 200, body, self.TOKEN_RESPONSE_HEADER
