@@ -291,6 +291,8 @@ class Server(AuthorizationServer):
             raise InvalidRequestError("The client authenticates by more than one method.")
         named = request.payload.client_id
         method, (client_id, proof) = next(iter(shown.items()), ("none", (named or "", "")))
+        # Basic with an empty secret: some libraries name a public client so.
+        method = method if proof else "none"
         if not client_id:
             raise InvalidClientError("The request does not say which client it is from.")
         if named and named != client_id:

@@ -51,8 +51,7 @@ def token() -> Response:
 def read_basic(request: Request) -> tuple[str, str] | None:
     """Return the client_id and the secret of a Basic header, None if there is none.
 
-    Each half is form-encoded (RFC 6749 2.3.1). Without a secret the header only names a
-    public client, and so does not count as a method.
+    Each half is form-encoded (RFC 6749 2.3.1).
     """
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
