@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response, current_app, g, render_template
+from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from .errors import (
@@ -31,12 +32,26 @@ from .settings import Settings
 from .users import Users
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from .feature import Feature, Route
 
 _LONGEST_STATE = 2048
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 RESPONSE_MODES = ("query", "fragment", "form_post")
+
+
+class VerbatimRedirect(Response):
+    """A redirect to the very bytes that were registered.
+
+    Werkzeug 3.1 writes a Location anew: `myapp:///cb` would become `myapp:/cb`.
+    """
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        headers = super().get_wsgi_headers(environ)
+        headers["Location"] = self.headers["Location"]
+        return headers
 
 
 class Server(AuthorizationServer):
@@ -255,7 +270,7 @@ class Server(AuthorizationServer):
         else:
             joint = "&" if "?" in request.valid_redirect_uri else "?"
         # 303: the browser must come with a GET, whatever it was sent from (RFC 9700 4.12).
-        response = Response(status=303 if flask.request.method == "POST" else 302)
+        response = VerbatimRedirect(status=303 if flask.request.method == "POST" else 302)
         query = urlencode(fields, quote_via=quote, safe="")
         response.headers["Location"] = request.valid_redirect_uri + joint + query
         return response

@@ -1,0 +1,512 @@
+"""The authorize room: RFC 6749 3.1, 4.1.1, 4.1.2; the consent page and the way to it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_pkce_server import authorization_denied, authorization_granted
+from flask_pkce_server.testing import (
+    REDIRECT_URI,
+    Clock,
+    Flow,
+    hidden_fields,
+    parameters_of,
+    register,
+)
+
+from ..conftest import sign_in
+from ..host import make_app
+
+
+def is_consent_page(answer) -> bool:
+    return answer.status_code == 200 and 'name="decision"' in answer.text
+
+
+# The page.
+
+
+def test_the_consent_page_names_the_app_the_account_the_scopes_and_the_destination(
+    pkce_flow: Flow,
+) -> None:
+    page = pkce_flow.authorize(scope="profile notes:write offline_access").text
+    for words in (
+        "Notebook",
+        "Ada Lovelace",
+        "See your name and profile",
+        "Write notes for you",
+        "Keep this access when you are not using the app, until you remove it",
+        "client.example",
+    ):
+        assert words in page
+    assert "Read your notes" not in page
+    assert page.index('value="deny"') < page.index('value="allow"')
+    assert "autofocus" not in page
+
+
+def test_the_page_has_the_manners_of_a_page(pkce_flow: Flow) -> None:
+    headers = pkce_flow.authorize().headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "form-action" not in policy
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_its_style_sheet_is_served_and_small(app: Flask) -> None:
+    sheet = app.test_client().get("/oauth/static/pkce.css")
+    assert sheet.status_code == 200
+    assert sheet.mimetype == "text/css"
+    assert len(sheet.data) < 12_000
+    sheet.close()
+
+
+def test_a_local_destination_comes_with_a_warning(app: Flask, client: FlaskClient) -> None:
+    for uri, shown in (
+        ("http://127.0.0.1:8765/cb", "127.0.0.1:8765"),
+        ("com.example.app:/cb", "com.example.app:"),
+    ):
+        page = Flow(client, register(app, redirect_uris=(uri,))).authorize()
+        assert shown in page.text
+        assert "on <em>this device</em>" in page.text
+
+
+# The decision.
+
+
+def test_deny_goes_back_with_access_denied(pkce_flow: Flow) -> None:
+    # RFC 6749 4.1.2.1
+    told = []
+    authorization_denied.connect(lambda app, **facts: told.append(facts), weak=False)
+    answer = pkce_flow.decide(pkce_flow.authorize(), "deny")
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith(REDIRECT_URI + "?error=access_denied&")
+    assert parameters_of(answer)["state"] == pkce_flow.state
+    assert told[-1] == {"client_id": pkce_flow.client.client_id, "subject": "1"}
+
+
+def test_a_denied_scope_is_asked_for_again(pkce_flow: Flow) -> None:
+    pkce_flow.decide(pkce_flow.authorize(), "deny")
+    assert is_consent_page(pkce_flow.authorize())
+
+
+def test_allow_goes_back_with_a_code(pkce_flow: Flow) -> None:
+    told = []
+    authorization_granted.connect(lambda app, **facts: told.append(facts), weak=False)
+    answer = pkce_flow.decide(pkce_flow.authorize(), "allow")
+    assert answer.status_code == 303
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert set(parameters_of(answer)) == {"code", "state", "iss"}
+    assert told[-1]["scopes"] == {"profile", "offline_access"}
+
+
+@pytest.mark.parametrize("decision", ["", "maybe", "ALLOW"])
+def test_any_other_decision_decides_nothing(pkce_flow: Flow, decision: str) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(), decision)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+    assert pkce_flow.decide(answer).status_code == 303
+
+
+def test_what_was_allowed_is_not_asked_again(pkce_flow: Flow) -> None:
+    pkce_flow.allow()
+    answer = pkce_flow.authorize()
+    assert answer.status_code == 302
+    assert "code" in parameters_of(answer)
+
+
+def test_only_what_is_new_is_asked(pkce_flow: Flow) -> None:
+    pkce_flow.allow(scope="profile")
+    page = pkce_flow.authorize(scope="profile notes:read")
+    assert is_consent_page(page)
+    new, known = page.text.split("You have allowed it before to")
+    assert "Read your notes" in new
+    assert "See your name and profile" in known
+    pkce_flow.decide(page)
+    assert pkce_flow.authorize(scope="notes:read").status_code == 302
+
+
+def test_consent_is_the_users_and_the_clients_own(app: Flask, pkce_flow: Flow) -> None:
+    pkce_flow.allow()
+    assert is_consent_page(Flow(sign_in(app, "bob"), pkce_flow.client).authorize())
+    assert is_consent_page(Flow(pkce_flow.browser, register(app)).authorize())
+
+
+def test_without_a_scope_there_is_nothing_to_ask(pkce_flow: Flow) -> None:
+    answer = pkce_flow.authorize(scope=None)
+    assert answer.status_code == 302
+    tokens = pkce_flow.redeem(parameters_of(answer)["code"]).get_json()
+    assert tokens["scope"] == ""
+
+
+def test_a_self_registered_app_always_asks(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, register(app, self_registered=True))
+    flow.allow()
+    assert is_consent_page(flow.authorize())
+    assert is_consent_page(flow.authorize(scope=None))
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1/cb", "com.example.app:/cb"])
+def test_an_app_of_this_computer_always_asks(app: Flask, client: FlaskClient, uri: str) -> None:
+    # RFC 8252 8.6: any program can pretend to be it.
+    flow = Flow(client, register(app, redirect_uris=(uri,)))
+    flow.allow()
+    assert is_consent_page(flow.authorize())
+    page = flow.authorize(scope=None)
+    assert is_consent_page(page)
+    assert "asks for nothing of your account" in page.text
+
+
+def test_a_confidential_app_on_loopback_is_remembered(app: Flask, client: FlaskClient) -> None:
+    known = register(app, auth_method="client_secret_basic", redirect_uris=("http://localhost/c",))
+    flow = Flow(client, known)
+    flow.allow()
+    assert flow.authorize().status_code == 302
+
+
+def test_the_hosts_own_app_never_asks(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, register(app, skip_consent=True, redirect_uris=("http://127.0.0.1/cb",)))
+    assert flow.authorize().status_code == 302
+
+
+# The way to the page.
+
+
+def sign_in_on_the_way(flow: Flow, answer, username: str = "ada"):
+    """Follow from the authorization endpoint through the host's login and back."""
+    assert answer.status_code in (302, 303)
+    short = answer.headers["Location"]
+    login = flow.browser.get(short)
+    assert login.status_code == 302
+    back = flow.browser.post(login.headers["Location"], data={"username": username})
+    assert back.status_code == 303
+    return flow.browser.get(back.headers["Location"])
+
+
+def test_a_visitor_signs_in_first_and_the_login_page_gets_a_short_next(app: Flask) -> None:
+    flow = Flow(app.test_client(), register(app))
+    answer = flow.authorize()
+    short = answer.headers["Location"]
+    assert len(short) < 60
+    login = flow.browser.get(short)
+    assert urlsplit(login.headers["Location"]).path == "/login"
+    assert len(login.headers["Location"]) < 100
+    page = sign_in_on_the_way(flow, flow.authorize())
+    assert is_consent_page(page)
+    assert set(parameters_of(flow.decide(page))) == {"code", "state", "iss"}
+
+
+def test_nothing_is_written_before_a_user_is_known(app: Flask) -> None:
+    flow = Flow(app.test_client(), register(app))
+    answer = flow.authorize()
+    cookie = answer.headers["Set-Cookie"]
+    for words in ("HttpOnly", "Secure", "SameSite=Lax", "Path=/oauth/authorize", "Max-Age=3600"):
+        assert words in cookie
+    assert not [
+        name for name in answer.headers.getlist("Set-Cookie") if name.startswith("session=")
+    ]
+
+
+def test_a_posted_request_survives_login(app: Flask) -> None:
+    flow = Flow(app.test_client(), register(app))
+    answer = flow.browser.post("/oauth/authorize", data=flow.request())
+    assert answer.status_code == 303
+    page = sign_in_on_the_way(flow, answer)
+    assert parameters_of(flow.decide(page))["state"] == flow.state
+
+
+def test_a_posted_request_of_a_signed_in_user_goes_on_by_get(pkce_flow: Flow) -> None:
+    # Posted from another site, it came without the session cookie.
+    answer = pkce_flow.browser.post("/oauth/authorize", data=pkce_flow.request())
+    assert answer.status_code == 303
+    page = pkce_flow.browser.get(answer.headers["Location"])
+    assert is_consent_page(page)
+
+
+def test_two_tabs_do_not_disturb_each_other(app: Flask) -> None:
+    browser = app.test_client()
+    one, two = Flow(browser, register(app)), Flow(browser, register(app))
+    first, second = one.authorize(), two.authorize()
+    page_of_two = sign_in_on_the_way(two, second)
+    page_of_one = browser.get(first.headers["Location"])
+    assert parameters_of(one.decide(page_of_one))["state"] == one.state
+    assert parameters_of(two.decide(page_of_two))["state"] == two.state
+
+
+def test_a_request_that_was_answered_is_forgotten(app: Flask) -> None:
+    flow = Flow(app.test_client(), register(app, skip_consent=True))
+    answer = flow.authorize()
+    done = sign_in_on_the_way(flow, answer)
+    assert "code" in parameters_of(done)
+    again = flow.browser.get(answer.headers["Location"])
+    assert again.status_code == 400
+    assert "has expired" in again.text
+
+
+def test_a_request_waits_for_an_hour(app: Flask, pkce_clock: Clock) -> None:
+    flow = Flow(app.test_client(), register(app))
+    answer = flow.authorize()
+    pkce_clock.advance(3600)
+    late = flow.browser.get(answer.headers["Location"])
+    assert late.status_code == 400
+    assert "has expired" in late.text
+    assert "Location" not in late.headers
+
+
+def test_a_consent_form_waits_for_an_hour(pkce_flow: Flow, pkce_clock: Clock) -> None:
+    page = pkce_flow.authorize()
+    pkce_clock.advance(3600)
+    assert "has expired" in pkce_flow.decide(page).text
+
+
+@pytest.mark.parametrize("reference", ["0" * 16, "x", "../..", "0" * 17])
+def test_a_reference_of_another_browser_means_nothing(pkce_flow: Flow, reference: str) -> None:
+    answer = pkce_flow.browser.get("/oauth/authorize", query_string={"r": reference})
+    assert answer.status_code == 400
+    assert "has expired" in answer.text
+
+
+def test_a_session_that_ends_on_the_consent_page_is_begun_again(pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize()
+    pkce_flow.browser.post("/logout")
+    answer = pkce_flow.decide(page)
+    page = sign_in_on_the_way(pkce_flow, answer)
+    assert is_consent_page(page)
+    assert parameters_of(pkce_flow.decide(page))["state"] == pkce_flow.state
+
+
+def test_a_decision_of_somebody_else_is_asked_for_anew(app: Flask, pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize()
+    pkce_flow.browser.post("/logout")
+    pkce_flow.browser.post("/login", data={"username": "bob"})
+    answer = pkce_flow.decide(page)
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith("/oauth/authorize?r=")
+    again = pkce_flow.browser.get(answer.headers["Location"])
+    assert "Bob" in again.text
+
+
+def test_an_altered_form_is_refused(pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize()
+    signed = hidden_fields(page.text)["request"]
+    for altered in (signed[:-1] + ("A" if signed[-1] != "A" else "B"), "", "x", signed[::-1]):
+        answer = pkce_flow.decide(page, request=altered)
+        assert answer.status_code == 400
+        assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize("token", ["", "forged"])
+def test_without_its_csrf_token_the_form_decides_nothing(pkce_flow: Flow, token: str) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(), csrf_token=token)
+    assert answer.status_code == 400
+    assert 'role="alert"' in answer.text
+
+
+# Errors.
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"client_id": None}, "client_id is missing"),
+        ({"client_id": "unknown"}, "No app is registered here"),
+        ({"redirect_uri": "https://evil.example/"}, "not one that this client registered"),
+        ({"redirect_uri": REDIRECT_URI + "/"}, "not one that this client registered"),
+        ({"redirect_uri": REDIRECT_URI + "?x=1"}, "not one that this client registered"),
+    ],
+)
+def test_what_cannot_be_told_to_the_client_is_told_to_the_person(
+    pkce_flow: Flow, changes: dict[str, str | None], words: str
+) -> None:
+    # RFC 6749 4.1.2.1; prompt and response_type change nothing about it.
+    for more in ({}, {"prompt": "none"}, {"response_type": "token"}, {"scope": "x"}):
+        answer = pkce_flow.authorize(**changes, **more)
+        assert answer.status_code in (400, 401)
+        assert "Location" not in answer.headers
+        assert words in answer.text
+        assert "reference" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"response_type": None}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+        ({"response_type": "code id_token"}, "unsupported_response_type"),
+        ({"response_type": 'co"de'}, "unsupported_response_type"),
+        ({"response_mode": "web_message"}, "invalid_request"),
+        ({"scope": "unheard-of"}, "invalid_scope"),
+        ({"scope": 'pro"file'}, "invalid_scope"),
+        ({"scope": "profile\\"}, "invalid_scope"),
+        ({"scope": "profilé"}, "invalid_scope"),
+        ({"scope": "profile\u00a0notes:read"}, "invalid_scope"),
+        ({"state": "x" * 2049}, "invalid_request"),
+        ({"nonce": "a\x00b"}, "invalid_request"),
+    ],
+)
+def test_errors_go_to_the_client_with_state_and_iss(
+    pkce_flow: Flow, changes: dict[str, str | None], error: str
+) -> None:
+    for browser in (pkce_flow.browser, pkce_flow.browser.application.test_client()):
+        pkce_flow.browser = browser
+        answer = pkce_flow.authorize(**changes)
+        assert answer.headers["Location"].startswith(REDIRECT_URI + "?")
+        parameters = parameters_of(answer)
+        assert parameters["error"] == error
+        assert parameters["error_description"].isascii()
+        assert parameters["iss"] == "https://auth.example"
+        assert parameters["state"] == changes.get("state", pkce_flow.state)
+
+
+def test_unknown_parameters_are_ignored(pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize(audience="x", auth0Client="eyJ", display="page", foo="bar")
+    assert is_consent_page(page)
+
+
+@pytest.mark.parametrize("name", ["client_id", "redirect_uri", "scope", "state", "nonce"])
+def test_a_parameter_twice_is_refused(pkce_flow: Flow, name: str) -> None:
+    # RFC 6749 3.1
+    request = {**pkce_flow.request(), "nonce": "n"}
+    query = {**request, name: [request[name], request[name]]}
+    answer = pkce_flow.browser.get("/oauth/authorize", query_string=query)
+    if name in ("client_id", "redirect_uri"):
+        assert answer.status_code == 400
+    else:
+        assert parameters_of(answer)["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    "state", ["a=b", "a b+c%d&e", "öäü-日本", '"<script>', "x" * 2048, "{}[]|^`", "%FF", "+"]
+)
+@pytest.mark.parametrize("mode", ["query", "fragment", "form_post"])
+def test_state_comes_back_as_it_went(pkce_flow: Flow, state: str, mode: str) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(state=state, response_mode=mode))
+    if mode == "form_post":
+        assert hidden_fields(answer.text)["state"] == state
+    else:
+        assert parameters_of(answer)["state"] == state
+
+
+def test_a_query_that_is_not_utf_8_is_refused(pkce_flow: Flow) -> None:
+    answer = pkce_flow.browser.get("/oauth/authorize?client_id=%FF%FE&state=%FF")
+    assert answer.status_code == 400
+
+
+# Response modes.
+
+
+def test_fragment(pkce_flow: Flow) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(response_mode="fragment"))
+    assert answer.headers["Location"].startswith(REDIRECT_URI + "#code=fpk_ac_")
+    error = pkce_flow.authorize(response_mode="fragment", scope="unheard-of")
+    assert error.headers["Location"].startswith(REDIRECT_URI + "#error=invalid_scope")
+
+
+def test_form_post(pkce_flow: Flow) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(response_mode="form_post", state='"><b>'))
+    assert answer.status_code == 200
+    assert f'action="{REDIRECT_URI}"' in answer.text
+    fields = hidden_fields(answer.text)
+    assert set(fields) == {"code", "state", "iss"}
+    assert '"><b>' not in answer.text
+    assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert pkce_flow.redeem(fields["code"]).status_code == 200
+    script = pkce_flow.browser.get("/oauth/static/form_post.js")
+    assert script.status_code == 200
+    script.close()
+
+
+def test_form_post_to_an_app_of_this_computer_is_refused(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, register(app, redirect_uris=("com.example.app:/cb",)))
+    answer = flow.authorize(response_mode="form_post")
+    assert answer.status_code == 200
+    assert hidden_fields(answer.text)["error"] == "invalid_request"
+
+
+# The redirect URI.
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://client.example",
+        "https://client.example/",
+        "https://client.example/cb?a=1",
+        "https://client.example/cb?flag",
+        "https://client.example/a%20b;p=1",
+        "myapp:///cb",
+        "MyApp://cb",
+        "com.example.app:/oauth2redirect",
+        "http://127.0.0.1:5173",
+    ],
+)
+def test_the_browser_goes_to_the_very_bytes_of_the_uri(
+    app: Flask, client: FlaskClient, uri: str
+) -> None:
+    flow = Flow(client, register(app, redirect_uris=(uri,)))
+    answer = flow.decide(flow.authorize())
+    joint = "&" if "?" in uri else "?"
+    assert answer.headers["Location"].startswith(uri + joint + "code=fpk_ac_")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_on_loopback_the_port_may_vary(app: Flask, client: FlaskClient, host: str) -> None:
+    # RFC 8252 7.3
+    flow = Flow(client, register(app, redirect_uris=(f"http://{host}/cb",)))
+    uri = f"http://{host}:51004/cb"
+    answer = flow.decide(flow.authorize(redirect_uri=uri))
+    assert answer.headers["Location"].startswith(uri + "?code=")
+    code = parameters_of(answer)["code"]
+    assert flow.redeem(code, redirect_uri=uri).status_code == 200
+
+
+def test_the_uri_may_be_left_out_when_exactly_one_is_registered(pkce_flow: Flow) -> None:
+    # RFC 6749 3.1.2.3
+    code = pkce_flow.allow(redirect_uri=None)["code"]
+    assert pkce_flow.redeem(code, redirect_uri=None).status_code == 200
+
+
+def test_and_not_when_there_are_several(app: Flask, client: FlaskClient) -> None:
+    several = ("https://client.example/a", "https://client.example/b")
+    answer = Flow(client, register(app, redirect_uris=several)).authorize(redirect_uri=None)
+    assert answer.status_code == 400
+    assert "redirect_uri is missing" in answer.text
+    for uri in several:
+        assert uri not in answer.text
+
+
+# Scopes.
+
+
+@pytest.mark.parametrize("scope", [None, "", " ", "   "])
+def test_who_names_no_scope_is_taken_to_ask_for_the_default(scope: str | None) -> None:
+    app = make_app(PKCE_AUTHORIZE_DEFAULT_SCOPES=["notes:read", "profile"])
+    only_notes = register(app, scope=["notes:read"])
+    browser = sign_in(app)
+    assert Flow(browser, register(app)).tokens(scope=scope)["scope"] == "notes:read profile"
+    assert Flow(browser, only_notes).tokens(scope=scope)["scope"] == "notes:read"
+
+
+def test_blanks_around_scopes_do_no_harm(pkce_flow: Flow) -> None:
+    tokens = pkce_flow.tokens(scope=" profile  notes:read profile ")
+    assert tokens["scope"] == "notes:read profile"
+
+
+def test_a_client_gets_no_scope_beyond_its_own(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, register(app, scope=["profile"]), scope="profile")
+    assert parameters_of(flow.authorize(scope="notes:read"))["error"] == "invalid_scope"
+    assert flow.tokens()["scope"] == "profile"
+
+
+def test_scopes_that_nobody_knows_may_be_left_out() -> None:
+    app = make_app(PKCE_AUTHORIZE_UNKNOWN_SCOPES="drop")
+    flow = Flow(sign_in(app), register(app))
+    assert flow.tokens(scope="profile openid unheard-of")["scope"] == "profile"
