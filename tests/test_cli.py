@@ -1,0 +1,234 @@
+"""The commands of the operator."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_pkce_server import client_registered
+from flask_pkce_server.testing import (
+    Clock,
+    Flow,
+    Registered,
+    hidden_fields,
+    parameters_of,
+    register,
+)
+
+from .host import make_app
+
+URI = "https://client.example/callback"
+
+
+def run(app: Flask, *args: str, code: int = 0) -> str:
+    result = app.test_cli_runner().invoke(args=["pkce", *args])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def create(app: Flask, *args: str) -> dict:
+    base = ["client", "create", "--name", "Notebook", "--redirect-uri", URI, "--json"]
+    return json.loads(run(app, *base, *args))
+
+
+def test_a_public_client_has_no_secret(app: Flask) -> None:
+    told = []
+    client_registered.connect(lambda app, **facts: told.append(facts), weak=False)
+    made = create(app, "--type", "public")
+    assert made["token_endpoint_auth_method"] == "none"
+    assert made["grant_types"] == ["authorization_code", "refresh_token"]
+    assert made["redirect_uris"] == [URI]
+    assert made["scope"] is None
+    assert "client_secret" not in made
+    assert made["client_id"].isalnum()
+    assert told[-1] == {"client_id": made["client_id"]}
+
+
+def test_a_confidential_client_is_shown_its_secret_once(app: Flask) -> None:
+    made = create(app, "--type", "confidential")
+    assert made["client_secret"].isalnum()
+    assert made["token_endpoint_auth_method"] == "client_secret_basic"
+    for output in (
+        run(app, "client", "show", made["client_id"], "--json"),
+        run(app, "client", "show", made["client_id"]),
+        run(app, "client", "list", "--json"),
+        run(app, "client", "list"),
+    ):
+        assert made["client_secret"] not in output
+        assert made["client_id"] in output
+
+
+def test_what_is_said_is_what_is_kept(app: Flask) -> None:
+    made = create(
+        app,
+        *["--type", "confidential", "--auth-method", "client_secret_post"],
+        *["--scope", "profile notes:read", "--grant-type", "authorization_code"],
+        *["--origin", "https://pages.example", "--redirect-uri", "com.example.app:/cb"],
+        *["--client-id", "notebook", "--client-secret", "s" * 32, "--skip-consent"],
+    )
+    shown = json.loads(run(app, "client", "show", "notebook", "--json"))
+    assert shown == {name: value for name, value in made.items() if name != "client_secret"}
+    assert shown["client_id"] == "notebook"
+    assert shown["scope"] == "notes:read profile"
+    assert shown["grant_types"] == ["authorization_code"]
+    assert shown["origins"] == ["https://pages.example"]
+    assert shown["redirect_uris"] == [URI, "com.example.app:/cb"]
+    assert shown["skip_consent"] is True
+    assert made["client_secret"] == "s" * 32
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
+def test_creating_a_client_ends_with_a_url_and_a_curl_line_that_work(
+    app: Flask, client: FlaskClient, method: str
+) -> None:
+    kind = "public" if method == "none" else "confidential"
+    output = run(
+        app,
+        *["client", "create", "--name", "Notebook", "--redirect-uri", URI],
+        *["--type", kind, "--auth-method", method],
+    )
+    url = urlsplit(re.search(r"https://auth.example/\S+", output)[0])
+    page = client.get(url.path, query_string=url.query)
+    form = {**hidden_fields(page.text), "decision": "allow"}
+    code = parameters_of(client.post(url.path, data=form))["code"]
+    curl = shlex.split(re.search(r"curl .*", output)[0].replace("CODE", code))
+    assert curl[1] == "https://auth.example/oauth/token"
+    body = dict(
+        curl[at + 1].split("=", 1) for at, word in enumerate(curl) if word == "--data-urlencode"
+    )
+    user = tuple(curl[curl.index("-u") + 1].split(":")) if "-u" in curl else None
+    tokens = app.test_client(use_cookies=False).post("/oauth/token", data=body, auth=user)
+    assert tokens.status_code == 200, tokens.text
+    asked = parse_qs(url.query)["scope"][0].split()
+    assert (
+        set(tokens.get_json()["scope"].split()) == set(asked) == set(app.extensions["pkce"].scopes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--redirect-uri", "http://evil.example"], "https"),
+        (["--redirect-uri", "javascript:alert(1)"], "browser itself"),
+        (["--redirect-uri", URI + "#x"], "fragment"),
+        (["--redirect-uri", URI, "--scope", "unheard-of"], "Not declared in PKCE_SCOPES"),
+        (["--redirect-uri", URI, "--grant-type", "password"], "no grant type password"),
+        (["--redirect-uri", URI, "--origin", "https://a.example/x"], "origin"),
+        (["--redirect-uri", URI, "--client-id", "a b"], "client_id"),
+        (["--redirect-uri", URI, "--client-id", "\u00e9"], "client_id"),
+        (["--redirect-uri", URI, "--client-secret", "s" * 40], "no secret"),
+        (["--redirect-uri", URI, "--name", " "], "name"),
+        ([], "at least one redirect URI"),
+    ],
+)
+def test_what_is_unfit_is_refused_with_a_reason(app: Flask, args: list[str], words: str) -> None:
+    output = run(app, *["client", "create", "--name", "N", "--type", "public"], *args, code=1)
+    assert words in output
+    assert json.loads(run(app, "client", "list", "--json")) == []
+
+
+def test_a_short_secret_is_refused(app: Flask) -> None:
+    args = ["--name", "N", "--type", "confidential", "--redirect-uri", URI]
+    output = run(app, "client", "create", *args, "--client-secret", "short", code=1)
+    assert "32 characters" in output
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [("public", "client_secret_basic"), ("confidential", "none")]
+)
+def test_type_and_method_have_to_agree(app: Flask, kind: str, method: str) -> None:
+    args = ["--name", "N", "--redirect-uri", URI, "--type", kind, "--auth-method", method]
+    assert "does not use" in run(app, "client", "create", *args, code=2)
+
+
+def test_a_client_id_is_given_once(app: Flask) -> None:
+    create(app, "--type", "public", "--client-id", "notebook")
+    args = ["--name", "N", "--redirect-uri", URI, "--type", "public", "--client-id", "notebook"]
+    assert "already" in run(app, "client", "create", *args, code=1)
+
+
+def test_a_scheme_without_a_dot_is_a_warning_and_no_refusal(app: Flask) -> None:
+    args = ["--name", "N", "--type", "public", "--redirect-uri", "cursor://callback"]
+    assert "Mind: The scheme cursor: has no dot" in run(app, "client", "create", *args)
+    assert "cursor: has no dot" in run(app, "doctor")
+
+
+def test_an_update_changes_what_is_given_and_nothing_else(app: Flask) -> None:
+    made = create(app, "--type", "public", "--client-id", "notebook", "--skip-consent")
+    updated = json.loads(
+        run(app, "client", "update", "notebook", "--name", "Diary", "--ask-consent", "--json")
+    )
+    assert updated == {**made, "client_name": "Diary", "skip_consent": False}
+    run(app, "client", "update", "notebook", "--scope", "profile")
+    run(app, "client", "update", "notebook", "--origin", "https://pages.example")
+    run(app, "client", "update", "notebook", "--grant-type", "authorization_code")
+    run(app, "client", "update", "notebook", "--redirect-uri", URI + "2")
+    shown = json.loads(run(app, "client", "show", "notebook", "--json"))
+    assert shown["scope"] == "profile"
+    assert shown["origins"] == ["https://pages.example"]
+    assert shown["grant_types"] == ["authorization_code"]
+    assert shown["redirect_uris"] == [URI + "2"]
+    refused = run(app, "client", "update", "notebook", "--redirect-uri", "data:x", code=1)
+    assert "browser itself" in refused
+    assert json.loads(run(app, "client", "show", "notebook", "--json")) == shown
+
+
+def test_a_new_secret_ends_the_old_one(app: Flask, client: FlaskClient) -> None:
+    known = register(app, auth_method="client_secret_basic")
+    made = json.loads(run(app, "client", "rotate-secret", known.client_id, "--json"))
+    assert made["client_secret"] != known.client_secret
+    old, new = (
+        Flow(client, known),
+        Flow(client, Registered(**{**vars(known), "client_secret": made["client_secret"]})),
+    )
+    assert old.refresh("x").status_code == 401
+    assert new.refresh("x").status_code == 400
+    assert "shown this once" in run(app, "client", "rotate-secret", known.client_id)
+
+
+def test_a_public_client_has_no_secret_to_rotate(app: Flask) -> None:
+    output = run(app, "client", "rotate-secret", register(app).client_id, code=1)
+    assert "public client" in output
+
+
+def test_a_deleted_client_takes_all_it_had_with_it(app: Flask, pkce_flow: Flow) -> None:
+    tokens = pkce_flow.tokens()
+    output = run(app, "client", "delete", pkce_flow.client.client_id, "--json")
+    assert json.loads(output) == {"deleted": pkce_flow.client.client_id}
+    answer = pkce_flow.refresh(tokens["refresh_token"])
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "invalid_client")
+    register(app, client_id=pkce_flow.client.client_id)
+    assert pkce_flow.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+    assert pkce_flow.authorize().status_code == 200
+
+
+@pytest.mark.parametrize("command", ["show", "update", "delete", "rotate-secret"])
+def test_an_unknown_client_is_said_to_be_unknown(app: Flask, command: str) -> None:
+    assert "There is no client nobody" in run(app, "client", command, "nobody", code=1)
+
+
+def test_an_empty_list_says_what_to_do(app: Flask) -> None:
+    assert "flask pkce client create" in run(app, "client", "list")
+
+
+def test_prune_says_what_it_deleted(app: Flask, pkce_flow: Flow, pkce_clock: Clock) -> None:
+    pkce_flow.tokens()
+    pkce_flow.allow()
+    pkce_clock.advance(31 * 86400)
+    assert json.loads(run(app, "prune", "--json")) == {
+        "deleted": {"tokens": 2, "authorization_codes": 2}
+    }
+    assert run(app, "prune") == "Deleted 0 tokens, 0 codes.\n"
+
+
+def test_without_tables_the_commands_say_so() -> None:
+    app = make_app(init=False)
+    app.pkce.init_app(app)
+    for args in (["client", "list"], ["client", "show", "x"], ["prune"]):
+        assert "flask pkce doctor" in run(app, *args, code=1)

@@ -1,0 +1,94 @@
+"""`flask pkce doctor`: what is well, what is not, and the line to write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from flask_pkce_server.testing import register
+
+from .host import make_app
+
+
+def levels(app: Flask, code: int = 0) -> dict[str, dict]:
+    result = app.test_cli_runner().invoke(args=["pkce", "doctor", "--json"])
+    assert result.exit_code == code, result.output
+    return {problem["about"]: problem for problem in json.loads(result.output)}
+
+
+def find(found: dict[str, dict], words: str) -> dict:
+    return next(problem for about, problem in found.items() if words in about)
+
+
+def test_a_good_set_up_is_a_list_of_oks(tmp_path: Path) -> None:
+    app = make_app(
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db",
+        PKCE_SQLITE_PRAGMAS=True,
+        SESSION_COOKIE_SECURE=True,
+    )
+    register(app)
+    found = levels(app)
+    assert {problem["level"] for problem in found.values()} == {"OK"}, found
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+def test_the_text_names_the_line_to_write(app: Flask) -> None:
+    output = app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
+    assert "OK    All tables are there." in output
+    assert 'Write: app.config["SESSION_COOKIE_SECURE"] = True' in output
+
+
+def test_missing_tables_and_columns_are_a_failure() -> None:
+    app = make_app(init=False)
+    app.pkce.init_app(app)
+    problem = find(levels(app, code=1), "Missing in the database")
+    assert problem["level"] == "FAIL"
+    assert "pkce_client," in problem["about"]
+    assert "db.create_all()" in problem["fix"]
+
+
+def test_a_missing_column_is_named(app: Flask) -> None:
+    with app.app_context(), app.db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE pkce_token DROP COLUMN revoked_at")
+    assert "pkce_token.revoked_at" in find(levels(app, code=1), "Missing")["about"]
+
+
+def test_a_database_that_does_not_answer_is_a_failure() -> None:
+    app = make_app(init=False, SQLALCHEMY_DATABASE_URI="sqlite:////nowhere/at/all.db")
+    app.pkce.init_app(app)
+    assert find(levels(app, code=1), "does not answer")["level"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "level"),
+    [
+        ({}, "SQLite lives in memory", "WARN"),
+        ({"SECRET_KEY": "0123456789abcdef"}, "shorter than 32", "WARN"),
+        ({}, "plain http", "WARN"),
+        ({"SESSION_COOKIE_SECURE": True}, "session cookie fits", "OK"),
+    ],
+)
+def test_what_is_not_safe_yet_is_a_warning(config: dict, words: str, level: str) -> None:
+    assert find(levels(make_app(**config)), words)["level"] == level
+
+
+def test_a_strict_session_cookie_is_a_failure() -> None:
+    # A visitor who comes from the client's site would look signed out for ever.
+    app = make_app(SESSION_COOKIE_SAMESITE="Strict")
+    assert find(levels(app, code=1), "Strict")["level"] == "FAIL"
+
+
+def test_a_file_that_is_not_in_wal_mode_is_a_warning(tmp_path: Path) -> None:
+    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    assert "PKCE_SQLITE_PRAGMAS" in find(levels(app), "WAL")["fix"]
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+def test_scopes_that_are_not_declared_any_more_are_named(app: Flask) -> None:
+    register(app, scope=["profile", "gone"])
+    assert find(levels(app), "not declared: gone")["level"] == "WARN"
