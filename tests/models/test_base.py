@@ -1,0 +1,101 @@
+"""The unit of work, and the tables in the host's metadata."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from sqlalchemy import MetaData, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from flask_pkce_server.models.base import ATTEMPTS, Base, asks_for_retry, copy_tables
+from flask_pkce_server.models.consent import Consent, granted, remember
+
+
+class Busy(Exception):
+    """What a driver raises; `sqlstate` is psycopg's, the number PyMySQL's."""
+
+    def __init__(self, *args: object, sqlstate: str | None = None) -> None:
+        super().__init__(*args)
+        self.sqlstate = sqlstate
+
+
+def error(*args: object, sqlstate: str | None = None) -> OperationalError:
+    return OperationalError("UPDATE", {}, Busy(*args, sqlstate=sqlstate))
+
+
+@pytest.mark.parametrize(
+    ("raised", "again"),
+    [
+        (error("could not serialize", sqlstate="40001"), True),
+        (error("deadlock detected", sqlstate="40P01"), True),
+        (error(1213, "Deadlock found"), True),
+        (error(1205, "Lock wait timeout exceeded"), True),
+        (error(1020, "Record has changed since last read"), True),
+        (error("database is locked"), True),
+        (IntegrityError("INSERT", {}, Busy("UNIQUE constraint failed")), True),
+        (error("no such table: pkce_token"), False),
+        (error(), False),
+    ],
+)
+def test_what_may_succeed_next_time_is_tried_again(raised: OperationalError, again: bool) -> None:
+    assert asks_for_retry(raised) is again
+
+
+def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
+    store, tries = app.extensions["pkce"].store, []
+
+    def work(session: Session) -> str:
+        remember(session, "1", "notebook", ["profile"], 1)
+        session.flush()
+        tries.append(1)
+        if len(tries) < 3:
+            raise error("database is locked")
+        return "done"
+
+    with app.app_context():
+        assert store.write(work) == "done"
+        with store.reading() as session:
+            assert granted(session, "1", "notebook") == {"profile"}
+    assert len(tries) == 3
+
+
+@pytest.mark.parametrize(
+    ("raised", "tries"), [(error("database is locked"), ATTEMPTS), (error("no such table"), 1)]
+)
+def test_and_gives_up_in_the_end_with_nothing_written(
+    app: Flask, raised: OperationalError, tries: int
+) -> None:
+    store, seen = app.extensions["pkce"].store, []
+
+    def work(session: Session) -> None:
+        remember(session, "1", "notebook", ["profile"], 1)
+        session.flush()
+        seen.append(1)
+        raise raised
+
+    with app.app_context():
+        with pytest.raises(OperationalError):
+            store.write(work)
+        with store.reading() as session:
+            assert session.scalars(select(Consent)).all() == []
+    assert len(seen) == tries
+
+
+def test_the_tables_are_copied_into_the_hosts_metadata_once() -> None:
+    metadata = MetaData()
+    copy_tables(metadata)
+    copy_tables(metadata)
+    assert set(metadata.tables) == set(Base.metadata.tables)
+    assert {index.name for index in metadata.tables["pkce_token"].indexes} == {
+        index.name for index in Base.metadata.tables["pkce_token"].indexes
+    }
+
+
+def test_no_table_refers_to_another_and_hot_ones_have_a_digest_for_a_key() -> None:
+    # So that they can be spread over machines by configuration alone.
+    for table in Base.metadata.sorted_tables:
+        assert not table.foreign_keys
+        assert all(not column.autoincrement is True for column in table.primary_key)
+    for name in ("pkce_authorization_code", "pkce_token", "pkce_consent"):
+        assert [column.name for column in Base.metadata.tables[name].primary_key] == ["digest"]

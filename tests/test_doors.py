@@ -1,0 +1,123 @@
+"""Doors: whatever goes wrong behind one leaves by it as an error of its own kind."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import pytest
+from flask import Flask
+from werkzeug.exceptions import ImATeapot
+
+from flask_pkce_server import ConfigurationError, Feature
+from flask_pkce_server.feature import Route
+from flask_pkce_server.testing import Flow, register
+
+from .conftest import sign_in
+from .host import make_app
+
+
+class Broken(Feature):
+    """A room whose views fail."""
+
+    name = "broken"
+    raised: Exception = RuntimeError("a secret of the stack")
+
+    def routes(self, server):
+        for door in ("page", "endpoint", "document"):
+            yield Route(f"broken_{door}", f"/broken/{door}", self.fail, ("GET",), door)
+
+    def fail(self):
+        raise self.raised
+
+
+def broken_app(raised: Exception, **config) -> Flask:
+    room = Broken()
+    room.raised = raised
+    return make_app(features=(room,), **config)
+
+
+@pytest.mark.parametrize("door", ["page", "endpoint", "document"])
+def test_an_unexpected_error_is_a_server_error_and_says_nothing(
+    door: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = broken_app(RuntimeError("a secret of the stack"), TESTING=False)
+    path = app.extensions["pkce"].paths[f"broken_{door}"]
+    answer = app.test_client().get(path)
+    assert answer.status_code == 500
+    assert "server_error" in answer.text
+    assert "a secret of the stack" not in answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert ("<h1>" in answer.text) is (door == "page")
+    assert "an unexpected error behind" in caplog.text
+
+
+def test_in_tests_and_in_debug_an_unexpected_error_is_seen() -> None:
+    for mode in ({"TESTING": True}, {"TESTING": False, "DEBUG": True}):
+        app = broken_app(RuntimeError("seen"), **mode)
+        app.testing = True
+        with pytest.raises(RuntimeError, match="seen"):
+            app.test_client().get("/oauth/broken/endpoint")
+
+
+def test_an_http_error_keeps_its_status() -> None:
+    app = broken_app(ImATeapot())
+    answer = app.test_client().get("/oauth/broken/endpoint")
+    assert answer.status_code == 418
+    assert answer.get_json()["error"] == "invalid_request"
+
+
+def test_a_mistake_of_the_set_up_is_logged_with_the_line_to_write(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = broken_app(ConfigurationError("Not set up.", write="do_it()"), TESTING=False)
+    with caplog.at_level(logging.ERROR):
+        assert app.test_client().get("/oauth/broken/page").status_code == 500
+    assert "Write: do_it()" in caplog.text
+
+
+def test_without_tables_the_answer_is_a_server_error_and_the_log_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_app(init=False, TESTING=False)
+    app.pkce.init_app(app)
+    answer = app.test_client().post(
+        "/oauth/token",
+        data={"grant_type": "refresh_token", "client_id": "some-client"},
+    )
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
+    assert "no such table: pkce_client" in caplog.text
+    assert "some-client" not in caplog.text
+
+
+def test_error_pages_have_a_reference_that_the_log_has_too(
+    caplog: pytest.LogCaptureFixture, pkce_flow: Flow
+) -> None:
+    with caplog.at_level(logging.INFO, logger="flask_pkce_server"):
+        page = pkce_flow.authorize(client_id="unknown")
+    reference = page.text.split("<code>")[1].split("</code>")[0]
+    assert f"error page {reference}: invalid_client" in caplog.text
+
+
+def test_a_host_replaces_the_error_page(tmp_path) -> None:
+    (tmp_path / "pkce").mkdir()
+    (tmp_path / "pkce" / "error.html").write_text(
+        '{% extends "pkce/_error.html" %}{% block advice %}Call us.{% endblock %}'
+    )
+    app = make_app(init=False)
+    app.template_folder = str(tmp_path)
+    app.pkce.init_app(app)
+    with app.app_context():
+        app.db.create_all()
+    page = app.test_client().get("/oauth/authorize")
+    assert "Call us." in page.text
+    assert "client_id is missing" in page.text
+
+
+def test_a_request_that_fits_no_cookie_is_told_to_the_client() -> None:
+    app = make_app()
+    flow = Flow(app.test_client(), register(app))
+    answer = flow.authorize(state="x" * 2048, nonce=secrets.token_hex(4000))
+    assert "error=invalid_request" in answer.headers["Location"]
+    signed_in = Flow(sign_in(app), flow.client)
+    assert signed_in.authorize(state="x" * 2048).status_code == 200
