@@ -96,6 +96,6 @@ def test_no_table_refers_to_another_and_hot_ones_have_a_digest_for_a_key() -> No
     # So that they can be spread over machines by configuration alone.
     for table in Base.metadata.sorted_tables:
         assert not table.foreign_keys
-        assert all(not column.autoincrement is True for column in table.primary_key)
+        assert all(column.autoincrement is not True for column in table.primary_key)
     for name in ("pkce_authorization_code", "pkce_token", "pkce_consent"):
         assert [column.name for column in Base.metadata.tables[name].primary_key] == ["digest"]

@@ -66,6 +66,7 @@ def test_a_digest_has_32_bytes() -> None:
 def test_ids_and_secrets_are_letters_and_digits() -> None:
     # RFC 6749 2.3.1: percent-encoded or not, they read the same.
     for made in (new_secret(), new_identifier()):
-        assert made.isascii() and made.isalnum()
+        assert made.isascii()
+        assert made.isalnum()
     assert len(new_secret()) == 48
     assert len({new_identifier() for _ in range(100)}) == 100
