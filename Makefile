@@ -16,7 +16,7 @@ demo: $(READY) ## start the example app (the default)
 
 test: $(READY) ## run every test that this machine has the services for
 	@# A part of them: make test ARGS="--no-cov -k replay"
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal --cov $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS) --cov
 
 test-services: ## the same, and a service that is missing is a failure
 	PKCE_TEST_REQUIRE_SERVICES=1 $(MAKE) test

@@ -6,9 +6,9 @@ pkce.init_app(app)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import flask
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 from .cli import pkce_commands
 from .doors import behind_door
 from .errors import ConfigurationError
-from .feature import Feature, Route
+from .feature import Feature
 from .features import FEATURES
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .protect import GUARDED, require
@@ -35,8 +35,6 @@ from .users import (
 )
 
 _STATIC = Path(__file__).parent / "static" / "pkce"
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 _WEAK = {"dev", "secret", "changeme", "change-me", "development", "password", "secret-key"}
 
@@ -54,7 +52,7 @@ class PKCEServer:
     def __init__(self, db: Any = None, *, features: Iterable[Feature] = ()) -> None:
         self._db = db
         self._features = tuple(features)
-        self._users: dict[str, Callable[..., Any]] = {}
+        self._users = Users()
         #: Register it where you like, or let `init_app` do that.
         self.blueprint = Blueprint("pkce", __name__, template_folder="templates")
         self.blueprint.record(self._assemble)
@@ -71,26 +69,27 @@ class PKCEServer:
 
     def current_user(self, function: CurrentUser) -> CurrentUser:
         """Decorate the function that returns the signed-in user, or None."""
-        return self._plug("current_user", function)
+        self._users.current_user = function
+        return function
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Decorate the function that returns the user of a subject, or None."""
-        return self._plug("user_loader", function)
+        self._users.user_loader = function
+        return function
 
     def subject(self, function: Subject) -> Subject:
         """Decorate the function that returns the text that names a user for ever."""
-        return self._plug("subject", function)
+        self._users.subject = function
+        return function
 
     def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:
         """Decorate the function that sends a visitor to sign in and then to `next_url`."""
-        return self._plug("login_required_response", function)
+        self._users.login_required_response = function
+        return function
 
     def account_name(self, function: AccountName) -> AccountName:
         """Decorate the function that returns what the pages call a user's account."""
-        return self._plug("account_name", function)
-
-    def _plug(self, joint: str, function: F) -> F:
-        self._users[joint] = function
+        self._users.account_name = function
         return function
 
     # Assembly.
@@ -114,19 +113,14 @@ class PKCEServer:
                 write="db.init_app(app)  # before pkce.init_app(app)",
             )
         copy_tables(db.metadata)
-        users = Users(db)
-        for joint, function in self._users.items():
-            setattr(users, joint, function)
-        server = Server(
-            app, settings=settings, features=features, users=users, store=Store(_engine_of(db))
+        app.extensions["pkce"] = server = Server(
+            app,
+            settings=settings,
+            features=features,
+            users=self._users,
+            store=Store(lambda: cast(Engine, db.engine)),
         )
-        app.extensions["pkce"] = server
-        prefix = settings.url_prefix if state.url_prefix is None else state.url_prefix
-        for feature in features:
-            for route in feature.routes(server):
-                _mount(server, route, prefix)
-        _refuse_unknown_endpoints(server)
-        app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
+        _mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         app.url_value_preprocessor(_exempt_from_csrf_protect)
         if settings.sqlite_pragmas:
@@ -183,35 +177,42 @@ def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
     return tuple(room for room in rooms if wanted.get(room.name, True))
 
 
-def _mount(server: Server, route: Route, prefix: str) -> None:
-    """Add `route` to the app: below the prefix, documents at the root of the origin.
+def _mount(server: Server, prefix: str) -> None:
+    """Add the routes of all rooms: below `prefix`, documents at the root of the origin.
 
     An issuer with a path names its endpoints below that path. A proxy may take the path
-    away before the app sees it, or may not: the route is there in both cases.
+    away before the app sees it, or may not: the routes are there in both cases.
     """
-    path = server.settings.endpoints.get(
-        route.name, route.path if route.door == "document" else prefix + route.path
-    )
-    server.routes[route.name], server.paths[route.name] = route, path
-    view = behind_door(route)
-    for mounted in dict.fromkeys((path, urlsplit(server.issuer).path.rstrip("/") + path)):
-        server.app.add_url_rule(
-            mounted,
-            f"pkce.{route.name}",
-            view,
-            # All of them: a wrong method is answered behind the door, in its manners.
-            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-            provide_automatic_options=False,
-            strict_slashes=False,
-        )
-
-
-def _refuse_unknown_endpoints(server: Server) -> None:
-    for name in server.settings.endpoints.keys() - server.routes.keys():
+    moved = server.settings.endpoints
+    written = {f'PKCE_ENDPOINTS["{name}"]': path for name, path in moved.items()}
+    for key, path in {"PKCE_URL_PREFIX": prefix or "/-", **written}.items():
+        if not path.startswith("/") or path.endswith("/"):
+            raise ConfigurationError(
+                f"{key} is {path!r}, and a path starts with a slash and does not end with one.",
+                write=f"/{path.strip('/')}",
+            )
+    issuer_path = urlsplit(server.issuer).path.rstrip("/")
+    for route in (route for feature in server.features for route in feature.routes(server)):
+        usual = route.path if route.door == "document" else prefix + route.path
+        path = moved.get(route.name, usual)
+        server.routes[route.name], server.paths[route.name] = route, path
+        view = behind_door(route)
+        for mounted in dict.fromkeys((path, issuer_path + path)):
+            server.app.add_url_rule(
+                mounted,
+                f"pkce.{route.name}",
+                view,
+                # All of them: a wrong method is answered behind the door, in its manners.
+                methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+                provide_automatic_options=False,
+                strict_slashes=False,
+            )
+    for name in moved.keys() - server.routes.keys():
         raise ConfigurationError(
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
             write=f"one of: {', '.join(sorted(server.routes))}",
         )
+    server.app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
 
 
 def _static_file(filename: str) -> Response:
@@ -230,7 +231,3 @@ def _exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
         return
     if hasattr(view, GUARDED) or current_server.door_of(endpoint):
         protect.exempt(view)
-
-
-def _engine_of(db: Any) -> Callable[[], Engine]:
-    return lambda: cast(Engine, db.engine)

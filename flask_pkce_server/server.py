@@ -79,12 +79,11 @@ class Server(AuthorizationServer):
         self.routes: dict[str, Route] = {}
         self.paths: dict[str, str] = {}
         #: Every scope that may be asked for, with the sentence that the user reads.
-        self.scopes: dict[str, str] = {}
+        self.scopes: dict[str, str] = dict(settings.scopes)
         #: How a client may show who it is: method name -> reads (client_id, proof) or None.
         self.client_auth_methods: dict[str, Callable[[Request], tuple[str, str] | None]] = {}
         for feature in features:
-            self.scopes.update(feature.scopes)
-        self.scopes.update(settings.scopes)
+            self.scopes = {**self.scopes, **feature.scopes, **settings.scopes}
         for feature in features:
             feature.register(self)
 

@@ -27,11 +27,10 @@ AccountName = Callable[[Any], str]
 class Users:
     """Who is signed in, who a subject is, and how to ask somebody to sign in.
 
-    `db` is the host's Flask-SQLAlchemy object, read only to find the host's user model.
+    The attributes that are set here are what the decorators of the extension replace.
     """
 
-    def __init__(self, db: Any) -> None:
-        self._db = db
+    def __init__(self) -> None:
         self.current_user: CurrentUser = self._flask_login_user
         self.user_loader: UserLoader = self._flask_login_load
         self.subject: Subject = self._default_subject
@@ -92,7 +91,7 @@ class Users:
             key = column.type.python_type(subject)
         except (TypeError, ValueError):
             return None
-        return self._db.session.get(model, key)
+        return current_app.extensions["sqlalchemy"].session.get(model, key)
 
     def _default_subject(self, user: Any) -> str:
         # The primary key, not get_id(): that one Flask-Security resets with the password.
@@ -102,11 +101,12 @@ class Users:
             return str(user.get_id())
         return str(identity[0])
 
-    def _user_model(self) -> Any | None:
+    @staticmethod
+    def _user_model() -> Any | None:
         """Return the host's one mapped class that Flask-Login can use, None if there is none."""
         models = [
             mapper.class_
-            for mapper in self._db.Model.registry.mappers
+            for mapper in current_app.extensions["sqlalchemy"].Model.registry.mappers
             if hasattr(mapper.class_, "is_authenticated") and hasattr(mapper.class_, "get_id")
         ]
         if len(models) > 1:

@@ -127,7 +127,7 @@ class RefreshTokenFeature(Feature):
         "PKCE_REFRESH_TOKEN_ISSUE",
     )
     scopes = {  # noqa: RUF012 - a constant
-        "offline_access": "Keep this access when you are not using the app, until you remove it"
+        "offline_access": "Keep this access when you are not using the app"
     }
 
     def register(self, server: Server) -> None:

@@ -38,7 +38,7 @@ def test_the_consent_page_names_the_app_the_account_the_scopes_and_the_destinati
         "Ada Lovelace",
         "See your name and profile",
         "Write notes for you",
-        "Keep this access when you are not using the app, until you remove it",
+        "Keep this access when you are not using the app",
         "client.example",
     ):
         assert words in page

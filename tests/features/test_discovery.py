@@ -30,7 +30,7 @@ def test_what_is_said_is_what_there_is(app: Flask) -> None:
         "authorization_endpoint": "https://auth.example/oauth/authorize",
         "token_endpoint": "https://auth.example/oauth/token",
         "revocation_endpoint": "https://auth.example/oauth/revoke",
-        "scopes_supported": ["offline_access", "profile", "notes:read", "notes:write"],
+        "scopes_supported": ["profile", "notes:read", "notes:write", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
