@@ -1,8 +1,4 @@
-"""The extension: settings, tables, server, routes, commands, assembled for an app.
-
-pkce = PKCEServer(db)
-pkce.init_app(app)
-"""
+"""The extension: settings, tables, server, routes, commands, assembled for an app."""
 
 from __future__ import annotations
 
@@ -35,8 +31,6 @@ from .users import (
 )
 
 _STATIC = Path(__file__).parent / "static" / "pkce"
-
-_WEAK = {"dev", "secret", "changeme", "change-me", "development", "password", "secret-key"}
 
 
 class PKCEServer:
@@ -102,10 +96,12 @@ class PKCEServer:
                 f"{app.name} is an authorization server already.",
                 write="pkce.init_app(app)  # once",
             )
-        _check_secret_key(app)
+        _check_secret(app, "SECRET_KEY", app.secret_key)
         features = _choose(app, self._features)
         extra = {name for feature in self._features for name in feature.settings}
         settings = Settings.load(app.config, also_known=extra)
+        if settings.key_secret is not None:
+            _check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
         db = self._db or app.extensions.get("sqlalchemy")
         if db is None or "sqlalchemy" not in app.extensions:
             raise ConfigurationError(
@@ -128,24 +124,21 @@ class PKCEServer:
                 set_sqlite_pragmas(server.store.engine)
 
 
-def _check_secret_key(app: Flask) -> None:
-    """Refuse a SECRET_KEY that can be guessed: consent forms and keys hang on it."""
-    key, line = app.secret_key, "app.config['SECRET_KEY'] = os.environ['SECRET_KEY']"
+def _check_secret(app: Flask, name: str, secret: Any) -> None:
+    """Refuse a secret that can be guessed: consent forms and keys hang on it."""
+    line = f'app.config["{name}"] = os.environ["{name}"]'
     make = f"{line}  # made with: python -c 'import secrets; print(secrets.token_hex())'"
-    if not key:
-        raise ConfigurationError("SECRET_KEY is not set.", write=make)
-    if not isinstance(key, str | bytes):
+    if not secret:
+        raise ConfigurationError(f"{name} is not set.", write=make)
+    if not isinstance(secret, str | bytes):
         raise ConfigurationError(
-            f"SECRET_KEY is of type {type(key).__name__}, and must be text. A number in the "
+            f"{name} is of type {type(secret).__name__}, and must be text. A number in the "
             "environment is read as a number.",
-            write="app.config['SECRET_KEY'] = str(app.config['SECRET_KEY'])",
+            write=f'app.config["{name}"] = str(app.config["{name}"])',
         )
-    text = key.decode("latin-1") if isinstance(key, bytes) else key
-    weak = len(text) < 16 or len(set(text)) < 8 or text.lower() in _WEAK
+    weak = len(secret) < 16 or len(set(secret)) < 8
     if weak and not (app.debug or app.testing):
-        raise ConfigurationError(
-            "SECRET_KEY is too weak: it has to be long and random.", write=make
-        )
+        raise ConfigurationError(f"{name} is too weak: it has to be long and random.", write=make)
 
 
 def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:

@@ -29,10 +29,11 @@ class Payload(OAuth2Payload):
         for name, value in pairs:
             if value:
                 self._values.setdefault(name, []).append(value)
+        self._first = {name: values[0] for name, values in self._values.items()}
 
     @property
     def data(self) -> dict[str, str]:
-        return {name: values[0] for name, values in self._values.items()}
+        return self._first
 
     @property
     def datalist(self) -> dict[str, list[str]]:
