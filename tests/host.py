@@ -7,6 +7,7 @@ from typing import Any
 from flask import Flask, request
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_pkce_server import Feature, PKCEServer, current_token
@@ -37,8 +38,8 @@ def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config:
 
     class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
         id: Mapped[int] = mapped_column(primary_key=True)
-        username: Mapped[str] = mapped_column(unique=True)
-        name: Mapped[str]
+        username: Mapped[str] = mapped_column(String(80), unique=True)
+        name: Mapped[str] = mapped_column(String(80))
         active: Mapped[bool] = mapped_column(default=True)
 
         @property
