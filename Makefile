@@ -15,8 +15,8 @@ demo: $(READY) ## start the example app (the default)
 	@$(PY) -m flask --app example_app run --port $(PORT)
 
 test: $(READY) ## run every test that this machine has the services for
-	@# A part of them: make test ARGS="--no-cov -k replay"
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS) --cov
+	@# Coverage is asked of the whole. A part of it: make test ARGS="tests/features -k replay"
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(if $(ARGS),$(ARGS),--cov)
 
 test-services: ## the same, and a service that is missing is a failure
 	PKCE_TEST_REQUIRE_SERVICES=1 $(MAKE) test

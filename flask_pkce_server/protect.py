@@ -40,7 +40,7 @@ class CurrentToken:
     expires_at: int
 
     @functools.cached_property
-    def user(self) -> Any | None:
+    def user(self) -> Any:
         """The host's user, loaded when first asked for; None if they are gone."""
         return current_server.users.load(self.subject)
 

@@ -1,0 +1,70 @@
+"""A small real host: a notes app that is its own authorization server.
+
+    flask --app example_app run
+    gunicorn 'example_app:create_app()'
+
+Configuration comes from the environment by Flask's own convention: `FLASK_PKCE_ISSUER`,
+`FLASK_SQLALCHEMY_DATABASE_URI`, `FLASK_SECRET_KEY`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+from . import api, commands, demo, login, pages
+from .extensions import csrf, db, login_manager, pkce
+
+
+def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
+    """Make the app; `test_config` is put over what the environment says."""
+    app = Flask(__name__, instance_relative_config=True)
+    Path(app.instance_path).mkdir(parents=True, exist_ok=True)
+    app.config.from_mapping(
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{Path(app.instance_path) / 'notes.db'}",
+        PKCE_ISSUER=f"http://127.0.0.1:{os.environ.get('FLASK_RUN_PORT', '5000')}",
+        PKCE_SITE_NAME="Marginalia",
+        PKCE_SCOPES={
+            "profile": "See your name and e-mail address",
+            "notes:read": "Read your notes",
+            "notes:write": "Write notes for you",
+        },
+        PKCE_SQLITE_PRAGMAS=True,
+    )
+    app.config.from_prefixed_env()
+    app.config.update(test_config or {})
+    # A key of digits alone is read from the environment as a number.
+    app.config["SECRET_KEY"] = str(app.config["SECRET_KEY"] or _kept_secret(app))
+
+    db.init_app(app)
+    login_manager.init_app(app)
+    csrf.init_app(app)
+    pkce.init_app(app)
+    for blueprint in (pages.blueprint, login.blueprint, api.blueprint):
+        app.register_blueprint(blueprint)
+    app.cli.add_command(commands.user)
+    with app.app_context():
+        demo.fill_once()
+    return app
+
+
+def _kept_secret(app: Flask) -> str:
+    """Return the key of this demo, made at its first start; a real host sets its own."""
+    path = Path(app.instance_path) / "secret_key"
+    draft = path.with_name(f"secret_key.{os.getpid()}")
+    if not path.exists():
+        draft.write_text(secrets.token_hex())
+        draft.chmod(0o600)
+        try:
+            # Whichever worker is first gives its key to all.
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text()

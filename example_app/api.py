@@ -1,0 +1,51 @@
+"""The API: whatever an app may do for a user, each behind its scope."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, abort, request
+
+from flask_pkce_server import current_token
+
+from .extensions import db, pkce
+from .models import Note, User, notes_of
+
+blueprint = Blueprint("api", __name__, url_prefix="/api")
+
+
+@blueprint.get("/me")
+@pkce.require("profile")
+def me() -> dict[str, Any]:
+    """Return who let this app in."""
+    user = _user()
+    return {"username": user.username, "name": user.name, "email": user.email}
+
+
+@blueprint.get("/notes")
+@pkce.require("notes:read")
+def list_notes() -> list[dict[str, Any]]:
+    """Return the notes of the user."""
+    return [{"id": note.id, "text": note.text} for note in notes_of(_user())]
+
+
+@blueprint.post("/notes")
+@pkce.require("notes:write")
+def add_note() -> tuple[dict[str, Any], int]:
+    """Keep a note: {"text": "..."}."""
+    body = request.get_json(silent=True)
+    text = body.get("text") if isinstance(body, dict) else None
+    if not isinstance(text, str) or not 1 <= len(text.strip()) <= 2000:
+        return {"error": "Send a JSON object with a text of 1 to 2000 characters."}, 400
+    note = Note(user_id=_user().id, text=text.strip())
+    db.session.add(note)
+    db.session.commit()
+    return {"id": note.id, "text": note.text}, 201
+
+
+def _user() -> User:
+    """Return the user of the token; their account may be gone since it was issued."""
+    user: User | None = current_token.user
+    if user is None:
+        abort(401)
+    return user

@@ -1,0 +1,115 @@
+"""A command-line client: the browser comes back to a loopback port (RFC 8252).
+
+Register it once, without a port, since each run takes whichever is free:
+
+    flask --app example_app pkce client create --name notes-cli --type public \
+        --client-id notes-cli --redirect-uri http://127.0.0.1/callback
+
+Then, with the demo running:
+
+    python example_app/clients/cli.py
+
+Nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import secrets
+import sys
+import webbrowser
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.request import Request, urlopen
+
+
+class Callback(BaseHTTPRequestHandler):
+    """Takes the one request that brings the code."""
+
+    answer: dict[str, str] | None = None
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        if parts.path != "/callback":
+            self.send_error(404)
+            return
+        Callback.answer = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(b"Done. You can close this page and go back to the terminal.\n")
+
+    def log_message(self, *args: object) -> None:
+        # The request line has the code in it.
+        return
+
+
+def fetch(url: str, form: dict[str, str] | None = None, token: str = "") -> dict[str, str]:
+    """Return the JSON at `url`; `form` is posted, `token` is sent as a bearer."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    data = urlencode(form).encode() if form else None
+    with urlopen(Request(url, data, headers)) as answer:  # noqa: S310 - the issuer's own URL
+        found: dict[str, str] = json.load(answer)
+    return found
+
+
+def main() -> None:
+    """Sign in, call the API, and give the token back."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    options.add_argument("--issuer", default="http://127.0.0.1:5000")
+    options.add_argument("--client-id", default="notes-cli")
+    options.add_argument("--no-browser", action="store_true", help="only print the URL")
+    given = options.parse_args()
+
+    server = fetch(given.issuer + "/.well-known/oauth-authorization-server")
+    if server["issuer"] != given.issuer:
+        sys.exit(f"This server calls itself {server['issuer']}, not {given.issuer}.")
+    listener = HTTPServer(("127.0.0.1", 0), Callback)
+    redirect_uri = f"http://127.0.0.1:{listener.server_port}/callback"
+    verifier, state = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
+    digest = hashlib.sha256(verifier.encode()).digest()
+    request = {
+        "response_type": "code",
+        "client_id": given.client_id,
+        "redirect_uri": redirect_uri,
+        "scope": "profile",
+        "state": state,
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+        "code_challenge_method": "S256",
+    }
+    url = f"{server['authorization_endpoint']}?{urlencode(request)}"
+    print(f"Open this in a browser:\n\n  {url}\n", flush=True)
+    if not given.no_browser:
+        webbrowser.open(url)
+    while Callback.answer is None:
+        listener.handle_request()
+    listener.server_close()
+    answer = Callback.answer
+    if answer.get("state") != state or answer.get("iss") != given.issuer:
+        sys.exit("The answer is not to what this program asked.")
+    if "code" not in answer:
+        sys.exit(f"Not allowed: {answer.get('error')}: {answer.get('error_description')}")
+
+    tokens = fetch(
+        server["token_endpoint"],
+        {
+            "grant_type": "authorization_code",
+            "client_id": given.client_id,
+            "redirect_uri": redirect_uri,
+            "code": answer["code"],
+            "code_verifier": verifier,
+        },
+    )
+    me = fetch(given.issuer + "/api/me", token=tokens["access_token"])
+    print(f"Hello {me['name']} <{me['email']}>.")
+    fetch(
+        server["revocation_endpoint"],
+        {"client_id": given.client_id, "token": tokens["access_token"]},
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+// A single-page app on its own origin: a public client, no framework, no library.
+//
+// Register it once:
+//
+//   flask --app example_app pkce client create --name spa --type public \
+//       --client-id spa --redirect-uri http://localhost:5173/
+//
+// Then, with the demo running:
+//
+//   python -m http.server 5173 --bind 127.0.0.1 --directory example_app/clients/spa
+//
+// and open http://localhost:5173/. Another issuer or client: ?issuer=...&client_id=...
+//
+// Tokens live in memory only: a reload signs out of the app, not of the server.
+
+const query = new URLSearchParams(location.search);
+for (const name of ["issuer", "client_id"]) {
+  if (query.has(name)) sessionStorage.setItem(name, query.get(name));
+}
+const issuer = query.get("iss") ?? sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000";
+const known = sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000";
+const clientId = sessionStorage.getItem("client_id") ?? "spa";
+const redirectUri = location.origin + "/";
+const out = document.getElementById("out");
+let tokens = null;
+
+const say = (value) => {
+  out.textContent = typeof value === "string" ? value : JSON.stringify(value, null, 2);
+};
+
+const base64url = (bytes) =>
+  btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+
+const random = () => base64url(crypto.getRandomValues(new Uint8Array(32)));
+
+async function json(url, options) {
+  const answer = await fetch(url, options);
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(`${body.error}: ${body.error_description}`);
+  return body;
+}
+
+const discover = () => json(`${known}/.well-known/oauth-authorization-server`);
+
+const post = (url, form) =>
+  json(url, { method: "POST", body: new URLSearchParams({ client_id: clientId, ...form }) });
+
+async function signIn() {
+  const server = await discover();
+  const [verifier, state] = [random(), random()];
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
+  sessionStorage.setItem("asked", JSON.stringify({ verifier, state }));
+  const url = new URL(server.authorization_endpoint);
+  url.search = new URLSearchParams({
+    response_type: "code",
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    scope: "profile offline_access",
+    state,
+    code_challenge: base64url(new Uint8Array(digest)),
+    code_challenge_method: "S256",
+  });
+  location.assign(url);
+}
+
+async function comeBack() {
+  const asked = JSON.parse(sessionStorage.getItem("asked") ?? "null");
+  sessionStorage.removeItem("asked");
+  history.replaceState(null, "", "/");
+  if (!asked || query.get("state") !== asked.state || issuer !== known) {
+    throw new Error("The answer is not to what this page asked.");
+  }
+  if (query.has("error")) throw new Error(query.get("error"));
+  const server = await discover();
+  tokens = await post(server.token_endpoint, {
+    grant_type: "authorization_code",
+    redirect_uri: redirectUri,
+    code: query.get("code"),
+    code_verifier: asked.verifier,
+  });
+  await callApi();
+}
+
+async function callApi() {
+  const headers = { Authorization: `Bearer ${tokens.access_token}` };
+  say(await json(`${known}/api/me`, { headers }));
+}
+
+async function refresh() {
+  const server = await discover();
+  tokens = await post(server.token_endpoint, {
+    grant_type: "refresh_token",
+    refresh_token: tokens.refresh_token,
+  });
+  say("Refreshed.");
+}
+
+async function signOut() {
+  const server = await discover();
+  await post(server.revocation_endpoint, { token: tokens.refresh_token });
+  tokens = null;
+  say("Signed out.");
+}
+
+function on(id, action) {
+  document.getElementById(id).addEventListener("click", () => attempt(action));
+}
+
+async function attempt(action) {
+  try {
+    await action();
+  } catch (error) {
+    say(String(error));
+  }
+  document.getElementById("sign-in").hidden = tokens !== null;
+  for (const id of ["call", "refresh", "sign-out"]) {
+    document.getElementById(id).hidden = tokens === null;
+  }
+}
+
+on("sign-in", signIn);
+on("call", callApi);
+on("refresh", refresh);
+on("sign-out", signOut);
+if (query.has("state")) await attempt(comeBack);

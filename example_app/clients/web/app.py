@@ -1,0 +1,79 @@
+"""A confidential web app: Authlib's Flask client, with its secret on the server.
+
+Register it once:
+
+    flask --app example_app pkce client create --name web --type confidential \
+        --client-id web --redirect-uri http://127.0.0.1:5001/callback
+
+Then, with the demo running and the secret that was printed:
+
+    CLIENT_SECRET=... flask --app example_app/clients/web/app.py run --port 5001
+
+and open http://127.0.0.1:5001/. The tokens stay in this process; the browser gets a
+session cookie and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any
+
+from authlib.integrations.flask_client import OAuth
+from flask import Flask, redirect, session, url_for
+from flask.typing import ResponseReturnValue
+
+app = Flask(__name__)
+app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex()
+# The demo runs on the same host name, and cookies know no ports.
+app.config["SESSION_COOKIE_NAME"] = "web_client"
+
+ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000")
+oauth = OAuth(app)
+notes = oauth.register(
+    "notes",
+    client_id=os.environ.get("CLIENT_ID", "web"),
+    client_secret=os.environ.get("CLIENT_SECRET"),
+    server_metadata_url=f"{ISSUER}/.well-known/oauth-authorization-server",
+    client_kwargs={"scope": "profile offline_access", "code_challenge_method": "S256"},
+)
+#: The tokens of each session, by a name that the browser holds in its signed cookie.
+tokens: dict[str, dict[str, Any]] = {}
+
+
+@app.get("/")
+def home() -> ResponseReturnValue:
+    """Show who is signed in, by asking the API."""
+    token = tokens.get(session.get("name", ""))
+    if token is None:
+        return f'<h1>A web client</h1><p><a href="{url_for("sign_in")}">Sign in</a></p>'
+    answer = notes.get(f"{ISSUER}/api/me", token=token)
+    return (
+        f"<h1>A web client</h1><pre>{answer.text}</pre>"
+        f'<p><a href="{url_for("refresh")}">Refresh</a></p>'
+    )
+
+
+@app.get("/sign-in")
+def sign_in() -> ResponseReturnValue:
+    """Go to the authorization server."""
+    answer: ResponseReturnValue = notes.authorize_redirect(url_for("callback", _external=True))
+    return answer
+
+
+@app.get("/callback")
+def callback() -> ResponseReturnValue:
+    """Come back with a code; Authlib checks state and iss, and sends the verifier."""
+    session["name"] = secrets.token_urlsafe()
+    tokens[session["name"]] = notes.authorize_access_token()
+    return redirect(url_for("home"))
+
+
+@app.get("/refresh")
+def refresh() -> ResponseReturnValue:
+    """Exchange the refresh token for its successor."""
+    token = tokens[session["name"]]
+    tokens[session["name"]] = notes.fetch_access_token(
+        grant_type="refresh_token", refresh_token=token["refresh_token"]
+    )
+    return redirect(url_for("home"))

@@ -1,0 +1,22 @@
+"""The extensions of the app, each made once."""
+
+from __future__ import annotations
+
+from flask_login import LoginManager
+from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
+from sqlalchemy.orm import DeclarativeBase
+
+from flask_pkce_server import PKCEServer
+
+
+class Base(DeclarativeBase):
+    """What the models of this app descend from."""
+
+
+db = SQLAlchemy(model_class=Base)
+login_manager = LoginManager()
+login_manager.login_view = "login.sign_in"
+login_manager.login_message = None
+csrf = CSRFProtect()
+pkce = PKCEServer(db)

@@ -1,0 +1,51 @@
+"""The app's own tables; the extension adds its own beside them."""
+
+from __future__ import annotations
+
+from flask_login import UserMixin
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from .extensions import Base, db, login_manager
+
+
+class User(UserMixin, Base):
+    """Somebody who keeps notes here."""
+
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(254))
+    password_hash: Mapped[str] = mapped_column(String(255))
+
+    def set_password(self, password: str) -> None:
+        """Keep what `password` can be checked against."""
+        self.password_hash = generate_password_hash(password)
+
+    def check_password(self, password: str) -> bool:
+        """Say whether `password` is theirs."""
+        return check_password_hash(self.password_hash, password)
+
+
+class Note(Base):
+    """A note, its owner's alone."""
+
+    __tablename__ = "note"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id"), index=True)
+    text: Mapped[str] = mapped_column(Text)
+
+
+@login_manager.user_loader  # type: ignore[untyped-decorator] # Flask-Login has no types
+def load_user(user_id: str) -> User | None:
+    return db.session.get(User, int(user_id))
+
+
+def notes_of(user: User) -> list[Note]:
+    """Return the notes of `user`, the newest first."""
+    query = db.select(Note).filter_by(user_id=user.id).order_by(Note.id.desc())
+    return list(db.session.scalars(query))

@@ -1,0 +1,161 @@
+// A public client in one file: the authorization code flow with PKCE, shown as it happens.
+
+const root = document.getElementById("playground");
+const steps = document.getElementById("steps");
+const buttons = Object.fromEntries(
+  ["start", "refresh", "replay", "revoke", "over"].map((id) => [id, document.getElementById(id)]),
+);
+const clientId = root.dataset.clientId;
+const redirectUri = location.origin + location.pathname;
+const kept = "playground";
+let tokens = null;
+let exchange = null;
+
+function show(title, sentence, content, failed = false) {
+  const step = document.createElement("li");
+  step.className = failed ? "failed" : "";
+  const heading = document.createElement("h2");
+  heading.textContent = title;
+  const text = document.createElement("p");
+  text.textContent = sentence;
+  const shown = document.createElement("pre");
+  shown.textContent = typeof content === "string" ? content : JSON.stringify(content, null, 2);
+  step.append(heading, text, shown);
+  steps.append(step);
+}
+
+function offer(...names) {
+  for (const [name, button] of Object.entries(buttons)) button.hidden = !names.includes(name);
+}
+
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+function random() {
+  return base64url(crypto.getRandomValues(new Uint8Array(32)));
+}
+
+async function challengeOf(verifier) {
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
+  return base64url(new Uint8Array(digest));
+}
+
+async function discover() {
+  const answer = await fetch("/.well-known/oauth-authorization-server");
+  return answer.json();
+}
+
+async function post(url, form) {
+  const answer = await fetch(url, { method: "POST", body: new URLSearchParams(form) });
+  return { status: answer.status, ok: answer.ok, body: await answer.json() };
+}
+
+async function callApi() {
+  const answer = await fetch("/api/me", { headers: { Authorization: `Bearer ${tokens.access_token}` } });
+  const body = await answer.json();
+  show("The API answers", `GET /api/me with the access token: ${answer.status}.`, body, !answer.ok);
+}
+
+async function start() {
+  if (!globalThis.crypto?.subtle) {
+    show("No WebCrypto here", "Browsers have it on https and on this computer's loopback only.", location.origin, true);
+    return;
+  }
+  const server = await discover();
+  const verifier = random();
+  const state = random();
+  const challenge = await challengeOf(verifier);
+  const url = new URL(server.authorization_endpoint);
+  url.search = new URLSearchParams({
+    response_type: "code",
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    scope: root.dataset.scope,
+    state,
+    code_challenge: challenge,
+    code_challenge_method: "S256",
+  });
+  sessionStorage.setItem(kept, JSON.stringify({ verifier, challenge, state, url: url.href, issuer: server.issuer }));
+  showRequest({ verifier, challenge, url: url.href });
+  location.assign(url);
+}
+
+function showRequest({ verifier, challenge, url }) {
+  show("A secret for this one sign-in", "The code_verifier: 256 random bits. It stays in this browser until the code has come.", verifier);
+  show("Its fingerprint", "The code_challenge: BASE64URL(SHA-256(code_verifier)). Who sees it cannot compute the verifier.", challenge);
+  show("Off to the server", "The browser visits the authorization endpoint with the challenge; you sign in and decide.", url);
+}
+
+async function finish(answer) {
+  const asked = JSON.parse(sessionStorage.getItem(kept) ?? "null");
+  sessionStorage.removeItem(kept);
+  history.replaceState(null, "", location.pathname);
+  if (!asked || answer.get("state") !== asked.state || answer.get("iss") !== asked.issuer) {
+    show("Not our answer", "state or iss is not what this browser sent: it is thrown away.", Object.fromEntries(answer), true);
+    offer("over");
+    return;
+  }
+  showRequest(asked);
+  if (answer.has("error")) {
+    show("You said no", "The answer names the error; state and iss are ours all the same.", Object.fromEntries(answer), true);
+    offer("over");
+    return;
+  }
+  show("A code comes back", "Good once, for a minute, and worth nothing without the verifier. state and iss are ours.", Object.fromEntries(answer));
+  const server = await discover();
+  exchange = {
+    grant_type: "authorization_code",
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    code: answer.get("code"),
+    code_verifier: asked.verifier,
+  };
+  show("Code and verifier for tokens", `POST ${server.token_endpoint}`, exchange);
+  const given = await post(server.token_endpoint, exchange);
+  show("The tokens", `The server hashed the verifier and compared: ${given.status}.`, given.body, !given.ok);
+  if (!given.ok) {
+    offer("over");
+    return;
+  }
+  tokens = given.body;
+  await callApi();
+  offer("refresh", "replay", "revoke", "over");
+}
+
+async function refresh() {
+  const server = await discover();
+  const form = { grant_type: "refresh_token", client_id: clientId, refresh_token: tokens.refresh_token };
+  const given = await post(server.token_endpoint, form);
+  show("Refreshed", `New tokens; the refresh token that was used is spent: ${given.status}.`, given.body, !given.ok);
+  if (given.ok) tokens = given.body;
+  await callApi();
+}
+
+async function replay() {
+  const server = await discover();
+  const given = await post(server.token_endpoint, exchange);
+  show("The code, again", `Two hold it, so all that it gave is revoked: ${given.status}.`, given.body, !given.ok);
+  await callApi();
+  offer("over");
+}
+
+async function revoke() {
+  const server = await discover();
+  const given = await post(server.revocation_endpoint, { client_id: clientId, token: tokens.refresh_token });
+  show("Given back", `POST ${server.revocation_endpoint}: ${given.status}. The access token went with it.`, given.body, !given.ok);
+  await callApi();
+  offer("over");
+}
+
+buttons.start.addEventListener("click", start);
+buttons.refresh.addEventListener("click", refresh);
+buttons.replay.addEventListener("click", replay);
+buttons.revoke.addEventListener("click", revoke);
+buttons.over.addEventListener("click", () => location.assign(location.pathname));
+
+const answer = new URLSearchParams(location.search);
+if (answer.has("code") || answer.has("error")) {
+  offer();
+  await finish(answer);
+}
