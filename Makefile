@@ -12,7 +12,8 @@ READY = $(VENV)/.ready
 
 demo: $(READY) ## start the example app (the default)
 	@echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo / demo"
-	@$(PY) -m flask --app example_app run --port $(PORT)
+	@# By the environment, so that the app knows its port before it listens on it.
+	@FLASK_RUN_PORT=$(PORT) $(PY) -m flask --app example_app run
 
 test: $(READY) ## run every test that this machine has the services for
 	@# Coverage is asked of the whole. A part of it: make test ARGS="tests/features -k replay"

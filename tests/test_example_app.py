@@ -1,0 +1,246 @@
+"""The example host: what it shows has to work, since people copy it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.serving import make_server
+
+from example_app import create_app
+from flask_pkce_server.testing import Flow, Registered, hidden_fields, register
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    app = create_app(
+        {
+            "TESTING": True,
+            "SECRET_KEY": "a-secret-key-of-the-tests-0123456789",
+            "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/notes.db",
+        }
+    )
+    yield app
+    close(app)
+
+
+def close(app: Flask) -> None:
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+def sign_in(browser: FlaskClient, password: str = "demo", next_url: str = ""):
+    page = browser.get("/login").text
+    form = {**hidden_fields(page), "username": "demo", "password": password}
+    return browser.post("/login", data=form, query_string={"next": next_url} if next_url else {})
+
+
+@pytest.fixture
+def browser(app: Flask) -> FlaskClient:
+    browser = app.test_client()
+    assert sign_in(browser).status_code == 303
+    return browser
+
+
+def test_the_home_page_leads_to_the_playground(app: Flask) -> None:
+    page = app.test_client().get("/").text
+    assert 'href="/playground"' in page
+    assert "Try the code flow" in page
+    assert 'data-client-id="playground"' in app.test_client().get("/playground").text
+
+
+def test_the_login_page_has_two_inputs_and_one_button(app: Flask) -> None:
+    page = app.test_client().get("/login").text
+    assert re.findall(r'<label for="(\w+)"', page) == ["username", "password"]
+    assert re.findall(r'<input id="(\w+)" name="\1"(?! type="hidden")', page) == [
+        "username",
+        "password",
+    ]
+    assert page.count('type="submit"') == 1
+
+
+def test_a_wrong_password_signs_nobody_in(app: Flask) -> None:
+    browser = app.test_client()
+    answer = sign_in(browser, "wrong")
+    assert answer.status_code == 401
+    assert 'role="alert"' in answer.text
+    assert "Your notes" not in browser.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("/playground", "/playground"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example/", "/"),
+        ("javascript:alert(1)", "/"),
+    ],
+)
+def test_signing_in_leads_nowhere_else(app: Flask, wanted: str, found: str) -> None:
+    assert sign_in(app.test_client(), next_url=wanted).headers["Location"] == found
+
+
+def test_notes_come_and_go(browser: FlaskClient) -> None:
+    page = browser.get("/").text
+    assert "Water the fern" in page
+    token = hidden_fields(page)["csrf_token"]
+    browser.post("/notes", data={"csrf_token": token, "text": "<b>new</b>"})
+    page = browser.get("/").text
+    assert "&lt;b&gt;new&lt;/b&gt;" in page
+    path = re.search(r'action="(/notes/\d+/delete)"', page)[1]
+    browser.post(path, data={"csrf_token": token})
+    assert "&lt;b&gt;new" not in browser.get("/").text
+    assert browser.post("/notes", data={"text": "x"}).status_code == 400
+    browser.post("/logout", data={"csrf_token": token})
+    assert "Your notes" not in browser.get("/").text
+
+
+def test_the_api_is_guarded_by_scopes(app: Flask, browser: FlaskClient) -> None:
+    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    flow = Flow(browser, playground, scope="profile notes:read notes:write offline_access")
+    token = flow.tokens()["access_token"]
+    program = app.test_client(use_cookies=False)
+    bearer = {"Authorization": f"Bearer {token}"}
+    assert program.get("/api/me", headers=bearer).get_json() == {
+        "username": "demo",
+        "name": "Dora Demo",
+        "email": "demo@example.com",
+    }
+    made = program.post("/api/notes", headers=bearer, json={"text": " by an app "})
+    assert (made.status_code, made.get_json()["text"]) == (201, "by an app")
+    assert "by an app" in [
+        note["text"] for note in program.get("/api/notes", headers=bearer).get_json()
+    ]
+    for body in ([], {}, {"text": 1}, {"text": " "}, {"text": "x" * 2001}):
+        assert program.post("/api/notes", headers=bearer, json=body).status_code == 400
+    assert program.post("/api/notes", headers=bearer, data="x").status_code == 400
+    narrow = flow.tokens(scope="profile")["access_token"]
+    refused = program.get("/api/notes", headers={"Authorization": f"Bearer {narrow}"})
+    assert refused.status_code == 403
+
+
+def test_a_user_is_created_by_a_command(app: Flask) -> None:
+    runner = app.test_cli_runner()
+    args = ["user", "create", "ada", "--password", "engine", "--email", "ada@example.com"]
+    assert runner.invoke(args=args).output == "Created ada.\n"
+    again = runner.invoke(args=args)
+    assert again.exit_code == 1
+    assert "already" in again.output
+
+
+def test_the_environment_configures_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_SECRET_KEY", "12345678901234567890")
+    monkeypatch.setenv("FLASK_PKCE_ISSUER", "https://auth.example")
+    monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/env.db")
+    app = create_app()
+    assert app.config["SECRET_KEY"] == "12345678901234567890"
+    assert app.extensions["pkce"].issuer == "https://auth.example"
+    close(app)
+
+
+def test_several_workers_may_start_at_once(tmp_path: Path) -> None:
+    # Each fills an empty demo, and gives the same key; none fails.
+    code = (
+        "from example_app import create_app\napp = create_app()\nprint(app.config['SECRET_KEY'])\n"
+    )
+    environment = {
+        **os.environ,
+        "FLASK_SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/notes.db",
+    }
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=environment, cwd=ROOT, stdout=-1, stderr=-1
+        )
+        for _ in range(4)
+    ]
+    finished = [(*process.communicate(timeout=60), process.returncode) for process in started]
+    assert {code for _, _, code in finished} == {0}, finished
+    assert len({out for out, _, _ in finished}) == 1
+
+
+# The clients to copy from, against the example on a real port.
+
+
+@pytest.fixture
+def live(app: Flask) -> Iterator[str]:
+    """The example app on a loopback port; gives its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    address = f"http://127.0.0.1:{server.server_port}"
+    app.extensions["pkce"].settings.__dict__["issuer"] = address
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def go_through(session: requests.Session, url: str) -> requests.Response:
+    """Follow `url` as a browser does, through login and consent, to where it ends."""
+    page = session.get(url)
+    if 'name="password"' in page.text:
+        form = {**hidden_fields(page.text), "username": "demo", "password": "demo"}
+        page = session.post(page.url, data=form)
+    assert 'name="decision"' in page.text, page.text
+    action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
+    form = {**hidden_fields(page.text), "decision": "allow"}
+    return session.post(urljoin(page.url, action), data=form)
+
+
+def test_the_command_line_client(app: Flask, live: str) -> None:
+    register(app, client_id="notes-cli", redirect_uris=("http://127.0.0.1/callback",))
+    command = [sys.executable, "-u", "example_app/clients/cli.py", "--issuer", live]
+    with subprocess.Popen(
+        [*command, "--no-browser"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as client:
+        url = next(line.strip() for line in client.stdout if line.strip().startswith("http"))
+        with requests.Session() as session:
+            assert "Done." in go_through(session, url).text
+        assert "Hello Dora Demo <demo@example.com>." in client.stdout.read()
+    assert client.returncode == 0
+
+
+def test_the_confidential_web_client(
+    app: Flask, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = register(
+        app,
+        client_id="web",
+        auth_method="client_secret_basic",
+        redirect_uris=("http://127.0.0.1/callback",),
+    )
+    monkeypatch.setenv("ISSUER", live)
+    monkeypatch.setenv("CLIENT_SECRET", known.client_secret)
+    monkeypatch.setenv("SECRET_KEY", "a-secret-key-of-the-client")
+    web = runpy.run_path(str(ROOT / "example_app/clients/web/app.py"))["app"]
+    server = make_server("127.0.0.1", 0, web, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        with requests.Session() as session:
+            assert "Sign in" in session.get(address).text
+            page = go_through(session, f"{address}/sign-in")
+            assert urlsplit(page.url).path == "/"
+            me = json.loads(re.search(r"<pre>(.*)</pre>", page.text, re.DOTALL)[1])
+            assert me["name"] == "Dora Demo"
+            assert "Dora Demo" in session.get(f"{address}/refresh").text
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
