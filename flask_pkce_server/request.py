@@ -86,6 +86,12 @@ class Request(OAuth2Request):
     def form(self) -> dict[str, str]:
         return self.payload.data
 
+    def check_form(self) -> None:
+        """Refuse what is not a well-formed form (RFC 6749 3.2)."""
+        self.payload.check()
+        if self.mimetype != "application/x-www-form-urlencoded":
+            raise InvalidRequestError("Send the parameters as application/x-www-form-urlencoded.")
+
     @classmethod
     def of_flask(cls, issuer: str) -> Request:
         """Make a `Request` of the one that Flask holds.

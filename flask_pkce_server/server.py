@@ -187,6 +187,9 @@ class Server(AuthorizationServer):
                 "No app is registered here under this client_id. If it once was: remove the "
                 "connection in the app and add it again."
             )
+        if len(request.payload.state or "") > _LONGEST_STATE:
+            # To the person: what is too long cannot be sent back as it came.
+            raise InvalidRequestError(f"state has at most {_LONGEST_STATE} characters.")
         request.client = client
         request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
         # From here on an error goes to the client.
@@ -199,8 +202,6 @@ class Server(AuthorizationServer):
             raise InvalidRequestError("response_mode is query, fragment or form_post.")
         if mode == "form_post" and is_private_use(request.valid_redirect_uri):
             raise InvalidRequestError("form_post needs a redirect URI of http or https.")
-        if len(payload.state or "") > _LONGEST_STATE:
-            raise InvalidRequestError(f"state has at most {_LONGEST_STATE} characters.")
         if not payload.response_type:
             raise InvalidRequestError("response_type is missing; it is code.")
         if not any(
@@ -278,9 +279,7 @@ class Server(AuthorizationServer):
 
     def get_token_grant(self, request: Request) -> Any:
         """Find the grant that `grant_type` names."""
-        request.payload.check()
-        if request.mimetype != "application/x-www-form-urlencoded":
-            raise InvalidRequestError("Send the parameters as application/x-www-form-urlencoded.")
+        request.check_form()
         if not request.payload.grant_type:
             raise InvalidRequestError("grant_type is missing.")
         if not any(grant.check_token_endpoint(request) for grant, _ in self._token_grants):
@@ -295,7 +294,7 @@ class Server(AuthorizationServer):
         RFC 6749 2.3: one method, and only one. Whatever fails, the answer is the same.
         `methods` is Authlib's: here every endpoint takes every method.
         """
-        request.payload.check()
+        request.check_form()
         shown = {
             name: credentials
             for name, read in self.client_auth_methods.items()

@@ -60,6 +60,11 @@ def test_twice_is_no_error_and_told_once(pkce_flow: Flow) -> None:
     assert set(told[0]) == {"client_id", "subject", "family_id"}
 
 
+def test_it_takes_forms_only(app: Flask, pkce_flow: Flow) -> None:
+    answer = app.test_client().post("/oauth/revoke", json={"token": "x"})
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
 def test_a_missing_token_is_an_invalid_request(pkce_flow: Flow) -> None:
     answer = pkce_flow.post("revoke", {})
     assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
