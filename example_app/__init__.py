@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 from flask import Flask
 
 from . import api, commands, demo, login, pages
@@ -27,7 +28,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{Path(app.instance_path) / 'notes.db'}",
-        PKCE_ISSUER=f"http://127.0.0.1:{os.environ.get('FLASK_RUN_PORT', '5000')}",
+        PKCE_ISSUER=f"http://127.0.0.1:{_port()}",
         PKCE_SITE_NAME="Marginalia",
         PKCE_SCOPES={
             "profile": "See your name and e-mail address",
@@ -51,6 +52,13 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     with app.app_context():
         demo.fill_once()
     return app
+
+
+def _port() -> str:
+    """Return the port that `flask run` was given, where it is what starts the app."""
+    command = click.get_current_context(silent=True)
+    given = command.params.get("port") if command is not None else None
+    return str(given or os.environ.get("FLASK_RUN_PORT", "5000"))
 
 
 def _kept_secret(app: Flask) -> str:
