@@ -1,0 +1,152 @@
+"""Races: whatever happens at once, one wins, nobody gets a 500, and nothing dead lives on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from flask_pkce_server.models.token import Token
+from flask_pkce_server.testing import Flow, register
+
+from .conftest import sign_in
+from .host import make_app
+from .services import own_database
+
+THREADS = 32
+#: A pool that lets all threads in at once.
+POOL = {"pool_size": THREADS, "max_overflow": 4}
+
+#: How many rounds each race is run on each database; the rarer set-ups get a taste.
+ROUNDS = {
+    "sqlite": 30,
+    "postgresql": 30,
+    "mariadb": 30,
+    "sqlite-wal": 4,
+    "postgresql-serializable": 4,
+}
+
+
+@pytest.fixture(params=ROUNDS)
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database that the race is run on."""
+    return request.param
+
+
+@pytest.fixture
+def rounds(database: str) -> range:
+    """The rounds of a race."""
+    return range(ROUNDS[database])
+
+
+@pytest.fixture
+def make(database: str, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
+    """Give a function that makes an app on a real database and a sign-in at it."""
+    kind, apps = database, []
+    with ExitStack() as stack:
+
+        def build(**config: object) -> Flow:
+            options: dict[str, object] = dict(POOL)
+            if kind.startswith("sqlite"):
+                uri = f"sqlite:///{tmp_path}/app.db"
+                config["PKCE_SQLITE_PRAGMAS"] = kind == "sqlite-wal"
+            else:
+                uri = stack.enter_context(own_database(kind.partition("-")[0]))
+            if kind == "postgresql-serializable":
+                options["isolation_level"] = "SERIALIZABLE"
+            app = make_app(
+                SQLALCHEMY_DATABASE_URI=uri,
+                SQLALCHEMY_ENGINE_OPTIONS=options,
+                TESTING=False,
+                **config,
+            )
+            apps.append(app)
+            return Flow(sign_in(app), register(app))
+
+        yield build
+        for app in apps:
+            with app.app_context():
+                app.db.engine.dispose()
+
+
+def at_once(*deeds: Callable[[], TestResponse]) -> list[TestResponse]:
+    """Do all `deeds` at the same moment, each in a thread of its own."""
+    barrier, answers = threading.Barrier(len(deeds)), [None] * len(deeds)
+
+    def run(place: int) -> None:
+        barrier.wait()
+        answers[place] = deeds[place]()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(deeds))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def live_tokens(app: Flask) -> int:
+    server = app.extensions["pkce"]
+    with app.app_context(), server.store.reading() as session:
+        return sum(token.is_live(server.now()) for token in session.scalars(select(Token)))
+
+
+def statuses(answers: list[TestResponse]) -> list[int]:
+    return sorted(answer.status_code for answer in answers)
+
+
+def test_one_code_redeemed_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
+    # RFC 6749 4.1.2: once; and what a replay follows is revoked.
+    flow = make()
+    for _ in rounds:
+        code = flow.allow()["code"]
+        answers = at_once(*[lambda: flow.redeem(code)] * THREADS)  # noqa: B023 - done at once
+        assert statuses(answers) == [200] + [400] * (THREADS - 1)
+        assert live_tokens(flow.browser.application) == 0
+        winner = next(answer for answer in answers if answer.status_code == 200)
+        assert flow.refresh(winner.get_json()["refresh_token"]).status_code == 400
+
+
+def test_one_refresh_token_used_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
+    # RFC 9700 4.14.2
+    flow = make(PKCE_REFRESH_TOKEN_GRACE=0)
+    for _ in rounds:
+        spent = flow.tokens()["refresh_token"]
+        answers = at_once(*[lambda: flow.refresh(spent)] * THREADS)  # noqa: B023
+        assert statuses(answers) == [200] + [400] * (THREADS - 1)
+        assert live_tokens(flow.browser.application) == 0
+
+
+def test_a_refresh_that_is_retried_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
+    flow = make(PKCE_REFRESH_TOKEN_GRACE=60)
+    # Nothing can be lost here but the answer: fewer rounds than where something is spent.
+    for done in rounds[:8]:
+        spent = flow.tokens()["refresh_token"]
+        answers = at_once(*[lambda: flow.refresh(spent)] * THREADS)  # noqa: B023
+        assert statuses(answers) == [200] * THREADS
+        assert len({answer.get_json()["refresh_token"] for answer in answers}) == 1
+        assert len({answer.get_json()["access_token"] for answer in answers}) == 1
+        # The access token of the first answer, and both of the second; all families live on.
+        assert live_tokens(flow.browser.application) == 3 * (done + 1)
+
+
+def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> None:
+    # After the answer to the revocation nothing of the family is live, or becomes so.
+    flow = make()
+    for _ in rounds:
+        tokens = flow.tokens()
+        answers = at_once(
+            *[lambda: flow.refresh(tokens["refresh_token"])] * (THREADS // 2),  # noqa: B023
+            *[lambda: flow.revoke(tokens["access_token"])] * (THREADS // 2),  # noqa: B023
+        )
+        assert {answer.status_code for answer in answers} <= {200, 400}
+        assert live_tokens(flow.browser.application) == 0
+        for answer in answers:
+            successor = answer.get_json().get("refresh_token")
+            assert successor is None or flow.refresh(successor).status_code == 400
