@@ -1,0 +1,138 @@
+"""SQL per request, on a warm process, the host's own query for its user apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from flask_pkce_server.testing import Flow, register
+
+from .conftest import sign_in
+from .host import make_app
+
+
+class Counted:
+    """Counts the statements on our tables, and the commits."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app, self.statements, self.commits = app, 0, 0
+        with app.app_context():
+            engine = app.db.engine
+        event.listen(engine, "before_cursor_execute", self._execute)
+        event.listen(engine, "commit", self._commit)
+
+    def _execute(self, connection, cursor, statement, *rest) -> None:
+        self.statements += "FROM user" not in statement
+
+    def _commit(self, connection) -> None:
+        self.commits += 1
+
+    @contextmanager
+    def expect(self, statements: int, commits: int) -> Iterator[None]:
+        self.statements = self.commits = 0
+        yield
+        assert (self.statements, self.commits) == (statements, commits)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    yield app
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+@pytest.fixture
+def flow(app: Flask) -> Flow:
+    warm = Flow(sign_in(app), register(app))
+    warm.refresh(warm.tokens()["refresh_token"])
+    return Flow(sign_in(app), register(app, auth_method="client_secret_basic"))
+
+
+@pytest.fixture
+def expect(app: Flask, flow: Flow) -> Callable:
+    return Counted(app).expect
+
+
+def test_the_consent_page_takes_2_statements(flow: Flow, expect: Callable) -> None:
+    with expect(2, 0):
+        assert flow.authorize().status_code == 200
+
+
+def test_the_way_to_the_login_page_takes_1_statement_a_step(flow: Flow, expect: Callable) -> None:
+    flow.browser = flow.browser.application.test_client()
+    with expect(1, 0):
+        answer = flow.authorize()
+    with expect(1, 0):
+        assert "/login" in flow.browser.get(answer.headers["Location"]).headers["Location"]
+
+
+def test_allow_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+    page = flow.authorize()
+    with expect(4, 1):
+        assert flow.decide(page).status_code == 303
+
+
+def test_a_remembered_consent_takes_3_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+    flow.allow()
+    with expect(3, 1):
+        assert flow.authorize().status_code == 302
+
+
+def test_an_app_that_never_asks_takes_2_statements_and_1_commit(
+    app: Flask, flow: Flow, expect: Callable
+) -> None:
+    own = Flow(flow.browser, register(app, skip_consent=True))
+    with expect(2, 1):
+        assert own.authorize().status_code == 302
+
+
+def test_deny_writes_nothing(flow: Flow, expect: Callable) -> None:
+    page = flow.authorize()
+    with expect(1, 0):
+        assert flow.decide(page, "deny").status_code == 303
+
+
+def test_a_code_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+    code = flow.allow()["code"]
+    with expect(4, 1):
+        assert flow.redeem(code).status_code == 200
+
+
+def test_a_refresh_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+    spent = flow.tokens()["refresh_token"]
+    with expect(4, 1):
+        assert flow.refresh(spent).status_code == 200
+
+
+def test_a_revocation_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+    token = flow.tokens()["access_token"]
+    with expect(4, 1):
+        assert flow.revoke(token).status_code == 200
+
+
+@pytest.mark.parametrize("origin", [None, "https://client.example", "https://evil.example"])
+def test_a_guarded_call_takes_1_statement_and_no_commit(
+    app: Flask, flow: Flow, expect: Callable, origin: str | None
+) -> None:
+    token = flow.tokens(scope="notes:read")["access_token"]
+    program = app.test_client(use_cookies=False)
+    headers = {"Authorization": f"Bearer {token}"} | ({"Origin": origin} if origin else {})
+    with expect(1, 0):
+        assert program.get("/api/notes", headers=headers).status_code == 200
+
+
+def test_what_is_no_token_takes_none(app: Flask, flow: Flow, expect: Callable) -> None:
+    headers = {"Authorization": "Bearer fpk_at_mistyped"}
+    with expect(0, 0):
+        assert app.test_client().get("/api/notes", headers=headers).status_code == 401
+
+
+def test_discovery_takes_none(app: Flask, flow: Flow, expect: Callable) -> None:
+    with expect(0, 0):
+        assert app.test_client().get("/.well-known/oauth-authorization-server").status_code == 200
