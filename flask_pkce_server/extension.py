@@ -57,6 +57,11 @@ class PKCEServer:
         The same as `app.register_blueprint(pkce.blueprint, url_prefix=...)`. Raises
         `ConfigurationError` where the set-up is unsafe or incomplete.
         """
+        if "pkce" in app.extensions:
+            raise ConfigurationError(
+                f"{app.name} is an authorization server already.",
+                write="pkce.init_app(app)  # once",
+            )
         app.register_blueprint(self.blueprint)
 
     # How a host without Flask-Login says who its users are.
@@ -91,11 +96,6 @@ class PKCEServer:
     def _assemble(self, state: BlueprintSetupState) -> None:
         """Put the server together for the app that the blueprint is registered on."""
         app: Flask = state.app  # type: ignore[assignment] # a Flask app, in Flask
-        if "pkce" in app.extensions:
-            raise ConfigurationError(
-                f"{app.name} is an authorization server already.",
-                write="pkce.init_app(app)  # once",
-            )
         _check_secret(app, "SECRET_KEY", app.secret_key)
         features = _choose(app, self._features)
         extra = {name for feature in self._features for name in feature.settings}

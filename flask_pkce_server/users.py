@@ -7,7 +7,10 @@ decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.s
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any
 
 import sqlalchemy
@@ -41,16 +44,16 @@ class Users:
 
     def current(self) -> Any | None:
         """Return the signed-in user, or None; raises `ConfigurationError`."""
-        return current_app.ensure_sync(self.current_user)()
+        return _call(self.current_user)
 
     def load(self, subject: str) -> Any | None:
         """Return the user with this subject, or None if they are gone or may not sign in."""
-        user = current_app.ensure_sync(self.user_loader)(subject)
+        user = _call(self.user_loader, subject)
         return user if user is not None and getattr(user, "is_active", True) else None
 
     def subject_of(self, user: Any) -> str:
         """Return the text that names `user` in our tables; raises `ConfigurationError`."""
-        subject = current_app.ensure_sync(self.subject)(user)
+        subject = _call(self.subject, user)
         if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
             raise ConfigurationError(
                 f"The subject of a user is a text of 1 to 255 characters, not {subject!r}.",
@@ -60,13 +63,11 @@ class Users:
 
     def name_of(self, user: Any) -> str:
         """Return what the pages call the account of `user`."""
-        return str(current_app.ensure_sync(self.account_name)(user))
+        return str(_call(self.account_name, user))
 
     def ask_login(self, next_url: str) -> Response:
         """Return the host's answer to somebody who must sign in and come back to `next_url`."""
-        return current_app.make_response(
-            current_app.ensure_sync(self.login_required_response)(next_url)
-        )
+        return current_app.make_response(_call(self.login_required_response, next_url))
 
     # What is done where the host says nothing: Flask-Login.
 
@@ -124,6 +125,24 @@ class Users:
             if isinstance(value, str) and value:
                 return value
         return str(user)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of the host's, sync or async, and return what it returns."""
+    plain = current_app.ensure_sync(function)
+    if plain is function or not _in_event_loop():
+        return plain(*arguments)
+    # An async loader asked from an async view: its loop is busy with that view.
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        return beside.submit(copy_context().run, plain, *arguments).result()
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _login_manager(app: Flask) -> Any:

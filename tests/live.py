@@ -1,0 +1,62 @@
+"""A host app on a real loopback port, and a person who signs in and decides there."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urljoin
+
+import requests
+from flask import Flask
+from werkzeug.serving import make_server
+
+from flask_pkce_server.testing import hidden_fields
+
+from .host import make_app
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Serve `app` on a free loopback port; give its address."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def served_host(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+    """Serve the host of the tests, with its address for an issuer."""
+    app = make_app(
+        # Unset: in tests the issuer is the port of the socket, which is not known before.
+        PKCE_ISSUER=None,
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db",
+        PKCE_SQLITE_PRAGMAS=True,
+    )
+    try:
+        with served(app) as address:
+            yield address, app
+    finally:
+        with app.app_context():
+            app.db.engine.dispose()
+
+
+def decide(url: str, decision: str = "allow") -> str:
+    """Visit `url` as a person would, sign in as Ada, decide; return where the browser is sent."""
+    with requests.Session() as browser:
+        page = browser.get(url)
+        if "<h1>Sign in</h1>" in page.text:
+            page = browser.post(page.url, data={"username": "ada"})
+        action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
+        form = {**hidden_fields(page.text), "decision": decision}
+        answer = browser.post(urljoin(page.url, action), data=form, allow_redirects=False)
+        assert answer.status_code == 303, answer.text
+        return answer.headers["Location"]
