@@ -1,0 +1,83 @@
+"""A real browser: Debian's Chromium, headless, driven by Playwright."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from flask_pkce_server.testing import Registered, challenge_of, new_verifier
+
+from ..live import served_host
+from ..services import missing
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser, one for all tests of a worker."""
+    path = os.environ.get("PKCE_TEST_CHROMIUM") or shutil.which("chromium")
+    if path is None:
+        missing("no chromium here")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """A person's browser, with nothing in it yet; nothing leaves this computer."""
+    context = chromium.new_context(ignore_https_errors=True)
+    context.set_default_timeout(10_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    """A tab."""
+    return context.new_page()
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+    """The host of the tests on a loopback port: its address and the app."""
+    with served_host(tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def authorize_url(live: tuple[str, Flask]) -> Callable[..., str]:
+    """Give a function that makes an authorization URL for a client."""
+
+    def make(client: Registered, **changes: str) -> str:
+        request = {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": client.redirect_uri,
+            "scope": "profile",
+            "state": "the state",
+            "code_challenge": challenge_of(new_verifier()),
+            "code_challenge_method": "S256",
+            **changes,
+        }
+        return f"{live[0]}/oauth/authorize?{urlencode(request)}"
+
+    return make

@@ -1,0 +1,250 @@
+"""Sign in, decide, go back: as a person sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page
+
+from flask_pkce_server.testing import Registered, register
+
+pytestmark = pytest.mark.browser
+
+HTTPS = "https://client.example/callback"
+
+
+class Callback(BaseHTTPRequestHandler):
+    """The client's redirect URI: says what it got."""
+
+    def do_GET(self) -> None:
+        self._answer(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def _answer(self, got: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(got.encode())
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def callback() -> Iterator[str]:
+    """A client on another origin; gives its redirect URI."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Callback)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}/callback"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def client(live: tuple[str, Flask], callback: str) -> Registered:
+    return register(live[1], redirect_uris=(callback,))
+
+
+def sign_in(page: Page, username: str = "ada") -> None:
+    page.fill("[name=username]", username)
+    page.click("button")
+
+
+def got(page: Page) -> dict[str, str]:
+    """Return what the client got, from its page."""
+    page.wait_for_url("**/callback*")
+    return {name: values[0] for name, values in parse_qs(page.inner_text("body")).items()}
+
+
+def listen_for_complaints(page: Page) -> list[str]:
+    """Return the list into which the browser's complaints about our policy will come."""
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    page.on("console", listen)
+    return complaints
+
+
+def sent_to_client(page: Page, deed: Callable[[], object]) -> dict[str, str]:
+    """Do `deed`; return what the browser carries to https://client.example by it.
+
+    No computer has that name, and the browser does not arrive.
+    """
+    with (
+        page.expect_event("request", lambda request: request.url.startswith(HTTPS)) as sent,
+        contextlib.suppress(Error),
+    ):
+        deed()
+    found = parse_qs(urlsplit(sent.value.url).query)
+    return {name: values[0] for name, values in found.items()}
+
+
+def test_sign_in_and_allow(page: Page, client: Registered, authorize_url: Callable) -> None:
+    complaints = listen_for_complaints(page)
+    page.goto(authorize_url(client))
+    sign_in(page)
+    assert page.title() == "Allow Notebook to use your account? \u2013 host"
+    assert page.inner_text("h1") == "Notebook wants to use your host account"
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+    page.click("[value=allow]")
+    answer = got(page)
+    assert answer["code"].startswith("fpk_ac_")
+    assert answer["state"] == "the state"
+    assert complaints == []
+
+
+def test_sign_in_and_deny(page: Page, client: Registered, authorize_url: Callable) -> None:
+    page.goto(authorize_url(client))
+    sign_in(page)
+    page.click("[value=deny]")
+    assert got(page)["error"] == "access_denied"
+
+
+def test_allow_is_remembered(page: Page, live: tuple[str, Flask], authorize_url: Callable) -> None:
+    client = register(live[1], redirect_uris=(HTTPS,))
+    page.goto(authorize_url(client))
+    sign_in(page)
+    assert "code" in sent_to_client(page, lambda: page.click("[value=allow]"))
+    assert "code" in sent_to_client(page, lambda: page.goto(authorize_url(client)))
+    page.goto(authorize_url(client, scope="profile notes:read"))
+    assert "Read your notes" in page.inner_text("main")
+
+
+def test_a_wrong_redirect_uri_is_told_and_leads_nowhere(
+    page: Page, live: tuple[str, Flask], client: Registered, authorize_url: Callable
+) -> None:
+    page.goto(authorize_url(client, redirect_uri="https://evil.example/"))
+    assert page.url.startswith(live[0])
+    assert page.inner_text("h1") == "This did not work"
+    assert "not one that this client registered" in page.inner_text("[role=alert]")
+
+
+def test_a_session_that_ends_on_the_consent_page_is_begun_again(
+    context: BrowserContext, page: Page, client: Registered, authorize_url: Callable
+) -> None:
+    page.goto(authorize_url(client))
+    sign_in(page)
+    page.wait_for_selector("[value=allow]")
+    context.clear_cookies()
+    page.click("[value=allow]")
+    sign_in(page)
+    page.click("[value=allow]")
+    assert got(page)["state"] == "the state"
+
+
+def test_two_tabs_at_once(
+    context: BrowserContext, page: Page, client: Registered, authorize_url: Callable
+) -> None:
+    other = context.new_page()
+    page.goto(authorize_url(client, state="one"))
+    other.goto(authorize_url(client, state="two"))
+    sign_in(page)
+    page.wait_for_selector("[value=allow]")
+    sign_in(other)
+    page.click("[value=allow]")
+    other.click("[value=allow]")
+    assert (got(page)["state"], got(other)["state"]) == ("one", "two")
+
+
+def test_form_post_sends_itself(page: Page, client: Registered, authorize_url: Callable) -> None:
+    complaints = listen_for_complaints(page)
+    page.goto(authorize_url(client, response_mode="form_post"))
+    sign_in(page)
+    page.click("[value=allow]")
+    assert set(got(page)) == {"code", "state", "iss"}
+    assert "code" not in page.url
+    assert complaints == []
+
+
+def test_without_javascript_all_works_by_its_buttons(
+    chromium, client: Registered, authorize_url: Callable
+) -> None:
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(authorize_url(client, response_mode="form_post"))
+    sign_in(page)
+    page.click("[value=allow]")
+    page.click("text=Continue")
+    assert set(got(page)) == {"code", "state", "iss"}
+    context.close()
+
+
+def test_the_keyboard_alone_is_enough(
+    page: Page, client: Registered, authorize_url: Callable
+) -> None:
+    page.goto(authorize_url(client))
+    sign_in(page)
+    page.wait_for_selector("[value=allow]")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "deny"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.value") == "allow"
+    page.keyboard.press("Enter")
+    assert "code" in got(page)
+
+
+def test_an_app_on_this_device_is_reached_by_its_scheme(
+    page: Page, live: tuple[str, Flask], authorize_url: Callable
+) -> None:
+    # A form-action in the policy would stop Chromium here.
+    complaints = listen_for_complaints(page)
+    client = register(live[1], redirect_uris=("com.example.app:/cb",))
+    page.goto(authorize_url(client))
+    sign_in(page)
+    assert "this device" in page.inner_text("main")
+    with page.expect_response("**/oauth/authorize*") as decided:
+        page.click("[value=allow]")
+    assert decided.value.headers["location"].startswith("com.example.app:/cb?code=")
+    assert complaints == []
+
+
+def test_no_page_is_framed(
+    context: BrowserContext, page: Page, live: tuple[str, Flask], authorize_url: Callable
+) -> None:
+    client = register(live[1], redirect_uris=(HTTPS,))
+    page.goto(authorize_url(client))
+    sign_in(page)
+    page.wait_for_selector("[value=allow]")
+    frame = f'<iframe src="{html.escape(authorize_url(client))}"></iframe>'
+    # Another origin of the same site: the session cookie is sent.
+    context.route(
+        "http://127.0.0.1:8089/",
+        lambda route: route.fulfill(content_type="text/html", body=frame),
+    )
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("http://127.0.0.1:8089/")
+    page.wait_for_timeout(1000)
+    assert [url for url in asked if "/oauth/authorize?" in url]
+    assert "Notebook" not in page.frames[-1].content()
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_off(
+    chromium, live: tuple[str, Flask], authorize_url: Callable, width: int, scheme: str
+) -> None:
+    context = chromium.new_context(viewport={"width": width, "height": 700}, color_scheme=scheme)
+    page = context.new_page()
+    client = register(live[1], name="W" * 255, redirect_uris=("http://localhost/" + "a" * 900,))
+    page.goto(authorize_url(client, scope="profile notes:read notes:write offline_access"))
+    sign_in(page)
+    page.wait_for_selector("[value=allow]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for button in page.locator("button").all():
+        assert button.bounding_box()["height"] >= 44
+    context.close()

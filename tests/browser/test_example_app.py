@@ -1,0 +1,141 @@
+"""The example host and its single-page client, clicked through."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from example_app import create_app
+from flask_pkce_server.testing import register
+
+from ..live import served
+
+pytestmark = pytest.mark.browser
+
+SPA = Path(__file__).parents[2] / "example_app" / "clients" / "spa"
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+    app = create_app(
+        {
+            "TESTING": True,
+            "PKCE_ISSUER": None,
+            "SECRET_KEY": "a-secret-key-of-the-tests-0123456789",
+            "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/notes.db",
+        }
+    )
+    with served(app) as address:
+        yield address, app
+    with app.app_context():
+        app.extensions["sqlalchemy"].engine.dispose()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def served_spa() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SPA)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def sign_in_and_allow(page: Page) -> None:
+    page.fill("[name=username]", "demo")
+    page.fill("[name=password]", "demo")
+    page.click("main button")
+    page.click("[name=decision][value=allow]")
+
+
+def test_the_playground_from_the_home_page_to_the_replay(
+    page: Page, live: tuple[str, Flask]
+) -> None:
+    # Its client was registered before the port was known: on the loopback that may vary.
+    page.goto(live[0])
+    page.click("text=Try the code flow")
+    page.click("#start")
+    sign_in_and_allow(page)
+    steps = page.locator("#steps h2")
+    expect(steps.last).to_have_text("The API answers")
+    assert steps.all_inner_texts() == [
+        "A secret for this one sign-in",
+        "Its fingerprint",
+        "Off to the server",
+        "A code comes back",
+        "Code and verifier for tokens",
+        "The tokens",
+        "The API answers",
+    ]
+    assert "Dora Demo" in page.locator("#steps pre").last.inner_text()
+    page.click("#refresh")
+    expect(steps).to_have_count(9)
+    assert "Dora Demo" in page.locator("#steps pre").last.inner_text()
+    page.click("#replay")
+    expect(steps).to_have_count(11)
+    assert "invalid_grant" in page.locator("#steps pre").nth(9).inner_text()
+    assert "invalid_token" in page.locator("#steps pre").last.inner_text()
+
+
+def test_the_playground_gives_its_tokens_back(page: Page, live: tuple[str, Flask]) -> None:
+    page.goto(f"{live[0]}/playground")
+    page.click("#start")
+    sign_in_and_allow(page)
+    page.click("#revoke")
+    expect(page.locator("#steps h2")).to_have_count(9)
+    assert "invalid_token" in page.locator("#steps pre").last.inner_text()
+    page.click("#over")
+    expect(page.locator("#start")).to_be_visible()
+
+
+def test_the_single_page_app_on_its_own_origin(page: Page, live: tuple[str, Flask]) -> None:
+    address, app = live
+    with served_spa() as origin:
+        register(app, client_id="spa", redirect_uris=(f"{origin}/",))
+        page.goto(f"{origin}/?{urlencode({'issuer': address})}")
+        page.click("#sign-in")
+        sign_in_and_allow(page)
+        out = page.locator("#out")
+        expect(out).to_contain_text("Dora Demo")
+        page.click("#refresh")
+        expect(out).to_have_text("Refreshed.")
+        page.click("#call")
+        expect(out).to_contain_text("Dora Demo")
+        page.click("#sign-out")
+        expect(out).to_have_text("Signed out.")
+
+
+def test_a_page_of_another_origin_reads_no_answer(page: Page, live: tuple[str, Flask]) -> None:
+    # The browser itself keeps it from the page: CORS truly at work.
+    address, app = live
+    with served_spa() as origin, served_spa() as other:
+        register(app, client_id="spa", redirect_uris=(f"{origin}/",))
+        ask = f"""async () => {{
+            const answer = await fetch("{address}/oauth/token", {{
+                method: "POST",
+                body: new URLSearchParams({{ grant_type: "refresh_token", client_id: "spa" }}),
+            }});
+            return (await answer.json()).error;
+        }}"""
+        page.goto(origin)
+        assert page.evaluate(ask) == "invalid_request"
+        page.goto(other)
+        with pytest.raises(Exception, match="Failed to fetch"):
+            page.evaluate(ask)

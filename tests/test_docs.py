@@ -1,0 +1,288 @@
+"""What README.md and docs/ say is true: their code runs, their links lead somewhere.
+
+The conventions of a page:
+- Its ```python blocks run one after the other in one namespace.
+- A comment `<!-- test: ... -->` is Python as well, in the same namespace: set-up that a
+  reader need not see, and what must hold afterwards.
+- A block that begins with `# app.py` is that file. A page with a `# test_....py` block is
+  a test suite, and pytest runs it.
+- In a ```console block `$ flask --app app` and `$ curl` are run against the `app` of the
+  page. Each line below must come in the output, in this order; `...` stands for anything.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from flask_pkce_server.testing import hidden_fields, parameters_of
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+PIECE = re.compile(
+    r"^```(python|console)\n(.*?)^```$|^<!-- test:(.*?)-->$", re.DOTALL | re.MULTILINE
+)
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+@pytest.fixture(autouse=True)
+def _in_a_directory_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    before = set(sys.modules)
+    yield
+    for name in {"app", "conftest"} & (set(sys.modules) - before):
+        del sys.modules[name]
+
+
+def pieces(page: Path) -> Iterator[tuple[str, str]]:
+    for found in PIECE.finditer(page.read_text()):
+        yield (found[1], found[2]) if found[1] else ("python", found[3].strip() + "\n")
+
+
+def run_python(page: Path, code: str, names: dict[str, Any]) -> None:
+    file = re.match(r"# (\w+\.py)\n", code)
+    if file:
+        Path(file[1]).write_text(code)
+    if file and file[1] == "app.py":
+        names.update(vars(load_app()))
+    elif not file:
+        exec(compile(code, str(page), "exec"), names)  # noqa: S102 - it is our own page
+
+
+def load_app() -> Any:
+    """Import app.py of this directory as Flask does."""
+    spec = importlib.util.spec_from_file_location("app", Path("app.py").resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["app"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def commands(block: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Give each command of a console block with the lines that it is to print."""
+    for part in re.split(r"^\$ ", block.replace("\\\n", ""), flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield shlex.split(command), output.splitlines()
+
+
+def output_of(app: Flask, command: list[str]) -> str:
+    if command[:3] == ["flask", "--app", "app"]:
+        done = app.test_cli_runner().invoke(args=command[3:])
+        assert done.exit_code == 0, done.output
+        return done.output
+    assert command[0] == "curl", command
+    return curl(app, command)
+
+
+def curl(app: Flask, command: list[str]) -> str:
+    """Do what a line of curl says, with the app in the place of the network."""
+    url, headers, form = "", {}, []
+    words = iter(command[1:])
+    for word in words:
+        if word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "--data-urlencode":
+            name, _, value = next(words).partition("=")
+            form.append((name, value))
+        elif word != "-i":
+            url = word
+    program = app.test_client(use_cookies=False)
+    data = dict(form)
+    response = program.open(url, method="POST" if data else "GET", data=data, headers=headers)
+    head = f"HTTP/1.1 {response.status}\n{response.headers}" if "-i" in command else ""
+    return head.replace("\r\n", "\n") + response.text
+
+
+def assert_in_order(lines: list[str], output: str) -> None:
+    rest = output.splitlines()
+    for line in filter(None, lines):
+        wanted = re.compile(".*".join(map(re.escape, line.strip().split("..."))))
+        while rest and not wanted.fullmatch(rest[0].strip()):
+            rest.pop(0)
+        assert rest, f"{line!r} did not come, or not in its place, in:\n{output}"
+        rest.pop(0)
+
+
+@every_page
+def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
+    names: dict[str, Any] = {"__name__": "page"}
+    for kind, code in pieces(page):
+        if kind == "python":
+            run_python(page, code, names)
+            continue
+        for command, lines in commands(code):
+            assert_in_order(lines, output_of(names["app"], command))
+    if list(tmp_path.glob("test_*.py")):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert " passed" in done.stdout
+
+
+@every_page
+def test_every_link_and_image_is_there(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+            made = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in made, target
+
+
+def test_the_index_names_every_page() -> None:
+    index = (DOCS / "index.md").read_text()
+    assert [page.name for page in PAGES[1:] if f"({page.name})" not in index] == ["index.md"]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 150
+
+
+def test_each_standard_has_its_room_and_its_tests() -> None:
+    from flask_pkce_server.features import FEATURES
+
+    rows = re.findall(
+        r"^\|.*\| `(\S+)` \| \[[^\]]+\]\((\S+)\) \|$", README.read_text(), re.MULTILINE
+    )
+    assert {room.name for room in FEATURES} <= {room for room, _ in rows}
+    for _, file in rows:
+        assert "def test_" in (ROOT / file).read_text(), file
+
+
+def test_the_images_are_small() -> None:
+    images = list((DOCS / "images").glob("*.png"))
+    assert {image.stem for image in images} == {"consent", "playground"}
+    for image in images:
+        assert image.read_bytes().startswith(b"\x89PNG")
+        assert image.stat().st_size < 150_000
+
+
+def test_the_configuration_reference_is_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("maker", DOCS / "make_configuration.py")
+    assert spec is not None
+    assert spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    fresh = "run: python docs/make_configuration.py"
+    assert (DOCS / "configuration.md").read_text() == maker.page(), fresh
+
+
+def test_every_error_and_every_signal_has_a_line() -> None:
+    import flask_pkce_server
+    from flask_pkce_server import errors
+
+    page = (DOCS / "errors.md").read_text()
+    codes = {
+        kind.error for kind in vars(errors).values() if getattr(kind, "error", None) is not None
+    }
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+    page = (DOCS / "signals.md").read_text()
+    signals = [
+        name
+        for name in flask_pkce_server.__all__
+        if hasattr(getattr(flask_pkce_server, name), "send")
+    ]
+    assert [name for name in signals if f"`{name}`" not in page] == []
+
+
+def quickstart_is_the_readme() -> None:
+    """Assert that the parts of the quickstart are the one file of the README."""
+    (app,) = [code for _, code in pieces(README) if code.startswith("# app.py\n")]
+    shown = re.findall(r"^```python\n(.*?)^```$", (DOCS / "quickstart.md").read_text(), re.S | re.M)
+    lines = [line for part in shown for line in part.splitlines() if line]
+    assert lines == [line for line in app.splitlines()[1:] if line]
+
+
+def readme_app() -> tuple[Flask, list[str]]:
+    """Return the app of the README, and the line of it that registers a client."""
+    blocks = list(pieces(README))
+    (code,) = [code for _, code in blocks if code.startswith("# app.py\n")]
+    Path("app.py").write_text(code)
+    (create,) = [
+        command
+        for kind, code in blocks
+        if kind == "console"
+        for command, _ in commands(code)
+        if "create" in command
+    ]
+    return load_app().app, create
+
+
+def sign_in(browser: FlaskClient, path: str) -> str:
+    """Follow `path` to the login page, sign in there, and return where that leads."""
+    page = browser.get(path, follow_redirects=True)
+    assert page.request.path == "/login"
+    form = {**csrf_of(page.text), "username": "demo", "password": "demo"}
+    done = browser.post(page.request.full_path, data=form)
+    assert done.status_code == 303
+    return done.headers["Location"]
+
+
+def csrf_of(page: str) -> dict[str, str]:
+    found = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+    assert found, page
+    return {"csrf_token": found[1]}
+
+
+def test_the_readme_leads_to_the_first_token() -> None:
+    app, create = readme_app()
+    # The command as a newcomer runs it, in a process of its own.
+    done = subprocess.run(
+        [sys.executable, "-m", *create],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    (url,) = re.findall(r"^  (http://127\.0\.0\.1:5000/oauth/authorize\?\S+)$", done.stdout, re.M)
+    (line,) = re.findall(r"^  (curl .*)$", done.stdout, re.M)
+    browser = app.test_client()
+    page = browser.get(sign_in(browser, url.removeprefix("http://127.0.0.1:5000")))
+    assert "Notebook" in page.text
+    assert "Read your notes" in page.text
+    decision = {**hidden_fields(page.text), "decision": "allow"}
+    back = browser.post(page.request.full_path, data=decision)
+    assert back.headers["Location"].startswith("http://127.0.0.1:8000/callback?code=")
+    answer = parameters_of(back)
+    assert answer["state"] == parse_qs(urlsplit(url).query)["state"][0]
+    token = app.json.loads(curl(app, shlex.split(line.replace("CODE", answer["code"]))))
+    api = ["curl", "-i", "http://127.0.0.1:5000/api/notes"]
+    guarded = curl(app, [*api, "-H", f"Authorization: Bearer {token['access_token']}"])
+    assert guarded.startswith("HTTP/1.1 200 OK")
+    assert "A note of demo" in guarded
+
+
+def test_the_login_page_of_the_readme_sends_nobody_elsewhere() -> None:
+    app, _ = readme_app()
+    for elsewhere in ("https://evil.example/", "//evil.example", "/\\evil.example"):
+        browser = app.test_client()
+        path = f"/login?next={elsewhere}"
+        form = {**csrf_of(browser.get(path).text), "username": "demo", "password": "demo"}
+        assert browser.post(path, data=form).headers["Location"] == "/"

@@ -1,0 +1,75 @@
+"""A typed host: `mypy --strict` reads it, and nobody runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, Response, redirect, session
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_pkce_server import CurrentToken, PKCEServer, current_token, require_oauth
+
+
+@dataclass
+class User:
+    """A user who is in no table."""
+
+    name: str
+
+
+db = SQLAlchemy()
+pkce = PKCEServer(db)
+users = {"ada": User("Ada")}
+
+
+@pkce.current_user
+def current_user() -> User | None:
+    return users.get(session.get("user", ""))
+
+
+@pkce.user_loader
+def load(subject: str) -> User | None:
+    return users.get(subject)
+
+
+@pkce.subject
+def subject(user: User) -> str:
+    return user.name
+
+
+@pkce.login_required_response
+def login(next_url: str) -> Response:
+    return Response(headers={"Location": next_url}, status=302)
+
+
+@pkce.account_name
+def account_name(user: User) -> str:
+    return user.name
+
+
+app = Flask(__name__)
+pkce.init_app(app)
+app.register_blueprint(pkce.blueprint, url_prefix="/oauth")
+
+
+@app.get("/api/me/<int:number>")
+@pkce.require("profile", "notes:read")
+def me(number: int) -> dict[str, object]:
+    scopes: frozenset[str] = current_token.scopes
+    client_id: str = current_token.client_id
+    expires_at: int = current_token.expires_at
+    return {"scopes": sorted(scopes), "client_id": client_id, "expires_at": expires_at + number}
+
+
+@app.get("/api/later")
+@require_oauth("profile")
+async def later() -> str:
+    return current_token.subject
+
+
+def about(token: CurrentToken) -> str:
+    return f"{token.subject} {token.bindings.get('resource')}"
+
+
+if __name__ == "__main__":
+    print(me(1), redirect("/"))
