@@ -23,7 +23,7 @@ BEFORE = """\
 
 Settings are keys of `app.config`, set before `pkce.init_app(app)`. Their values are JSON types, so
 that each can come from the environment by Flask's own `app.config.from_prefixed_env()`:
-`FLASK_PKCE_ISSUER=https://notes.example`, `FLASK_PKCE_SQLITE_PRAGMAS=true` (JSON: in small letters).
+`FLASK_PKCE_ISSUER=https://notes.example`, `FLASK_PKCE_SQLITE_PRAGMAS=true` (JSON, in small).
 
 A value of the wrong type, an unknown `PKCE_` key or an unsafe set-up raises `ConfigurationError`
 when the app starts. The error ends with the line to write.
