@@ -74,7 +74,9 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             current = session.get(Token, token.digest)
             if current is None or current.revoked_at is not None or current.consumed_at is None:
                 return {}
-            if response.now - current.consumed_at < server.settings.refresh_token_grace:
+            # Another's clock may have been read later and its row locked earlier.
+            since = max(0, response.now - current.consumed_at)
+            if since < server.settings.refresh_token_grace:
                 return repeat(session, response)
             tokens.revoke_family(session, token.family_id, response.now)
             return None
