@@ -87,6 +87,18 @@ def test_without_a_grace_every_repetition_is_reuse() -> None:
     assert flow.refresh(second["refresh_token"]).status_code == 400
 
 
+def test_without_a_grace_a_clock_that_lags_behind_is_no_grace_either() -> None:
+    # Of two that came at once, the later one by the clock may have been first at the row.
+    app = make_app(PKCE_REFRESH_TOKEN_GRACE=0)
+    flow = Flow(sign_in(app), register(app))
+    clock = app.extensions["pkce"].clock = Clock()
+    first = flow.tokens()
+    clock.advance(1)
+    flow.refresh(first["refresh_token"])
+    clock.advance(-1)
+    assert flow.refresh(first["refresh_token"]).status_code == 400
+
+
 def test_a_retry_that_asks_for_other_scopes_is_no_retry(pkce_flow: Flow) -> None:
     first = pkce_flow.tokens(scope="profile notes:read offline_access")
     second = pkce_flow.refresh(first["refresh_token"], scope="profile").get_json()
