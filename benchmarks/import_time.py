@@ -1,0 +1,23 @@
+"""What importing the package costs, as a ratio to what its host imports anyway.
+
+python benchmarks/import_time.py
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+HOST = "import flask, flask_sqlalchemy, flask_wtf, authlib.integrations.flask_oauth2"
+TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+
+
+def seconds(code: str) -> float:
+    """Return the best of seven, each in a fresh interpreter."""
+    command = [sys.executable, "-c", TIMED.format(code)]
+    return min(float(subprocess.check_output(command)) for _ in range(7))  # noqa: S603 - our own
+
+
+if __name__ == "__main__":
+    host, both = seconds(HOST), seconds(f"{HOST}, flask_pkce_server")
+    print(f"host {host:.3f} s, with the package {both:.3f} s, ratio {both / host:.2f}")
