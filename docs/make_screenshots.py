@@ -62,7 +62,7 @@ def walk(page: Page, origin: str) -> None:
     page.fill("[name=password]", "demo")
     page.press("[name=password]", "Enter")
     page.wait_for_selector("button[value=allow]")
-    page.screenshot(path=IMAGES / "consent.png")
+    page.locator("main").screenshot(path=IMAGES / "consent.png")
     page.click("button[value=allow]")
     page.wait_for_selector("#revoke:visible")
     page.set_viewport_size({"width": 880, "height": 1100})
