@@ -179,6 +179,15 @@ def test_each_standard_has_its_room_and_its_tests() -> None:
         assert "def test_" in (ROOT / file).read_text(), file
 
 
+def test_each_mistake_has_the_test_that_keeps_it_out() -> None:
+    text = (DOCS / "mistakes.md").read_text()
+    rows = re.findall(r"\| \[[\w.]+\]\(\.\./(\S+)\) `(\w+)` \|$", text, re.MULTILINE)
+    mistakes = [line for line in text.splitlines() if re.match(r"\| (?!\*\*|What went)", line)]
+    assert len(rows) == len(mistakes) > 40
+    for file, name in rows:
+        assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
 def test_the_images_are_small() -> None:
     images = list((DOCS / "images").glob("*.png"))
     assert {image.stem for image in images} == {"consent", "playground"}

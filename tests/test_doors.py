@@ -121,3 +121,17 @@ def test_a_request_that_fits_no_cookie_is_told_to_the_client() -> None:
     assert "error=invalid_request" in answer.headers["Location"]
     signed_in = Flow(sign_in(app), flow.client)
     assert signed_in.authorize(state="x" * 2048).status_code == 200
+
+
+def test_a_failure_while_a_request_is_checked_is_not_sent_to_the_client() -> None:
+    class Failing(Feature):
+        name = "failing"
+
+        def check_authorization_request(self, request) -> None:
+            raise RuntimeError("a secret of the stack")
+
+    app = make_app(features=(Failing(),), TESTING=False)
+    answer = Flow(sign_in(app), register(app)).authorize()
+    assert answer.status_code == 500
+    assert "Location" not in answer.headers
+    assert "server_error" in answer.text

@@ -116,6 +116,16 @@ def test_a_revocation_takes_4_statements_and_1_commit(flow: Flow, expect: Callab
         assert flow.revoke(token).status_code == 200
 
 
+def test_a_family_of_any_size_is_revoked_in_as_many_statements(
+    flow: Flow, expect: Callable
+) -> None:
+    tokens = flow.tokens()
+    for _ in range(12):
+        tokens = flow.refresh(tokens["refresh_token"]).get_json()
+    with expect(4, 1):
+        assert flow.revoke(tokens["access_token"]).status_code == 200
+
+
 @pytest.mark.parametrize("origin", [None, "https://client.example", "https://evil.example"])
 def test_a_guarded_call_takes_1_statement_and_no_commit(
     app: Flask, flow: Flow, expect: Callable, origin: str | None

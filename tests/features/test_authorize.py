@@ -424,6 +424,11 @@ def test_form_post(pkce_flow: Flow) -> None:
     script.close()
 
 
+def test_form_post_carries_state_as_it_came(pkce_flow: Flow) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(response_mode="form_post", state="a b%é&amp;"))
+    assert hidden_fields(answer.text)["state"] == "a b%é&amp;"
+
+
 def test_form_post_to_an_app_of_this_computer_is_refused(app: Flask, client: FlaskClient) -> None:
     flow = Flow(client, register(app, redirect_uris=("com.example.app:/cb",)))
     answer = flow.authorize(response_mode="form_post")
@@ -498,6 +503,13 @@ def test_who_names_no_scope_is_taken_to_ask_for_the_default(scope: str | None) -
 def test_blanks_around_scopes_do_no_harm(pkce_flow: Flow) -> None:
     tokens = pkce_flow.tokens(scope=" profile  notes:read profile ")
     assert tokens["scope"] == "notes:read profile"
+
+
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\u2028"])
+def test_a_space_and_nothing_else_parts_scopes(pkce_flow: Flow, blank: str) -> None:
+    # RFC 6749 3.3
+    answer = pkce_flow.authorize(scope=f"profile{blank}notes:read")
+    assert parameters_of(answer)["error"] == "invalid_scope"
 
 
 def test_a_client_gets_no_scope_beyond_its_own(app: Flask, client: FlaskClient) -> None:
