@@ -13,10 +13,12 @@ from .signals import (
     authorization_granted,
     client_registered,
     code_replayed,
+    key_rotated,
     token_issued,
     token_refreshed,
     token_reuse_detected,
     token_revoked,
+    user_logged_out,
     verifier_mismatched,
 )
 
@@ -30,10 +32,12 @@ __all__ = [
     "client_registered",
     "code_replayed",
     "current_token",
+    "key_rotated",
     "require_oauth",
     "token_issued",
     "token_refreshed",
     "token_reuse_detected",
     "token_revoked",
+    "user_logged_out",
     "verifier_mismatched",
 ]

@@ -22,6 +22,7 @@ from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenEr
 __all__ = [
     "AccessDeniedError",
     "ConfigurationError",
+    "ConsentRequiredError",
     "InsufficientScopeError",
     "InteractionExpired",
     "InvalidClientError",
@@ -29,11 +30,15 @@ __all__ = [
     "InvalidRequestError",
     "InvalidScopeError",
     "InvalidTokenError",
+    "LoginRequiredError",
     "MethodNotAllowed",
     "OAuth2Error",
+    "RequestNotSupportedError",
+    "RequestUriNotSupportedError",
     "ServerError",
     "TemporarilyUnavailable",
     "UnauthorizedClientError",
+    "UnmetRequirementsError",
     "UnsupportedGrantTypeError",
     "UnsupportedResponseTypeError",
 ]
@@ -91,3 +96,38 @@ class UnsupportedResponseTypeError(OAuth2Error):
 
     error = "unsupported_response_type"
     description = "This server has no such response_type; it is code."
+
+
+class LoginRequiredError(OAuth2Error):
+    """OIDC Core 3.1.2.6: the user has to sign in, and the client said not to ask."""
+
+    error = "login_required"
+    description = "The user is not signed in, or not as the request wants it."
+
+
+class ConsentRequiredError(OAuth2Error):
+    """OIDC Core 3.1.2.6: the user has to agree, and the client said not to ask."""
+
+    error = "consent_required"
+    description = "The user has not agreed to this yet."
+
+
+class RequestNotSupportedError(OAuth2Error):
+    """OIDC Core 3.1.2.6: no request objects here."""
+
+    error = "request_not_supported"
+    description = "This server takes no request objects; send the parameters themselves."
+
+
+class RequestUriNotSupportedError(OAuth2Error):
+    """OIDC Core 3.1.2.6: no references to request objects here."""
+
+    error = "request_uri_not_supported"
+    description = "This server takes no request_uri; send the parameters themselves."
+
+
+class UnmetRequirementsError(OAuth2Error):
+    """OpenID Connect Core Unmet Authentication Requirements 1.0 2."""
+
+    error = "unmet_authentication_requirements"
+    description = "The user cannot sign in at the essential acr that was asked for."

@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.engine import Engine
 
+from . import interaction
 from .cli import pkce_commands
 from .doors import behind_door
 from .errors import ConfigurationError
@@ -23,8 +24,11 @@ from .server import Server, current_server
 from .settings import Settings
 from .users import (
     AccountName,
+    Claims,
     CurrentUser,
     LoginRequiredResponse,
+    Logout,
+    LogoutDelivery,
     Subject,
     UserLoader,
     Users,
@@ -91,6 +95,45 @@ class PKCEServer:
         self._users.account_name = function
         return function
 
+    def claims(self, function: Claims) -> Claims:
+        """Decorate the function that returns all claims about a user, by their names.
+
+        It reads and writes nothing: what a client may know of it is chosen afterwards.
+        """
+        self._users.claims = function
+        return function
+
+    def logout(self, function: Logout) -> Logout:
+        """Decorate the function that signs the user of this request out of the host.
+
+        It ends with `pkce.note_logout()`.
+        """
+        self._users.logout = function
+        return function
+
+    def logout_delivery(self, function: LogoutDelivery) -> LogoutDelivery:
+        """Decorate the function that POSTs form fields to a URI, in a task queue say.
+
+        `function(uri, fields)` is called for each client that a logout is told to, in the
+        place of the threads of this package.
+        """
+        self._users.logout_delivery = function
+        return function
+
+    # What a host without Flask-Login tells.
+
+    def note_login(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
+        """Say that `user` has just proved who they are, in this very request.
+
+        `acr` and `amr` say how (OIDC Core 2, RFC 8176). Flask-Login tells the rest by its
+        own signal; call it there only to add these two.
+        """
+        interaction.signed_in(current_server, user, acr=acr, amr=amr)
+
+    def note_logout(self) -> None:
+        """Say that the user of this browser signs out, in this very request."""
+        interaction.signed_out(current_server)
+
     # Assembly.
 
     def _assemble(self, state: BlueprintSetupState) -> None:
@@ -116,6 +159,7 @@ class PKCEServer:
             users=self._users,
             store=Store(lambda: cast(Engine, db.engine)),
         )
+        _listen_to_flask_login(server)
         _mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         app.url_value_preprocessor(_exempt_from_csrf_protect)
@@ -170,6 +214,25 @@ def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
     return tuple(room for room in rooms if wanted.get(room.name, True))
 
 
+def _listen_to_flask_login(server: Server) -> None:
+    """Note who signs in and out, where the host has Flask-Login."""
+    try:
+        from flask_login import user_logged_in, user_logged_out
+    except ImportError:
+        return
+
+    def on_login(app: Flask, user: Any) -> None:
+        interaction.signed_in(server, user)
+
+    def on_logout(app: Flask, user: Any) -> None:
+        interaction.signed_out(server)
+
+    # They live as long as the app does: blinker itself holds them weakly only.
+    server.listeners = (on_login, on_logout)
+    user_logged_in.connect(on_login, server.app)
+    user_logged_out.connect(on_logout, server.app)
+
+
 def _mount(server: Server, prefix: str) -> None:
     """Add the routes of all rooms: below `prefix`, documents at the root of the origin.
 
@@ -186,7 +249,7 @@ def _mount(server: Server, prefix: str) -> None:
             )
     issuer_path = urlsplit(server.issuer).path.rstrip("/")
     for route in (route for feature in server.features for route in feature.routes(server)):
-        usual = route.path if route.door == "document" else prefix + route.path
+        usual = route.path if route.path.startswith("/.well-known/") else prefix + route.path
         path = moved.get(route.name, usual)
         server.routes[route.name], server.paths[route.name] = route, path
         view = behind_door(route)

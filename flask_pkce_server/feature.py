@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .grant import TokenResponse
     from .models.base import Base
     from .models.client import Client
+    from .models.token import Token
     from .request import Request
     from .server import Server
 
@@ -23,8 +24,9 @@ class Route:
     """A path that a room answers.
 
     `name` is the key of `PKCE_ENDPOINTS` and the endpoint `pkce.<name>`; `path` lies below
-    the URL prefix. `door` says whom the route is for, and so its manners: a `page` for
-    people, an `endpoint` for programs, a public `document` at the root of the origin.
+    the URL prefix, or at the root of the origin if it starts with `/.well-known/`. `door`
+    says whom the route is for, and so its manners: a `page` for people, an `endpoint` for
+    programs, a public `document` for everybody.
     """
 
     name: str
@@ -32,6 +34,22 @@ class Route:
     view: Callable[..., Any]
     methods: tuple[str, ...]
     door: Literal["page", "endpoint", "document"]
+
+
+@dataclass(frozen=True)
+class ClientField:
+    """A line of a client's registration that a room reads (RFC 7591 2).
+
+    `kind` is the type of its value: a text, a list of texts, or true and false; `choices`
+    are the texts that it may be. `check` gets the server, the client and the value, and
+    raises `InvalidRequestError`. The commands make an option of it.
+    """
+
+    name: str
+    meaning: str
+    kind: type[str] | type[list[str]] | type[bool] = str
+    choices: tuple[str, ...] = ()
+    check: Callable[[Server, Client, Any], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,8 @@ class Feature:
     models: ClassVar[tuple[type[Base], ...]] = ()
     #: Scopes that come with the room, each with the sentence that the user reads.
     scopes: ClassVar[Mapping[str, str]] = {}
+    #: What it reads in a client's registration.
+    client_fields: ClassVar[tuple[ClientField, ...]] = ()
     #: Authlib extensions of the authorization code grant.
     code_grant_extensions: ClassVar[tuple[Callable[[Any], None], ...]] = ()
 
@@ -76,6 +96,13 @@ class Feature:
 
     def find_client(self, server: Server, client_id: str) -> Client | None:
         """Return a client that is not in the database."""
+        return None
+
+    def read_token(self, server: Server, text: str) -> Token | None:
+        """Return the token that `text` describes by itself, without the database.
+
+        What it says must be proven, but for its times and whether it was revoked.
+        """
         return None
 
     def resolve_authorization_request(self, request: Request) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidGrantError, UnauthorizedClientError
+from .models.base import Base
 from .models.client import Client
 from .models.handle import ACCESS, derive_handle, new_handle
 from .models.token import Family, Token
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class TokenResponse:
     """What a token request is about to be given.
 
-    `body` is the JSON of the answer, `tokens` the rows that are stored with it. `parent`
-    is the refresh token that is exchanged; what is made from it is the same every time.
+    `body` is the JSON of the answer, `rows` are stored with it; `access` is the row of the
+    access token. `parent` is the refresh token that is exchanged; what is made from it is
+    the same every time.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class TokenResponse:
         scopes: frozenset[str],
         access_scopes: frozenset[str],
         parent: str | None,
+        now: int,
     ) -> None:
         self.server: Server = grant.server
         self.request: Request = grant.request
@@ -38,27 +41,29 @@ class TokenResponse:
         self.user = user
         self.scopes = scopes
         self.parent = parent
-        self.now = self.server.now()
-        self.tokens: list[Token] = []
+        self.now = now
+        self.rows: list[Base] = []
         lifetime = self.server.settings.access_token_lifetime
+        handle, self.access = self.add("access", ACCESS, lifetime, access_scopes)
         self.body: dict[str, Any] = {
-            "access_token": self.add("access", ACCESS, lifetime, access_scopes),
+            "access_token": handle,
             "token_type": "Bearer",
             "expires_in": lifetime,
             "scope": " ".join(sorted(access_scopes)),
         }
 
-    def add(self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]) -> str:
-        """Add a token of `lifetime` seconds to those to be stored; return its handle."""
+    def add(
+        self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]
+    ) -> tuple[str, Token]:
+        """Add a token of `lifetime` seconds to what is stored; return its handle and its row."""
         handle = (
             new_handle(prefix)
             if self.parent is None
             else derive_handle(prefix, self.server.key("refresh successor"), self.parent)
         )
-        self.tokens.append(
-            self.family.token(kind, handle, scope=scopes, issued_at=self.now, lifetime=lifetime)
-        )
-        return handle
+        row = self.family.token(kind, handle, scope=scopes, issued_at=self.now, lifetime=lifetime)
+        self.rows.append(row)
+        return handle, row
 
 
 class Grant:
@@ -91,6 +96,7 @@ class Grant:
         family: Family,
         user: Any,
         scopes: frozenset[str],
+        now: int,
         access_scopes: frozenset[str] | None = None,
         parent: str | None = None,
     ) -> TokenResponse:
@@ -102,6 +108,7 @@ class Grant:
             scopes=scopes,
             access_scopes=scopes if access_scopes is None else access_scopes,
             parent=parent,
+            now=now,
         )
         for feature in self.server.features:
             feature.complete_token_response(response)

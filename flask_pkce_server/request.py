@@ -77,6 +77,15 @@ class Request(OAuth2Request):
         #: RFC 7636: the challenge of the verifier that a token request proved.
         self.proven_challenge: str | None = None
         self.scopes: frozenset[str] = frozenset()
+        #: What the client asks of the sign-in, and what to do about it now.
+        self.must_not_ask = False
+        self.must_login = False
+        self.must_sign_up = False
+        self.must_consent = False
+        #: The mark of the sign-in that was not enough, where the user was sent to sign in.
+        self.login_before: str | None = None
+        #: How often somebody who was signed in was sent to sign in again.
+        self.times_asked = 0
         #: Those of them that the user has just agreed to, to be remembered.
         self.consented: frozenset[str] = frozenset()
         #: What the grant is tied to; a room writes under its own name.

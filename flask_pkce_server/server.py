@@ -8,12 +8,10 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote, urlencode
 
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response, current_app, g, render_template
-from werkzeug.datastructures import Headers
 from werkzeug.local import LocalProxy
 
 from .errors import (
@@ -24,34 +22,25 @@ from .errors import (
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
+from .models import client as clients
 from .models.base import Store
 from .models.client import Client
+from .models.handle import base64url, digest, is_handle
 from .models.redirect_uri import is_private_use
+from .models.signing_key import KeyRing
+from .models.token import Token
+from .redirect import VerbatimRedirect
 from .request import Request
 from .settings import Settings
 from .users import Users
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
-
-    from .feature import Feature, Route
+    from .feature import ClientField, Feature, Route
 
 _LONGEST_STATE = 2048
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 RESPONSE_MODES = ("query", "fragment", "form_post")
-
-
-class VerbatimRedirect(Response):
-    """A redirect to the very bytes that were registered.
-
-    Werkzeug 3.1 writes a Location anew: `myapp:///cb` would become `myapp:/cb`.
-    """
-
-    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        headers = super().get_wsgi_headers(environ)
-        headers["Location"] = self.headers["Location"]
-        return headers
 
 
 class Server(AuthorizationServer):
@@ -73,8 +62,22 @@ class Server(AuthorizationServer):
         self.features = features
         self.users = users
         self.store = store
+        self.keys = KeyRing(
+            store,
+            secret=lambda: self.key("signing keys"),
+            clock=self.now,
+            lead=settings.jwks_lead,
+            # Whoever holds what a key signed must be able to verify it to the end.
+            keep=max(
+                settings.jwks_keep,
+                settings.access_token_lifetime,
+                settings.openid_id_token_lifetime,
+            ),
+        )
         #: Seconds since the epoch; tests put their own in its place.
         self.clock = clock
+        #: What listens to signals for this app.
+        self.listeners: tuple[Callable[..., None], ...] = ()
         #: The routes that are mounted, and their paths, by name.
         self.routes: dict[str, Route] = {}
         self.paths: dict[str, str] = {}
@@ -82,8 +85,11 @@ class Server(AuthorizationServer):
         self.scopes: dict[str, str] = dict(settings.scopes)
         #: How a client may show who it is: method name -> reads (client_id, proof) or None.
         self.client_auth_methods: dict[str, Callable[[Request], tuple[str, str] | None]] = {}
+        #: What rooms read in a client's registration, by name.
+        self.client_fields: dict[str, ClientField] = {}
         for feature in features:
             self.scopes = {**self.scopes, **feature.scopes, **settings.scopes}
+            self.client_fields |= {field.name: field for field in feature.client_fields}
         for feature in features:
             feature.register(self)
 
@@ -124,6 +130,31 @@ class Server(AuthorizationServer):
         material = secret if isinstance(secret, bytes) else secret.encode()
         return hmac.digest(material, f"flask-pkce-server {purpose}".encode(), "sha256")
 
+    def subject_for(self, client: Client, subject: str) -> str:
+        """Return the `sub` by which `client` knows the user `subject` (OIDC Core 8).
+
+        Pairwise where the client or the server wants it so: clients of other hosts cannot
+        compare notes.
+        """
+        kind = client.client_metadata.get("subject_type", self.settings.openid_subject_type)
+        if kind == "public":
+            return subject
+        salt = self.settings.openid_pairwise_salt or ""
+        text = f"{client.sector}\n{subject}"
+        return base64url(hmac.digest(salt.encode(), text.encode(), "sha256"))
+
+    def check_client(self, client: Client) -> None:
+        """Refuse a client that must not be stored; raises `InvalidRequestError`."""
+        clients.check(client)
+        for name, value in client.client_metadata.items():
+            field = self.client_fields.get(name)
+            if field is None:
+                raise InvalidRequestError(f"No feature of this server reads {name}.")
+            if field.choices and value not in field.choices:
+                raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
+            if field.check is not None:
+                field.check(self, client, value)
+
     def metadata(self) -> dict[str, Any]:
         """Return the discovery document as the rooms make it (RFC 8414 2)."""
         document: dict[str, Any] = {}
@@ -151,6 +182,26 @@ class Server(AuthorizationServer):
         # Who speaks, or says to: the CORS room asks when the answer is ready.
         g._pkce_client = client
         return client
+
+    def read_token(self, text: str) -> Token | None:
+        """Return the token that `text` describes by itself, None if it is of no such kind."""
+        for feature in self.features:
+            token = feature.read_token(self, text)
+            if token is not None:
+                return token
+        return None
+
+    def find_token(self, text: str) -> Token | None:
+        """Return the stored token that `text` stands for, whatever its state."""
+        if is_handle(text):
+            wanted = digest(text)
+        else:
+            described = self.read_token(text)
+            if described is None:
+                return None
+            wanted = described.digest
+        with self.store.reading() as session:
+            return session.get(Token, wanted)
 
     def query_client(self, client_id: str) -> Client | None:
         """Answer Authlib's name for `find_client`."""
@@ -265,15 +316,8 @@ class Server(AuthorizationServer):
                 "pkce/form_post.html", action=request.valid_redirect_uri, fields=fields, server=self
             )
             return Response(page, mimetype="text/html")
-        if request.response_mode == "fragment":
-            joint = "#"
-        else:
-            joint = "&" if "?" in request.valid_redirect_uri else "?"
-        # 303: the browser must come with a GET, whatever it was sent from (RFC 9700 4.12).
-        response = VerbatimRedirect(status=303 if flask.request.method == "POST" else 302)
-        query = urlencode(fields, quote_via=quote, safe="")
-        response.headers["Location"] = request.valid_redirect_uri + joint + query
-        return response
+        fragment = request.response_mode == "fragment"
+        return VerbatimRedirect(request.valid_redirect_uri, fields, fragment=fragment)
 
     # The token endpoint, and all others that a client authenticates at.
 

@@ -45,8 +45,9 @@ class Settings:
         None, "What the pages call the host; the app's name where unset."
     )
     scopes: dict[str, str] = _setting(
-        {"profile": "See your name and profile"},
-        "Each scope that clients may ask for, with the sentence that the user reads.",
+        {},
+        "Each scope that clients may ask for, with the sentence that the user reads; those of "
+        "OpenID Connect are there already.",
     )
     authorize_default_scopes: list[str] = _setting(
         [], "What a client is taken to ask for when it names no scope."
@@ -74,6 +75,53 @@ class Settings:
     refresh_token_issue: Literal["offline_access", "always"] = _setting(
         "offline_access",
         "Whether refresh tokens go only to those who were granted offline_access.",
+    )
+    openid_id_token_lifetime: int = _setting(
+        3600, "Seconds that an ID token is good for.", at_least=1
+    )
+    openid_claims: dict[str, list[str]] = _setting(
+        {}, 'Further claims that a scope opens: `{"profile": ["department"]}`.'
+    )
+    openid_claims_in_id_token: bool = _setting(
+        False,
+        "Whether what the scopes open is in the ID token too, and not only in userinfo.",
+    )
+    openid_subject_type: Literal["public", "pairwise"] = _setting(
+        "public",
+        "Whether all clients know a user by the same subject, or each by another one.",
+    )
+    openid_pairwise_salt: str | None = _setting(
+        None, "The secret that pairwise subjects are made with; it must never change."
+    )
+    prompt_sign_up_view: str | None = _setting(
+        None, "The endpoint of the host's sign-up page, for `prompt=create`."
+    )
+    jwks_lead: int = _setting(
+        7200,
+        "Seconds for which a new key is published before it signs; longer than anybody "
+        "caches the JWKS.",
+        at_least=0,
+    )
+    jwks_keep: int = _setting(
+        2592000, "Seconds for which an old key stays published after its last use.", at_least=0
+    )
+    jwt_access_token: bool = _setting(
+        False, "Whether access tokens are JWTs that others can verify, instead of opaque."
+    )
+    jwt_access_token_alg: Literal["RS256", "ES256"] = _setting(
+        "RS256", "What JWT access tokens are signed with."
+    )
+    jwt_access_token_resources: dict[str, list[str]] = _setting(
+        {},
+        "APIs beside this app, each with its scopes: a token that has one of them is a JWT "
+        'for that API. `{"https://api.example": ["notes:read"]}`.',
+    )
+    jwt_access_token_check_revocation: bool = _setting(
+        True,
+        "Whether `pkce.require` asks the database if a JWT was revoked; one statement a call.",
+    )
+    backchannel_logout_retries: list[int] = _setting(
+        [1, 5, 25], "Seconds to wait before each further try to tell a client of a logout."
     )
     key_secret: str | None = _setting(
         None, "The secret that keys are derived from; SECRET_KEY where unset."

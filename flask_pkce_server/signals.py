@@ -36,6 +36,11 @@ token_reuse_detected = _signals.signal("token_reuse_detected")
 #: A client gave back a token; its family is revoked (client_id, subject, family_id).
 token_revoked = _signals.signal("token_revoked")
 
+#: New signing keys were published (kids, compromised).
+key_rotated = _signals.signal("key_rotated")
+#: A user signed out (subject, sid, client_ids).
+user_logged_out = _signals.signal("user_logged_out")
+
 
 def tell(signal: NamedSignal, app: Flask, **facts: Any) -> None:
     """Send `signal` for `app`; a receiver that fails is logged and goes no further."""

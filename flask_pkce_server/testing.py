@@ -200,6 +200,7 @@ def register(
             now=server.now(),
             **more,
         )
+        server.check_client(client)
         server.store.write(lambda session: clients.save(session, client))
     return Registered(client.client_id, secret, redirect_uris[0], auth_method)
 

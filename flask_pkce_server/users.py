@@ -2,22 +2,28 @@
 
 Flask-Login is found by itself. A host without it says who its users are with the
 decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.subject`,
-`@pkce.login_required_response`, `@pkce.account_name`.
+`@pkce.login_required_response`, `@pkce.account_name`, `@pkce.claims`, `@pkce.logout`.
+
+When somebody signed in is noted in the host's session: Flask-Login tells it by its
+signal, other hosts by `pkce.note_login()`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import sqlalchemy
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, session
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import NoInspectionAvailable
 
+from .claims import attributes_as_claims
 from .errors import ConfigurationError
 
 CurrentUser = Callable[[], Any]
@@ -25,6 +31,27 @@ UserLoader = Callable[[str], Any]
 Subject = Callable[[Any], str]
 LoginRequiredResponse = Callable[[str], ResponseReturnValue]
 AccountName = Callable[[Any], str]
+Claims = Callable[[Any], Mapping[str, Any]]
+Logout = Callable[[], Any]
+LogoutDelivery = Callable[[str, dict[str, str]], Any]
+
+_LOGIN = "_pkce_login"
+
+
+@dataclass(frozen=True)
+class Login:
+    """One sign-in of a user in one browser; it lives in the host's session."""
+
+    subject: str
+    #: OpenID Connect Back-Channel Logout 1.0 2.1: names the session to its clients.
+    sid: str
+    #: Epoch seconds of the last time the user proved who they are; None if nobody knows.
+    auth_time: int | None
+    #: Another one after each proof.
+    mark: str
+    #: How they did, if the host says so (OIDC Core 2, RFC 8176).
+    acr: str | None = None
+    amr: tuple[str, ...] = ()
 
 
 class Users:
@@ -39,6 +66,10 @@ class Users:
         self.subject: Subject = self._default_subject
         self.login_required_response: LoginRequiredResponse = self._flask_login_response
         self.account_name: AccountName = self._default_account_name
+        self.claims: Claims = attributes_as_claims
+        self.logout: Logout = self._flask_login_logout
+        #: Takes a URI and the form fields to POST there; threads of ours where it is None.
+        self.logout_delivery: LogoutDelivery | None = None
 
     # What the rooms ask.
 
@@ -65,6 +96,63 @@ class Users:
         """Return what the pages call the account of `user`."""
         return str(_call(self.account_name, user))
 
+    def claims_of(self, user: Any) -> dict[str, Any]:
+        """Return all claims about `user` that the host has, whoever may read them."""
+        return dict(_call(self.claims, user))
+
+    def end_login(self) -> None:
+        """Sign the user out of the host."""
+        _call(self.logout)
+
+    def login(self, user: Any) -> Login:
+        """Return the sign-in that `user` is here by; noted now if nobody did before.
+
+        Who came back by a remember cookie, or signed in at a host that does not tell,
+        proved who they are at a time that nobody knows.
+        """
+        subject = self.subject_of(user)
+        found = self.noted_login()
+        if found is None or found.subject != subject:
+            found = self.note_login(subject, auth_time=None)
+        return found
+
+    def noted_login(self) -> Login | None:
+        """Return the sign-in that was noted in this browser's session, if any."""
+        noted = session.get(_LOGIN)
+        try:
+            return Login(**{**noted, "amr": tuple(noted["amr"])}) if noted else None
+        except (TypeError, KeyError):
+            return None  # another release wrote it
+
+    def note_login(
+        self,
+        subject: str,
+        *,
+        auth_time: int | None,
+        acr: str | None = None,
+        amr: tuple[str, ...] = (),
+    ) -> Login:
+        """Note that `subject` signed in at `auth_time` (epoch seconds).
+
+        Who proves once more who they are stays in the same session.
+        """
+        before = self.noted_login()
+        known = before is not None and before.subject == subject
+        login = Login(
+            subject=subject,
+            sid=before.sid if before is not None and known else secrets.token_urlsafe(16),
+            auth_time=auth_time,
+            mark=secrets.token_urlsafe(6),
+            acr=acr,
+            amr=amr,
+        )
+        session[_LOGIN] = asdict(login)
+        return login
+
+    def forget_login(self) -> None:
+        """Forget who signed in."""
+        session.pop(_LOGIN, None)
+
     def ask_login(self, next_url: str) -> Response:
         """Return the host's answer to somebody who must sign in and come back to `next_url`."""
         return current_app.make_response(_call(self.login_required_response, next_url))
@@ -80,8 +168,19 @@ class Users:
     def _flask_login_response(self, next_url: str) -> ResponseReturnValue:
         # Flask-Login itself adds the address of this request as `next`, and this request
         # is the short one that `next_url` names.
-        response: ResponseReturnValue = _login_manager(current_app).unauthorized()
+        from flask_login import current_user
+
+        manager = _login_manager(current_app)
+        again = current_user.is_authenticated and manager.refresh_view
+        response: ResponseReturnValue = manager.needs_refresh() if again else manager.unauthorized()
         return response
+
+    @staticmethod
+    def _flask_login_logout() -> None:
+        _login_manager(current_app)
+        from flask_login import logout_user
+
+        logout_user()
 
     def _flask_login_load(self, subject: str) -> Any | None:
         model = self._user_model()

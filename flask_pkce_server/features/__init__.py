@@ -8,13 +8,21 @@ from __future__ import annotations
 from ..feature import Feature
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
+from .backchannel_logout import BackchannelLogoutFeature
 from .cors import CorsFeature
 from .discovery import DiscoveryFeature
+from .introspection import IntrospectionFeature
 from .issuer import IssuerFeature
+from .jwks import JwksFeature
+from .jwt_access_token import JwtAccessTokenFeature
+from .logout import LogoutFeature
+from .openid import OpenIDFeature
 from .pkce import PkceFeature
+from .prompt import PromptFeature
 from .refresh_token import RefreshTokenFeature
 from .revocation import RevocationFeature
 from .token import TokenFeature
+from .userinfo import UserinfoFeature
 
 FEATURES: tuple[type[Feature], ...] = (
     IssuerFeature,
@@ -24,6 +32,15 @@ FEATURES: tuple[type[Feature], ...] = (
     PkceFeature,
     AuthorizationCodeFeature,
     RefreshTokenFeature,
+    # Before openid: the ID token has a hash of the access token in it.
+    JwtAccessTokenFeature,
+    PromptFeature,
+    OpenIDFeature,
+    JwksFeature,
+    UserinfoFeature,
     RevocationFeature,
+    IntrospectionFeature,
+    LogoutFeature,
+    BackchannelLogoutFeature,
     CorsFeature,
 )

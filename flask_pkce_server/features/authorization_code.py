@@ -134,14 +134,15 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         family = Family(code.family_id, code.client_id, code.subject, code.bindings)
 
         def redeem(session: Session) -> dict[str, Any] | None:
-            if authorization_code.consume(session, code, proof, server.now()):
-                response = self.token_response(family=family, user=user, scopes=code.scope)
-                session.add_all(response.tokens)
+            now = server.now()
+            if authorization_code.consume(session, code, proof, now):
+                response = self.token_response(family=family, user=user, scopes=code.scope, now=now)
+                session.add_all(response.rows)
                 return response.body
             current = session.get(AuthorizationCode, code.digest)
             if current is None or current.consumed_at is None:
                 return {}
-            revoke_family(session, code.family_id, server.now())
+            revoke_family(session, code.family_id, now)
             return None
 
         body = server.store.write(redeem)

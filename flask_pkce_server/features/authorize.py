@@ -13,7 +13,7 @@ import flask
 from flask import Response
 
 from .. import interaction
-from ..errors import OAuth2Error
+from ..errors import ConsentRequiredError, LoginRequiredError, OAuth2Error
 from ..feature import Feature, Route
 from ..models import consent
 from ..request import Request
@@ -54,32 +54,46 @@ def authorize() -> Response:
         request = interaction.take_up(server, reference)
     else:
         request = server.create_oauth2_request(None)
+    request.user = user
     try:
         grant = server.check_authorization_request(request)
-        if user is None and reference and not posted:
-            return interaction.ask_login(server, reference)
-        if user is None or posted:
+        if posted:
             # A form that another site posted comes without the session cookie; the GET
             # that follows has it.
             return interaction.put_aside(server, request)
+        if user is None or request.must_login:
+            return _sign_in(server, request, user, reference)
+        known = _known(server, request, user)
+        if _must_ask(request, known):
+            if request.must_not_ask:
+                raise ConsentRequiredError()
+            return interaction.ask_consent(server, request, user, known=known, reference=reference)
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    known = _known(server, request, user)
-    if _must_ask(request, known):
-        return interaction.ask_consent(server, request, user, known=known, reference=reference)
     response = server.create_authorization_response(request, user, grant)
     return interaction.forget(response, reference) if reference else response
 
 
+def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Response:
+    """Send the user to sign in, by way of the short URL that they come back to."""
+    if request.must_not_ask:
+        raise LoginRequiredError()
+    if reference:
+        return interaction.ask_login(server, request, reference)
+    request.login_before = "" if user is None else server.users.login(user).mark
+    return interaction.put_aside(server, request)
+
+
 def _decide(server: Server, user: Any, reference: str) -> Response:
     """Act on the consent form: the user's word on the request that it carries."""
-    form = interaction.ConsentForm()
+    form = interaction.DecisionForm()
     request, subject = interaction.read_signed(server, form.request.data or "")
-    if user is None or server.users.subject_of(user) != subject:
-        # Signed out meanwhile, or somebody else now: nobody has decided anything.
-        return interaction.put_aside(server, request)
+    request.user = user
     try:
         grant = server.check_authorization_request(request)
+        if user is None or server.users.subject_of(user) != subject or request.must_login:
+            # Signed out meanwhile, or somebody else now: nobody has decided anything.
+            return _sign_in(server, request, user, "")
     except OAuth2Error as error:
         return _refuse(server, request, error)
     decision = form.decision.data
@@ -88,7 +102,6 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
         return interaction.ask_consent(
             server, request, user, known=known, reference=reference, again=True
         )
-    request.user = user
     request.consented = request.scopes
     allowed = user if decision == "allow" else None
     response = server.create_authorization_response(request, allowed, grant)
@@ -114,4 +127,6 @@ def _must_ask(request: Request, known: frozenset[str]) -> bool:
     client = request.client
     if client.skip_consent:
         return False
+    if request.must_consent:
+        return True
     return client.always_asks(request.valid_redirect_uri) or not request.scopes <= known

@@ -60,25 +60,30 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             feature.check_token_request(request)
         user = self.find_user(token.subject)
 
-        def rotate(session: Session) -> dict[str, Any] | None:
-            response = self.token_response(
+        def respond(now: int) -> TokenResponse:
+            return self.token_response(
                 family=Family(token.family_id, token.client_id, token.subject, token.bindings),
                 user=user,
                 scopes=token.scope,
                 access_scopes=request.scopes,
                 parent=request.form["refresh_token"],
+                now=now,
             )
-            if tokens.consume(session, token, response.now):
-                session.add_all(response.tokens)
+
+        def rotate(session: Session) -> dict[str, Any] | None:
+            now = server.now()
+            if tokens.consume(session, token, now):
+                response = respond(now)
+                session.add_all(response.rows)
                 return response.body
             current = session.get(Token, token.digest)
             if current is None or current.revoked_at is not None or current.consumed_at is None:
                 return {}
             # Another's clock may have been read later and its row locked earlier.
-            since = max(0, response.now - current.consumed_at)
-            if since < server.settings.refresh_token_grace:
-                return repeat(session, response)
-            tokens.revoke_family(session, token.family_id, response.now)
+            if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
+                # Made as of then: the same answer, down to its times.
+                return repeat(session, respond(current.consumed_at), now)
+            tokens.revoke_family(session, token.family_id, now)
             return None
 
         body = server.store.write(rotate)
@@ -96,26 +101,27 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         return self.answer(body)
 
 
-def repeat(session: Session, response: TokenResponse) -> dict[str, Any] | None:
+def repeat(session: Session, response: TokenResponse, now: int) -> dict[str, Any] | None:
     """Return the answer that was given before, None if it was used or taken back since.
 
     Only the immediate predecessor is shielded: once the successor is spent, so is this.
     """
+    given = [row for row in response.rows if isinstance(row, Token)]
     stored = {
         token.digest: token
         for token in session.scalars(
-            select(Token).where(Token.digest.in_([token.digest for token in response.tokens]))
+            select(Token).where(Token.digest.in_([token.digest for token in given]))
         )
     }
-    for token in response.tokens:
+    for token in given:
         before = stored.get(token.digest)
-        if before is None or not before.is_live(response.now):
-            tokens.revoke_family(session, response.family.family_id, response.now)
+        if before is None or not before.is_live(now):
+            tokens.revoke_family(session, response.family.family_id, now)
             return None
         if before.scope != token.scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
         if before.kind == "access":
-            response.body["expires_in"] = before.expires_at - response.now
+            response.body["expires_in"] = before.expires_at - now
     return response.body
 
 
@@ -146,6 +152,6 @@ class RefreshTokenFeature(Feature):
         ):
             return
         # RFC 6749 6: the scope of the grant, even where the access token got less.
-        response.body["refresh_token"] = response.add(
+        response.body["refresh_token"], _ = response.add(
             "refresh", REFRESH, settings.refresh_token_lifetime, response.scopes
         )

@@ -15,7 +15,6 @@ from flask import Response
 from ..errors import InvalidRequestError
 from ..feature import Feature, Route
 from ..models import token as tokens
-from ..models.handle import is_handle
 from ..models.token import Token
 from ..request import Request
 from ..server import Server, current_server
@@ -34,10 +33,8 @@ class FamilyRevocation(RevocationEndpoint):
             raise InvalidRequestError("token is missing.")
 
     def query_token(self, token_string: str, token_type_hint: str | None) -> Token | None:
-        if not is_handle(token_string):
-            return None
-        with self.server.store.reading() as session:
-            return tokens.find(session, token_string)
+        server: Server = self.server
+        return server.find_token(token_string)
 
     def revoke_token(self, token: Token, request: Request) -> None:
         server: Server = self.server

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import ClientMixin
@@ -16,6 +16,7 @@ from .authorization_code import AuthorizationCode
 from .base import Base, Digest, Identifier, changed_rows
 from .consent import Consent
 from .handle import digest, new_identifier, new_secret
+from .login_session import SessionClient
 from .token import Token
 
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
@@ -35,6 +36,8 @@ class Client(Base, ClientMixin):
     grant_types: Mapped[list[str]]
     #: What it may ask for; None for every scope that is declared.
     scope: Mapped[frozenset[str] | None]
+    #: What the rooms keep about it, under the names of RFC 7591 2.
+    client_metadata: Mapped[dict[str, Any]]
     skip_consent: Mapped[bool] = mapped_column(default=False)
     self_registered: Mapped[bool] = mapped_column(default=False)
     issued_at: Mapped[int]
@@ -46,6 +49,19 @@ class Client(Base, ClientMixin):
     def is_public(self) -> bool:
         """Whether it cannot keep a secret (RFC 6749 2.1)."""
         return self.token_endpoint_auth_method == "none"
+
+    @property
+    def sector(self) -> str:
+        """What pairwise subjects are made for: the one host of its redirect URIs.
+
+        OIDC Core 8.1. Raises `InvalidRequestError` where there are several hosts and the
+        registration does not say which of them speaks for all.
+        """
+        named: str | None = self.client_metadata.get("sector")
+        hosts = {uris.shown_host(uri) for uri in self.redirect_uris}
+        if named is None and len(hosts) != 1:
+            raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
+        return named or hosts.pop()
 
     def always_asks(self, redirect_uri: str) -> bool:
         """Say whether the user must be asked even for what they allowed before.
@@ -111,6 +127,7 @@ class Client(Base, ClientMixin):
             "origins": self.origins,
             "grant_types": self.grant_types,
             "scope": None if self.scope is None else " ".join(sorted(self.scope)),
+            **self.client_metadata,
             "skip_consent": self.skip_consent,
             "self_registered": self.self_registered,
             "client_id_issued_at": self.issued_at,
@@ -143,6 +160,7 @@ def new_client(
     self_registered: bool = False,
     client_id: str | None = None,
     client_secret: str | None = None,
+    client_metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Client, str | None]:
     """Make a client that is not stored yet; return it with its secret in clear.
 
@@ -157,6 +175,7 @@ def new_client(
         origins=list(origins),
         grant_types=list(grant_types),
         scope=None if scope is None else frozenset(scope),
+        client_metadata=dict(client_metadata or {}),
         skip_consent=skip_consent,
         self_registered=self_registered,
         issued_at=now,
@@ -213,7 +232,7 @@ def save(session: Session, client: Client) -> None:
 
 def remove(session: Session, client_id: str) -> bool:
     """Delete a client and all that was given to it; say whether it was there."""
-    for table in (AuthorizationCode, Token, Consent, ClientOrigin):
+    for table in (AuthorizationCode, Token, Consent, ClientOrigin, SessionClient):
         session.execute(delete(table).where(table.client_id == client_id))
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
 

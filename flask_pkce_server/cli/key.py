@@ -1,0 +1,60 @@
+"""Commands: `flask pkce key list` and `flask pkce key rotate`."""
+
+from __future__ import annotations
+
+import click
+from flask.cli import AppGroup
+
+from ..server import current_server
+from ..signals import key_rotated, tell
+from .output import Clearly, as_json_option, date, print_json
+
+key_commands = AppGroup("key", help="Keys: what ID tokens and other JWTs are signed with.")
+
+
+@key_commands.command("list")
+@as_json_option
+def list_(as_json: bool) -> None:
+    """List the signing keys: next, active and retired."""
+    with Clearly():
+        found = current_server.keys.listed()
+    rows = [
+        {
+            "kid": key.kid,
+            "alg": key.algorithm,
+            "state": state,
+            "issued_at": key.issued_at,
+            "active_from": key.active_from,
+            "readable": key.private is not None,
+        }
+        for key, state in found
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        lost = "" if row["readable"] else "  (encrypted with another secret)"
+        since = date(int(str(row["active_from"])))
+        click.echo(f"{row['kid']}  {row['alg']:6} {row['state']:8} signs from {since}{lost}")
+
+
+@key_commands.command("rotate")
+@click.option(
+    "--compromised",
+    is_flag=True,
+    help="Delete the old keys and sign with the new ones at once: what the old ones signed "
+    "is not good any more.",
+)
+@as_json_option
+def rotate(compromised: bool, as_json: bool) -> None:
+    """Publish new keys, which sign after PKCE_JWKS_LEAD seconds."""
+    server = current_server
+    with Clearly():
+        kids = server.keys.rotate(compromised=compromised)
+    tell(key_rotated, server.app, kids=kids, compromised=compromised)
+    if as_json:
+        print_json({"kids": kids})
+        return
+    when = "now" if compromised else f"within {server.settings.jwks_lead} seconds"
+    for kid in kids:
+        click.echo(f"{kid}  signs {when}")

@@ -1,0 +1,124 @@
+"""Back-channel logout: tell every client of a session that it is over.
+
+OpenID Connect Back-Channel Logout 1.0. Each client that took part and registered a
+`backchannel_logout_uri` is sent a signed logout token, outside the request in which the
+user signed out, and again if it does not answer; what became of it is in the log. A host
+with a task queue takes the delivery over: `@pkce.logout_delivery`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flask import Flask
+
+from .. import fetch
+from ..errors import InvalidRequestError
+from ..feature import ClientField, Feature
+from ..models.client import Client
+from ..models.handle import new_identifier
+from ..models.redirect_uri import is_loopback, refuse_unfit
+from ..server import Server
+from ..signals import user_logged_out
+
+logger = logging.getLogger(__name__)
+
+_EVENT = "http://schemas.openid.net/event/backchannel-logout"
+#: Seconds that a logout token is good for: as long as it may take to be delivered.
+_LIFETIME = 120
+
+
+def check_uri(server: Server, client: Client, value: Any) -> None:
+    """Refuse a URI that logout tokens must not be sent to."""
+    refuse_unfit(value)
+    if not value.startswith("https://") and not is_loopback(value):
+        raise InvalidRequestError("backchannel_logout_uri is https, or http on loopback.")
+
+
+class BackchannelLogoutFeature(Feature):
+    """OpenID Connect Back-Channel Logout 1.0."""
+
+    name = "backchannel_logout"
+    settings = ("PKCE_BACKCHANNEL_LOGOUT_RETRIES",)
+    client_fields = (
+        ClientField(
+            "backchannel_logout_uri",
+            "Where it is told that a user signed out.",
+            check=check_uri,
+        ),
+        ClientField(
+            "backchannel_logout_session_required",
+            "Whether it wants to know which session ended; it is always told.",
+            kind=bool,
+        ),
+    )
+
+    def register(self, server: Server) -> None:
+        user_logged_out.connect(self.tell_clients, server.app)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            "backchannel_logout_supported": True,
+            "backchannel_logout_session_supported": True,
+        }
+
+    def tell_clients(self, app: Flask, *, subject: str, sid: str, client_ids: list[str]) -> None:
+        """Send a logout token to each of `client_ids` that wants one."""
+        server: Server = app.extensions["pkce"]
+        for client, uri in _listeners(server, client_ids):
+            fields = {"logout_token": logout_token(server, client, subject, sid)}
+            if server.users.logout_delivery is not None:
+                server.users.logout_delivery(uri, fields)
+                continue
+            threading.Thread(
+                target=deliver,
+                args=(client.client_id, uri, fields, server.settings.backchannel_logout_retries),
+                name=f"logout of {client.client_id}",
+            ).start()
+
+
+def _listeners(server: Server, client_ids: list[str]) -> Iterator[tuple[Client, str]]:
+    for client_id in client_ids:
+        client = server.find_client(client_id)
+        uri = client.client_metadata.get("backchannel_logout_uri") if client else None
+        if client is not None and uri is not None:
+            yield client, uri
+
+
+def logout_token(server: Server, client: Client, subject: str, sid: str) -> str:
+    """Return the logout token for `client` (Back-Channel Logout 1.0 2.4)."""
+    now = server.now()
+    server.keys.prepare()
+    return server.keys.sign(
+        {
+            "iss": server.issuer,
+            "sub": server.subject_for(client, subject),
+            "aud": client.client_id,
+            "iat": now,
+            "exp": now + _LIFETIME,
+            "jti": new_identifier(),
+            "sid": sid,
+            "events": {_EVENT: {}},
+        },
+        client.client_metadata.get("id_token_signed_response_alg", "RS256"),
+        typ="logout+jwt",
+    )
+
+
+def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) -> None:
+    """Send `fields` to `uri`; after a failure wait as long as `waits` says and try again."""
+    for wait in (*waits, None):
+        try:
+            fetch.post_form(uri, fields)
+        except (OSError, ValueError) as error:
+            if wait is None:
+                logger.warning("client %s was not told of a logout: %s", client_id, error)
+                return
+            time.sleep(wait)
+        else:
+            logger.info("client %s was told of a logout", client_id)
+            return

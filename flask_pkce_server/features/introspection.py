@@ -1,0 +1,136 @@
+"""Introspection: an API asks what a token is worth (RFC 7662).
+
+A confidential client is told of its own tokens; one that is registered as a resource
+server also of access tokens that are meant for it, and of those no scopes but its own.
+Of all others, as of what is no token, the answer is the same: not active.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flask
+from authlib.consts import default_json_headers
+from authlib.oauth2.rfc7662 import IntrospectionEndpoint
+from flask import Response, g
+
+from ..errors import InvalidClientError, InvalidRequestError
+from ..feature import ClientField, Feature, Route
+from ..models.client import Client
+from ..models.signing_key import ALGORITHMS
+from ..models.token import Token
+from ..request import Request
+from ..server import Server, current_server
+
+#: RFC 9701 5: the answer as a signed JWT.
+_JWT = "application/token-introspection+jwt"
+
+
+class TokenIntrospection(IntrospectionEndpoint):
+    """Authlib's endpoint, for confidential clients alone, and deaf to wrong hints.
+
+    Authlib 1.9.8 refuses hints that it does not know (RFC 7662 2.1: they may be ignored).
+    """
+
+    def create_endpoint_response(self, request: Request) -> tuple[int, dict[str, Any], Any]:
+        client: Client = self.authenticate_endpoint_client(request)
+        if client.is_public:
+            raise InvalidClientError("Introspection is for confidential clients.")
+        text = request.form.get("token")
+        if not text:
+            raise InvalidRequestError("token is missing.")
+        body = describe(current_server, current_server.find_token(text), client)
+        # The CORS room asks who speaks: the one that asked.
+        g._pkce_client = client
+        return 200, body, default_json_headers
+
+
+def describe(server: Server, token: Token | None, client: Client) -> dict[str, Any]:
+    """Return what `client` may know of `token` (RFC 7662 2.2)."""
+    if token is None or not token.is_live(server.now()):
+        return {"active": False}
+    scopes = token.scope
+    if token.check_client(client):
+        owner: Client | None = client
+    elif token.kind == "access" and _is_meant_for(token, client):
+        owner = server.find_client(token.client_id)
+        scopes = scopes if client.scope is None else scopes & client.scope
+    else:
+        owner = None
+    if owner is None:
+        return {"active": False}
+    description = {
+        "active": True,
+        "scope": " ".join(sorted(scopes)),
+        "client_id": token.client_id,
+        "sub": server.subject_for(owner, token.subject),
+        "iss": server.issuer,
+        "iat": token.issued_at,
+        "exp": token.expires_at,
+    }
+    if token.kind == "access":
+        description["token_type"] = "Bearer"
+    audience = token.bindings.get("audience")
+    if audience:
+        description["aud"] = audience[0] if len(audience) == 1 else audience
+    return description
+
+
+class IntrospectionFeature(Feature):
+    """RFC 7662: the introspection endpoint."""
+
+    name = "introspection"
+    client_fields = (
+        ClientField(
+            "resource_server",
+            "Whether it is an API that may look at access tokens with one of its scopes.",
+            kind=bool,
+        ),
+        ClientField(
+            "introspection_signed_response_alg",
+            "What introspection answers are signed with when it asks for a JWT.",
+            choices=ALGORITHMS,
+        ),
+    )
+
+    def register(self, server: Server) -> None:
+        server.register_endpoint(TokenIntrospection)
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route("introspect", "/introspect", introspect, ("POST",), "endpoint")
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            "introspection_endpoint": server.url_of("introspect"),
+            "introspection_endpoint_auth_methods_supported": list(server.client_auth_methods),
+            "introspection_signing_alg_values_supported": list(ALGORITHMS),
+        }
+
+
+def introspect() -> Response:
+    """Answer an introspection request, as JSON or, if that is asked for, as a signed JWT."""
+    server = current_server
+    response: Response = server.create_endpoint_response("introspection")
+    if response.status_code != 200 or _JWT not in flask.request.headers.get("Accept", ""):
+        return response
+    client: Client = g._pkce_client
+    server.keys.prepare()
+    signed = server.keys.sign(
+        {
+            "iss": server.issuer,
+            "aud": client.client_id,
+            "iat": server.now(),
+            "token_introspection": response.get_json(),
+        },
+        client.client_metadata.get("introspection_signed_response_alg", "RS256"),
+        typ="token-introspection+jwt",
+    )
+    return Response(signed, mimetype=_JWT)
+
+
+def _is_meant_for(token: Token, client: Client) -> bool:
+    """Say whether `client` is an API that `token` opens."""
+    if not client.client_metadata.get("resource_server"):
+        return False
+    return client.scope is None or bool(token.scope & client.scope)

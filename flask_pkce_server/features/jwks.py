@@ -1,0 +1,49 @@
+"""JWKS: the public halves of the keys, for all who verify what this server signed (RFC 7517).
+
+A next key is published before it signs and a retired one for as long as anything that it
+signed is good, so that whoever keeps a copy of this for an hour never meets a key that
+they do not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flask
+from flask import Response
+
+from ..feature import Feature, Problem, Route
+from ..models.signing_key import SigningKey
+from ..server import Server, current_server
+
+
+class JwksFeature(Feature):
+    """RFC 7517 5: the JWK Set of this server."""
+
+    name = "jwks"
+    settings = ("PKCE_JWKS_LEAD", "PKCE_JWKS_KEEP")
+    models = (SigningKey,)
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route("jwks", "/jwks", jwks, ("GET",), "document")
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"jwks_uri": server.url_of("jwks")}
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        lost = server.keys.unreadable()
+        if lost:
+            yield Problem(
+                "WARN",
+                f"{len(lost)} signing keys were encrypted with another secret than this app has; "
+                "they verify still, and sign no more.",
+                'app.config["PKCE_KEY_SECRET"] = the SECRET_KEY that the app had before',
+            )
+        else:
+            yield Problem("OK", "The signing keys can be read.")
+
+
+def jwks() -> Response:
+    """Answer with the JWK Set."""
+    return flask.jsonify(keys=current_server.keys.published())

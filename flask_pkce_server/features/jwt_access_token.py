@@ -1,0 +1,115 @@
+"""JWT access token: a token that an API verifies by itself (RFC 9068).
+
+Opt-in, for the whole server, for a client, or for the scopes of an API that lies beside
+this app. Each JWT stands for a row of the token table, as an opaque token does: it is
+revoked with its family, and introspected like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidRequestError
+from ..feature import ClientField, Feature
+from ..grant import TokenResponse
+from ..models.client import Client
+from ..models.handle import base64url
+from ..models.token import Token
+from ..server import Server
+
+_TYPES = {"at+jwt", "application/at+jwt"}
+
+
+def check_format(server: Server, client: Client, value: Any) -> None:
+    """Refuse JWTs for a client that must not learn the users' own subjects."""
+    if value == "jwt" and server.subject_for(client, "subject") != "subject":
+        raise InvalidRequestError("A pairwise client has opaque access tokens.")
+
+
+class JwtAccessTokenFeature(Feature):
+    """RFC 9068: access tokens as signed JWTs."""
+
+    name = "jwt_access_token"
+    settings = (
+        "PKCE_JWT_ACCESS_TOKEN",
+        "PKCE_JWT_ACCESS_TOKEN_ALG",
+        "PKCE_JWT_ACCESS_TOKEN_RESOURCES",
+        "PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION",
+    )
+    client_fields = (
+        ClientField(
+            "access_token_format",
+            "Whether its access tokens are JWTs; as the server has it where it says nothing.",
+            choices=("jwt", "opaque"),
+            check=check_format,
+        ),
+    )
+
+    def complete_token_response(self, response: TokenResponse) -> None:
+        server, client, token = response.server, response.request.client, response.access
+        audience, elsewhere = audience_of(server, token.scope)
+        if elsewhere:
+            token.bindings = {**token.bindings, "audience": audience}
+        usual = "jwt" if server.settings.jwt_access_token or elsewhere else "opaque"
+        if client.client_metadata.get("access_token_format", usual) != "jwt":
+            return
+        if server.subject_for(client, token.subject) != token.subject:
+            return
+        bound = token.bindings.get("openid", {})
+        claims = {
+            "iss": server.issuer,
+            "sub": token.subject,
+            "aud": audience[0] if len(audience) == 1 else audience,
+            "client_id": token.client_id,
+            "exp": token.expires_at,
+            "iat": token.issued_at,
+            "jti": base64url(token.digest),
+            "scope": " ".join(sorted(token.scope)),
+            # RFC 9068 2.2.1
+            **{name: bound[name] for name in ("auth_time", "acr", "amr") if name in bound},
+        }
+        response.body["access_token"] = server.keys.sign(
+            claims, server.settings.jwt_access_token_alg, typ="at+jwt"
+        )
+
+    def read_token(self, server: Server, text: str) -> Token | None:
+        claims = server.keys.verify(text, _TYPES)
+        if claims is None or claims.get("iss") != server.issuer:
+            return None
+        return _as_token(claims)
+
+
+def audience_of(server: Server, scopes: frozenset[str]) -> tuple[list[str], bool]:
+    """Return whom a token with `scopes` is for, and whether that is anybody but this app.
+
+    RFC 9068 3: where no resource was named, the scopes tell it.
+    """
+    resources = server.settings.jwt_access_token_resources
+    audience = [uri for uri, its in resources.items() if scopes & set(its)]
+    theirs = {scope for its in resources.values() for scope in its}
+    if scopes - theirs or not audience:
+        return [server.issuer, *audience], bool(audience)
+    return audience, True
+
+
+def _as_token(claims: Mapping[str, Any]) -> Token | None:
+    """Return the token that the verified `claims` of a JWT describe, without the database."""
+    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    try:
+        digest = base64.urlsafe_b64decode(claims["jti"] + "=")
+    except (binascii.Error, ValueError):
+        return None
+    return Token(
+        digest=digest,
+        kind="access",
+        family_id="",
+        client_id=claims["client_id"],
+        subject=claims["sub"],
+        scope=frozenset(claims["scope"].split()),
+        bindings={"audience": audience},
+        issued_at=claims["iat"],
+        expires_at=claims["exp"],
+    )

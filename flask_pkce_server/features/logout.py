@@ -1,0 +1,155 @@
+"""Logout: a client asks to sign its user out here too (OIDC RP-Initiated Logout 1.0).
+
+At once if the request carries an ID token of this very session, and otherwise after the
+user said yes. An ID token that has expired is good for that, one of somebody else is not,
+and one that was altered is an error. The browser is sent back only to a URI that the
+client registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import flask
+from flask import Response, render_template
+
+from .. import interaction
+from ..errors import InvalidRequestError
+from ..feature import ClientField, Feature, Route
+from ..models import redirect_uri as uris
+from ..models.client import Client
+from ..redirect import VerbatimRedirect
+from ..request import Request
+from ..server import Server, current_server
+
+
+def check_uris(server: Server, client: Client, value: Any) -> None:
+    """Refuse URIs that the browser must not be sent to."""
+    for uri in value:
+        uris.refuse_unfit(uri)
+
+
+class LogoutFeature(Feature):
+    """OIDC RP-Initiated Logout 1.0: the end session endpoint."""
+
+    name = "logout"
+    client_fields = (
+        ClientField(
+            "post_logout_redirect_uris",
+            "Where its browser may come back to after a logout.",
+            kind=list[str],
+            check=check_uris,
+        ),
+    )
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route("logout", "/logout", logout, ("GET", "POST"), "page")
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"end_session_endpoint": server.url_of("logout")}
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A logout request that was checked."""
+
+    client: Client | None
+    #: Where the browser goes afterwards; None for a page of ours.
+    redirect_uri: str | None
+    state: str | None
+    #: The claims of the ID token that came with it.
+    hint: Mapping[str, Any] | None
+
+
+def logout() -> Response:
+    """Take a logout request, or the user's word on one."""
+    server, incoming = current_server, flask.request
+    user = server.users.current()
+    if incoming.method == "POST" and "decision" in incoming.form:
+        return _decide(server, user)
+    request = server.create_oauth2_request(None)
+    leaving = read(server, request)
+    if user is None:
+        if incoming.method == "POST":
+            # Posted by another site, without the session cookie; a GET has it.
+            query = urlencode(list(request.payload.data.items()))
+            return VerbatimRedirect(f"{incoming.script_root}{incoming.path}?{query}", {})
+        return _leave(server, leaving)
+    if _is_of_this_session(server, leaving, user):
+        server.users.end_login()
+        return _leave(server, leaving)
+    return interaction.ask_logout(server, request, user, client=leaving.client)
+
+
+def read(server: Server, request: Request) -> Leaving:
+    """Check a logout request (RP-Initiated Logout 1.0 2, 3, 4).
+
+    Raises `InvalidRequestError`, for the person's eyes: nothing is redirected then.
+    """
+    payload = request.payload
+    payload.check()
+    hint, client_id = None, payload.client_id
+    if "id_token_hint" in payload.data:
+        hint = server.keys.verify(payload.data["id_token_hint"], {"jwt"})
+        if hint is None or hint.get("iss") != server.issuer:
+            raise InvalidRequestError("id_token_hint is not an ID token of this server.")
+        if client_id not in (None, hint.get("aud")):
+            raise InvalidRequestError("id_token_hint is an ID token of another client_id.")
+        client_id = hint.get("aud")
+    client = None if client_id is None else server.find_client(client_id)
+    if client_id is not None and client is None:
+        raise InvalidRequestError("No app is registered here under this client_id.")
+    uri = payload.data.get("post_logout_redirect_uri")
+    if uri is not None and client is None:
+        raise InvalidRequestError("post_logout_redirect_uri needs an id_token_hint or a client_id.")
+    if uri is not None and client is not None:
+        registered = client.client_metadata.get("post_logout_redirect_uris", [])
+        if not any(uris.matches(known, uri) for known in registered):
+            raise InvalidRequestError(
+                "post_logout_redirect_uri is not one that this client registered."
+            )
+    return Leaving(client, uri, payload.state, hint)
+
+
+def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
+    """Say whether the ID token is one of the session that is to end."""
+    if leaving.hint is None or leaving.client is None:
+        return False
+    login = server.users.login(user)
+    if "sid" in leaving.hint:
+        return bool(leaving.hint["sid"] == login.sid)
+    return bool(leaving.hint.get("sub") == server.subject_for(leaving.client, login.subject))
+
+
+def _decide(server: Server, user: Any) -> Response:
+    """Act on the form of the confirmation page."""
+    form = interaction.DecisionForm()
+    request, subject = interaction.read_signed(server, form.request.data or "")
+    leaving = read(server, request)
+    if user is None:
+        return _leave(server, leaving)
+    if (
+        server.users.subject_of(user) != subject
+        or not form.validate()
+        or form.decision.data not in ("allow", "deny")
+    ):
+        return interaction.ask_logout(server, request, user, client=leaving.client, again=True)
+    if form.decision.data == "deny":
+        return _page(stayed=True)
+    server.users.end_login()
+    return _leave(server, leaving)
+
+
+def _leave(server: Server, leaving: Leaving) -> Response:
+    """Send the browser back to the client, or say that the user is signed out."""
+    if leaving.redirect_uri is None:
+        return _page(stayed=False)
+    return VerbatimRedirect(leaving.redirect_uri, {"state": leaving.state} if leaving.state else {})
+
+
+def _page(*, stayed: bool) -> Response:
+    page = render_template("pkce/logged_out.html", stayed=stayed, server=current_server)
+    return Response(page, mimetype="text/html")

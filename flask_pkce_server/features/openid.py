@@ -1,0 +1,196 @@
+"""OpenID: tell the client who signed in, in a token that it can verify (OIDC Core 2).
+
+An ID token comes with the access token where `openid` was granted, and again with each
+refresh. It is signed inside the transaction that gives the tokens: if that fails, nothing
+was given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .. import claims
+from ..errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    LoginRequiredError,
+    RequestNotSupportedError,
+    RequestUriNotSupportedError,
+    UnmetRequirementsError,
+)
+from ..feature import ClientField, Feature
+from ..grant import TokenResponse
+from ..models import login_session
+from ..models.client import Client
+from ..models.handle import base64url
+from ..models.login_session import SessionClient
+from ..models.signing_key import ALGORITHMS
+from ..request import Request
+from ..server import Server, current_server
+
+_LONGEST_NONCE = 1024
+#: What an ID token says besides what is known about the user.
+_PROTOCOL_CLAIMS = (
+    "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "acr", "amr",
+)  # fmt: skip
+
+
+def check_subject_type(server: Server, client: Client, value: Any) -> None:
+    """Refuse a pairwise client where pairwise subjects cannot be made."""
+    if value == "pairwise":
+        if server.settings.openid_pairwise_salt is None:
+            raise InvalidRequestError("Pairwise subjects need PKCE_OPENID_PAIRWISE_SALT.")
+        _ = client.sector
+
+
+class OpenIDFeature(Feature):
+    """OIDC Core 2, 3.1 and 5: ID tokens and what they say."""
+
+    name = "openid"
+    settings = (
+        "PKCE_OPENID_ID_TOKEN_LIFETIME",
+        "PKCE_OPENID_CLAIMS",
+        "PKCE_OPENID_CLAIMS_IN_ID_TOKEN",
+        "PKCE_OPENID_SUBJECT_TYPE",
+        "PKCE_OPENID_PAIRWISE_SALT",
+    )
+    models = (SessionClient,)
+    scopes = {  # noqa: RUF012 - a constant
+        "openid": "Know that you signed in here",
+        "profile": "See your name and profile",
+        "email": "See your e-mail address",
+        "address": "See your postal address",
+        "phone": "See your phone number",
+    }
+    client_fields = (
+        ClientField(
+            "id_token_signed_response_alg",
+            "What its ID tokens are signed with; RS256 where it says nothing.",
+            choices=ALGORITHMS,
+        ),
+        ClientField(
+            "subject_type",
+            "Whether it knows users by their subject, or each by one of its own.",
+            choices=("public", "pairwise"),
+            check=check_subject_type,
+        ),
+        ClientField("sector", "The host that its pairwise subjects are made for."),
+    )
+
+    def register(self, server: Server) -> None:
+        settings = server.settings
+        if settings.openid_subject_type == "pairwise" and settings.openid_pairwise_salt is None:
+            raise ConfigurationError(
+                "PKCE_OPENID_SUBJECT_TYPE is pairwise, and nothing says what subjects are made "
+                "with. It must never change: users would become strangers to their apps.",
+                write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
+            )
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        opened = claims.opened_by(server.scopes, server.settings.openid_claims)
+        kinds = {server.settings.openid_subject_type, "public"}
+        if server.settings.openid_pairwise_salt is not None:
+            kinds.add("pairwise")
+        return {
+            "subject_types_supported": sorted(kinds),
+            "id_token_signing_alg_values_supported": list(ALGORITHMS),
+            "claims_supported": [*_PROTOCOL_CLAIMS, *sorted(opened)],
+            "claims_parameter_supported": True,
+            "claim_types_supported": ["normal"],
+            "request_parameter_supported": False,
+            # Where it is left out, true is meant (OIDC Discovery 3).
+            "request_uri_parameter_supported": False,
+        }
+
+    def check_authorization_request(self, request: Request) -> None:
+        data = request.payload.data
+        if "request" in data:
+            raise RequestNotSupportedError()
+        if "request_uri" in data:
+            raise RequestUriNotSupportedError()
+        if "openid" not in request.scopes:
+            return
+        if len(data.get("nonce", "")) > _LONGEST_NONCE:
+            raise InvalidRequestError(f"nonce has at most {_LONGEST_NONCE} characters.")
+        asked = claims.read_request(data["claims"]) if "claims" in data else {}
+        bound: dict[str, Any] = {"nonce": data.get("nonce")}
+        bound["claims"] = {place: sorted(wishes) for place, wishes in asked.items()}
+        if request.user is not None:
+            login = current_server.users.login(request.user)
+            _check_wishes(request, asked, login.subject, login.acr)
+            bound |= {
+                "sid": login.sid,
+                "auth_time": login.auth_time,
+                "acr": login.acr,
+                "amr": list(login.amr),
+            }
+        request.bindings["openid"] = {name: value for name, value in bound.items() if value}
+
+    def check_token_request(self, request: Request) -> None:
+        # Before the transaction that signs: there the database is ours alone.
+        current_server.keys.prepare()
+
+    def complete_token_response(self, response: TokenResponse) -> None:
+        if "openid" not in response.scopes:
+            return
+        server, client = response.server, response.request.client
+        bound = response.family.bindings.get("openid", {})
+        algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
+        names = set(bound.get("claims", {}).get("id_token", ()))
+        if server.settings.openid_claims_in_id_token:
+            names |= claims.opened_by(response.scopes, server.settings.openid_claims)
+        token = claims.select(server.users.claims_of(response.user), names) if names else {}
+        token |= {
+            "iss": server.issuer,
+            "sub": server.subject_for(client, response.family.subject),
+            "aud": client.client_id,
+            "exp": response.now + server.settings.openid_id_token_lifetime,
+            "iat": response.now,
+            "at_hash": half_hash(response.body["access_token"]),
+        }
+        token |= {name: bound[name] for name in ("auth_time", "acr", "amr", "sid") if name in bound}
+        if response.parent is None:
+            # OIDC Core 12.2: not in the ID token of a refresh.
+            token |= {"nonce": bound["nonce"]} if "nonce" in bound else {}
+            response.rows.extend(_taking_part(response, bound))
+        response.body["id_token"] = server.keys.sign(token, algorithm)
+
+
+def half_hash(text: str) -> str:
+    """Return the left half of the SHA-256 of `text` in base64url (OIDC Core 3.1.3.6)."""
+    return base64url(hashlib.sha256(text.encode("ascii")).digest()[:16])
+
+
+def _check_wishes(
+    request: Request, asked: Mapping[str, Mapping[str, Any]], subject: str, acr: str | None
+) -> None:
+    """Refuse what is asked of the sign-in and cannot be had (OIDC Core 5.5.1, 5.5.1.1)."""
+    for wishes in asked.values():
+        sub = wishes.get("sub", {}).get("value")
+        if sub is not None and sub != current_server.subject_for(request.client, subject):
+            raise LoginRequiredError("The user who is signed in is not the one asked for.")
+        wish = wishes.get("acr", {})
+        wanted = wish.get("values") or [wish.get("value")]
+        if wish.get("essential") is True and wanted != [None] and acr not in wanted:
+            raise UnmetRequirementsError()
+
+
+def _taking_part(response: TokenResponse, bound: Mapping[str, Any]) -> Iterable[SessionClient]:
+    """Give the row that says that the client takes part in the session of the sign-in."""
+    if "sid" not in bound:
+        return
+    server = response.server
+    yield login_session.joined(
+        sid=bound["sid"],
+        subject=response.family.subject,
+        client_id=response.family.client_id,
+        family_id=response.family.family_id,
+        offline="offline_access" in response.scopes,
+        now=response.now,
+        lifetime=max(
+            server.settings.refresh_token_lifetime,
+            int(server.app.permanent_session_lifetime.total_seconds()),
+        ),
+    )

@@ -1,0 +1,87 @@
+"""Prompt: what a client asks of the sign-in itself (OpenID Connect Core 3.1.2.1).
+
+`prompt` says what the user must be asked, or that nothing may be; `max_age` how long ago
+the sign-in may have been; `id_token_hint` who it should be. All three are turned into
+what the authorization endpoint has to do. `login_hint`, `ui_locales`, `display` and
+`acr_values` are taken and change nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ConfigurationError, InvalidRequestError
+from ..feature import Feature
+from ..request import Request
+from ..server import Server, current_server
+
+_SECONDS = re.compile(r"[0-9]{1,10}")
+
+
+class PromptFeature(Feature):
+    """OIDC Core 3.1.2.1: prompt, max_age and id_token_hint."""
+
+    name = "prompt"
+    settings = ("PKCE_PROMPT_SIGN_UP_VIEW",)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"prompt_values_supported": prompts_of(server)}
+
+    def register(self, server: Server) -> None:
+        view = server.settings.prompt_sign_up_view
+        if view is not None and not re.fullmatch(r"[\w.]+", view):
+            raise ConfigurationError(
+                f"PKCE_PROMPT_SIGN_UP_VIEW is {view!r}, and names an endpoint, not a path.",
+                write='app.config["PKCE_PROMPT_SIGN_UP_VIEW"] = "sign_up"',
+            )
+
+    def check_authorization_request(self, request: Request) -> None:
+        server, data = current_server, request.payload.data
+        prompts = set(data.get("prompt", "").split(" ")) - {""}
+        if not prompts <= set(prompts_of(server)):
+            raise InvalidRequestError("prompt has a value that this server does not know.")
+        if "none" in prompts and len(prompts) > 1:
+            raise InvalidRequestError("prompt=none stands alone.")
+        max_age = data.get("max_age")
+        if max_age is not None and not _SECONDS.fullmatch(max_age):
+            raise InvalidRequestError("max_age is a number of seconds.")
+        hinted = _hinted_subject(server, request)
+        request.must_not_ask = "none" in prompts
+        request.must_consent = "consent" in prompts
+        request.must_sign_up = "create" in prompts
+        if request.user is None:
+            return
+        login = server.users.login(request.user)
+        if request.login_before not in (None, login.mark):
+            # They signed in since the request came: that is what it wanted.
+            too_old = anew = False
+        else:
+            anew = bool(prompts & {"login", "select_account", "create"})
+            too_old = max_age is not None and (
+                login.auth_time is None or server.now() - login.auth_time > int(max_age)
+            )
+        another = hinted not in (None, server.subject_for(request.client, login.subject))
+        request.must_login = anew or too_old or another
+
+
+def prompts_of(server: Server) -> list[str]:
+    """Return the values of `prompt` that this server knows."""
+    create = ["create"] if server.settings.prompt_sign_up_view else []
+    return ["none", "login", "consent", "select_account", *create]
+
+
+def _hinted_subject(server: Server, request: Request) -> str | None:
+    """Return the subject of the id_token_hint, which may have expired."""
+    hint = request.payload.data.get("id_token_hint")
+    if hint is None:
+        return None
+    claims = server.keys.verify(hint, {"jwt"})
+    if (
+        claims is None
+        or claims.get("iss") != server.issuer
+        or claims.get("aud") != request.client.client_id
+    ):
+        raise InvalidRequestError("id_token_hint is not an ID token of this server and client.")
+    return str(claims.get("sub"))
