@@ -77,6 +77,8 @@ class Request(OAuth2Request):
         #: RFC 7636: the challenge of the verifier that a token request proved.
         self.proven_challenge: str | None = None
         self.scopes: frozenset[str] = frozenset()
+        #: Of a token request: all scopes of the grant, even where it asks for fewer now.
+        self.granted_scopes: frozenset[str] = frozenset()
         #: What the client asks of the sign-in, and what to do about it now.
         self.must_not_ask = False
         self.must_login = False

@@ -218,7 +218,7 @@ class Server(AuthorizationServer):
         request.payload.check("client_id", "redirect_uri")
         for feature in self.features:
             feature.resolve_authorization_request(request)
-        grant = self.get_consent_grant(request)
+        grant = self.get_consent_grant(request, end_user=request.user)
         for feature in self.features:
             feature.check_authorization_request(request)
         return grant

@@ -126,6 +126,63 @@ def test_a_family_of_any_size_is_revoked_in_as_many_statements(
         assert flow.revoke(tokens["access_token"]).status_code == 200
 
 
+def test_a_code_with_an_id_token_takes_5_statements_and_1_commit(
+    flow: Flow, expect: Callable
+) -> None:
+    flow.tokens(scope="openid profile offline_access")
+    code = flow.allow(scope="openid profile offline_access")["code"]
+    with expect(5, 1):
+        assert "id_token" in flow.redeem(code).get_json()
+
+
+def test_a_refresh_with_an_id_token_takes_4_statements_and_1_commit(
+    flow: Flow, expect: Callable
+) -> None:
+    spent = flow.tokens(scope="openid profile offline_access")["refresh_token"]
+    with expect(4, 1):
+        assert "id_token" in flow.refresh(spent).get_json()
+
+
+def test_allowing_openid_takes_no_more(flow: Flow, expect: Callable) -> None:
+    page = flow.authorize(scope="openid profile")
+    with expect(4, 1):
+        assert flow.decide(page).status_code == 303
+    with expect(3, 1):
+        assert flow.authorize(scope="openid profile", prompt="none").status_code == 302
+
+
+def test_userinfo_takes_1_statement(app: Flask, flow: Flow, expect: Callable) -> None:
+    token = flow.tokens(scope="openid profile")["access_token"]
+    program = app.test_client(use_cookies=False)
+    with expect(1, 0):
+        answer = program.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 200
+
+
+def test_introspection_takes_2_statements(flow: Flow, expect: Callable) -> None:
+    token = flow.tokens()["access_token"]
+    with expect(2, 0):
+        assert flow.post("introspect", {"token": token}).get_json()["active"] is True
+
+
+@pytest.mark.parametrize(("checked", "statements"), [(True, 1), (False, 0)])
+def test_a_jwt_takes_a_statement_only_to_see_that_it_was_not_revoked(
+    tmp_path: Path, checked: bool, statements: int
+) -> None:
+    app = make_app(
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/jwt.db",
+        PKCE_JWT_ACCESS_TOKEN=True,
+        PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=checked,
+    )
+    flow = Flow(sign_in(app), register(app), scope="notes:read")
+    headers = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
+    program = app.test_client(use_cookies=False)
+    with Counted(app).expect(statements, 0):
+        assert program.get("/api/notes", headers=headers).status_code == 200
+    with app.app_context():
+        app.db.engine.dispose()
+
+
 @pytest.mark.parametrize("origin", [None, "https://client.example", "https://evil.example"])
 def test_a_guarded_call_takes_1_statement_and_no_commit(
     app: Flask, flow: Flow, expect: Callable, origin: str | None

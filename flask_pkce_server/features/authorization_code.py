@@ -111,6 +111,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
             raise InvalidGrantError("redirect_uri is not the one that the code was sent to.")
         self.request.authorization_code = code
+        self.request.granted_scopes = code.scope
 
     def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
         """Return the stored code if it is this client's; nobody can probe or spend another's."""

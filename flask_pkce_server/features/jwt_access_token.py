@@ -18,7 +18,8 @@ from ..grant import TokenResponse
 from ..models.client import Client
 from ..models.handle import base64url
 from ..models.token import Token
-from ..server import Server
+from ..request import Request
+from ..server import Server, current_server
 
 _TYPES = {"at+jwt", "application/at+jwt"}
 
@@ -48,15 +49,16 @@ class JwtAccessTokenFeature(Feature):
         ),
     )
 
+    def check_token_request(self, request: Request) -> None:
+        if is_jwt(current_server, request.client, request.granted_scopes):
+            current_server.keys.prepare()
+
     def complete_token_response(self, response: TokenResponse) -> None:
         server, client, token = response.server, response.request.client, response.access
-        audience, elsewhere = audience_of(server, token.scope)
-        if elsewhere:
+        audience = audience_of(server, token.scope)
+        if audience != [server.issuer]:
             token.bindings = {**token.bindings, "audience": audience}
-        usual = "jwt" if server.settings.jwt_access_token or elsewhere else "opaque"
-        if client.client_metadata.get("access_token_format", usual) != "jwt":
-            return
-        if server.subject_for(client, token.subject) != token.subject:
+        if not is_jwt(server, client, token.scope):
             return
         bound = token.bindings.get("openid", {})
         claims = {
@@ -82,17 +84,25 @@ class JwtAccessTokenFeature(Feature):
         return _as_token(claims)
 
 
-def audience_of(server: Server, scopes: frozenset[str]) -> tuple[list[str], bool]:
-    """Return whom a token with `scopes` is for, and whether that is anybody but this app.
+def is_jwt(server: Server, client: Client, scopes: frozenset[str]) -> bool:
+    """Say whether `client` is given a JWT for `scopes`."""
+    if server.subject_for(client, "subject") != "subject":
+        # A JWT tells everybody the user's own subject.
+        return False
+    elsewhere = audience_of(server, scopes) != [server.issuer]
+    usual = "jwt" if server.settings.jwt_access_token or elsewhere else "opaque"
+    return bool(client.client_metadata.get("access_token_format", usual) == "jwt")
+
+
+def audience_of(server: Server, scopes: frozenset[str]) -> list[str]:
+    """Return whom a token with `scopes` is for: this app, and the APIs that they open.
 
     RFC 9068 3: where no resource was named, the scopes tell it.
     """
     resources = server.settings.jwt_access_token_resources
     audience = [uri for uri, its in resources.items() if scopes & set(its)]
     theirs = {scope for its in resources.values() for scope in its}
-    if scopes - theirs or not audience:
-        return [server.issuer, *audience], bool(audience)
-    return audience, True
+    return [server.issuer, *audience] if scopes - theirs or not audience else audience
 
 
 def _as_token(claims: Mapping[str, Any]) -> Token | None:

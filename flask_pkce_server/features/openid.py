@@ -129,8 +129,9 @@ class OpenIDFeature(Feature):
         request.bindings["openid"] = {name: value for name, value in bound.items() if value}
 
     def check_token_request(self, request: Request) -> None:
-        # Before the transaction that signs: there the database is ours alone.
-        current_server.keys.prepare()
+        if "openid" in request.granted_scopes:
+            # Before the transaction that signs: within it nothing else is read.
+            current_server.keys.prepare()
 
     def complete_token_response(self, response: TokenResponse) -> None:
         if "openid" not in response.scopes:

@@ -43,6 +43,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         if not asked <= token.scope:
             raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
         self.request.refresh_token = token
+        self.request.granted_scopes = token.scope
         self.request.scopes = asked or token.scope
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:

@@ -44,9 +44,9 @@ class UserinfoFeature(Feature):
 
 def userinfo() -> Response:
     """Answer with the claims about the user that the token opens."""
-    server, scopes = current_server, ("openid",)
+    server, scopes, posted = current_server, ("openid",), _token_of_body()
     try:
-        token = protect.acquire(_token_of_body(), scopes)
+        token = protect.acquire(posted, scopes)
         user = server.users.load(token.subject)
         if user is None:
             raise InvalidTokenError()

@@ -42,6 +42,11 @@ class Client(Base, ClientMixin):
     self_registered: Mapped[bool] = mapped_column(default=False)
     issued_at: Mapped[int]
 
+    def __init__(self, **values: Any) -> None:
+        # Also while it is not stored: rooms may bring clients that never are.
+        empty = {"origins": [], "client_metadata": {}}
+        super().__init__(**{**empty, "skip_consent": False, "self_registered": False, **values})
+
     def __repr__(self) -> str:
         return f"<Client {self.client_id}>"
 

@@ -521,4 +521,4 @@ def test_a_client_gets_no_scope_beyond_its_own(app: Flask, client: FlaskClient) 
 def test_scopes_that_nobody_knows_may_be_left_out() -> None:
     app = make_app(PKCE_AUTHORIZE_UNKNOWN_SCOPES="drop")
     flow = Flow(sign_in(app), register(app))
-    assert flow.tokens(scope="profile openid unheard-of")["scope"] == "profile"
+    assert flow.tokens(scope="profile tokens:forge unheard-of")["scope"] == "profile"

@@ -1,0 +1,197 @@
+"""Back-channel logout: every client of a session is told, and it is logged what became of it."""
+
+from __future__ import annotations
+
+import http.server
+import logging
+import threading
+from collections.abc import Iterator
+from urllib.parse import parse_qs
+
+import pytest
+from flask import Flask
+
+from flask_pkce_server.errors import InvalidRequestError
+from flask_pkce_server.testing import Clock, Flow, register
+
+from ..conftest import sign_in
+from ..host import make_app
+from ..openid import header, id_token, read
+
+
+class Listener:
+    """A client's endpoint on a loopback port; it answers with `statuses`, then with 200."""
+
+    def __init__(self) -> None:
+        self.bodies: list[str] = []
+        self.statuses: list[int] = []
+        #: It answers while this is set.
+        self.answers = threading.Event()
+        self.answers.set()
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                length = int(self.headers["Content-Length"])
+                outer.bodies.append(self.rfile.read(length).decode())
+                outer.answers.wait(10)
+                self.send_response(outer.statuses.pop(0) if outer.statuses else 200)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                return
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.uri = f"http://127.0.0.1:{self.server.server_port}/backchannel"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+    def tokens(self) -> list[str]:
+        return [parse_qs(body)["logout_token"][0] for body in self.bodies]
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    listener = Listener()
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def app() -> Flask:
+    return make_app(PKCE_BACKCHANNEL_LOGOUT_RETRIES=[0, 0])
+
+
+def wait_for_deliveries() -> None:
+    for thread in threading.enumerate():
+        if thread.name.startswith("logout of "):
+            thread.join(10)
+
+
+def told_client(app: Flask, uri: str, **metadata: str):
+    return register(app, client_metadata={"backchannel_logout_uri": uri, **metadata})
+
+
+def test_each_client_of_the_session_gets_its_logout_token(
+    app: Flask, listener: Listener, pkce_clock: Clock
+) -> None:
+    # Back-Channel Logout 1.0 2.4
+    browser = sign_in(app)
+    one, two = told_client(app, listener.uri), told_client(app, listener.uri)
+    sids = {
+        client.client_id: id_token(Flow(browser, client, scope="openid"))["sid"]
+        for client in (one, two)
+    }
+    id_token(Flow(browser, one, scope="openid"))  # twice in one session: told once
+    elsewhere = sign_in(app)
+    id_token(Flow(elsewhere, told_client(app, listener.uri), scope="openid"))
+    id_token(Flow(browser, register(app), scope="openid"))  # has nowhere to be told
+    browser.post("/logout")
+    wait_for_deliveries()
+    assert len(listener.bodies) == 2
+    for token in listener.tokens():
+        top, claims = header(app, token), read(app, token)
+        assert (top["typ"], top["alg"]) == ("logout+jwt", "RS256")
+        assert claims.pop("jti")
+        assert claims.pop("sid") == sids.pop(claims.pop("aud"))
+        assert claims == {
+            "iss": "https://auth.example",
+            "sub": "1",
+            "iat": int(pkce_clock.now),
+            "exp": int(pkce_clock.now) + 120,
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        }
+    assert sids == {}
+
+
+def test_a_logout_that_a_client_asks_for_is_told_to_the_others(
+    app: Flask, listener: Listener
+) -> None:
+    browser = sign_in(app)
+    Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
+    asking = Flow(browser, register(app), scope="openid")
+    browser.get("/oauth/logout", query_string={"id_token_hint": asking.tokens()["id_token"]})
+    wait_for_deliveries()
+    assert len(listener.bodies) == 1
+
+
+def test_a_logout_token_is_signed_as_the_client_wants_it(app: Flask, listener: Listener) -> None:
+    browser = sign_in(app)
+    known = told_client(app, listener.uri, id_token_signed_response_alg="ES256")
+    Flow(browser, known, scope="openid").tokens()
+    browser.post("/logout")
+    wait_for_deliveries()
+    assert header(app, listener.tokens()[0])["alg"] == "ES256"
+
+
+@pytest.mark.parametrize("status", [500, 400, 302])
+def test_a_client_that_fails_is_told_again(
+    app: Flask, listener: Listener, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    caplog.set_level(logging.INFO, "flask_pkce_server")
+    listener.statuses = [status, status]
+    browser = sign_in(app)
+    Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
+    browser.post("/logout")
+    wait_for_deliveries()
+    assert len(listener.bodies) == 3
+    assert "was told of a logout" in caplog.text
+    assert listener.tokens()[0] not in caplog.text
+
+
+def test_a_client_that_cannot_be_reached_is_in_the_log_and_harms_nobody(
+    app: Flask, listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = sign_in(app)
+    lost = told_client(app, "http://127.0.0.1:9/backchannel")
+    Flow(browser, lost, scope="openid").tokens()
+    Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
+    assert browser.post("/logout").status_code == 200
+    wait_for_deliveries()
+    assert len(listener.bodies) == 1
+    assert f"client {lost.client_id} was not told of a logout" in caplog.text
+
+
+def test_the_user_does_not_wait_for_a_slow_client(app: Flask, listener: Listener) -> None:
+    listener.answers.clear()
+    browser = sign_in(app)
+    Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
+    assert browser.post("/logout").status_code == 200
+    assert any(thread.name.startswith("logout of ") for thread in threading.enumerate())
+    listener.answers.set()
+    wait_for_deliveries()
+    assert len(listener.bodies) == 1
+
+
+def test_a_host_with_a_queue_takes_the_delivery_over(app: Flask) -> None:
+    queued: list[tuple[str, dict[str, str]]] = []
+    app.pkce.logout_delivery(lambda uri, fields: queued.append((uri, fields)))
+    browser = sign_in(app)
+    Flow(browser, told_client(app, "https://client.example/bcl"), scope="openid").tokens()
+    browser.post("/logout")
+    ((uri, fields),) = queued
+    assert uri == "https://client.example/bcl"
+    assert read(app, fields["logout_token"])["sub"] == "1"
+
+
+def test_a_client_that_only_asked_for_access_is_not_told(app: Flask, listener: Listener) -> None:
+    browser = sign_in(app)
+    Flow(browser, told_client(app, listener.uri), scope="profile").tokens()
+    browser.post("/logout")
+    wait_for_deliveries()
+    assert listener.bodies == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["http://client.example/bcl", "com.example.app:/bcl", "file:///x", "https://c.example/#x"],
+)
+def test_where_nobody_may_be_told(app: Flask, uri: str) -> None:
+    with pytest.raises(InvalidRequestError):
+        told_client(app, uri)

@@ -1,0 +1,296 @@
+"""ID tokens, scopes, the claims parameter, pairwise subjects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from flask_login import current_user
+
+from flask_pkce_server import ConfigurationError
+from flask_pkce_server.errors import InvalidRequestError
+from flask_pkce_server.testing import Clock, Flow, parameters_of, register
+
+from ..conftest import sign_in
+from ..host import make_app
+from ..openid import header, id_token, published, read
+
+SCOPE = "openid profile offline_access"
+
+
+@pytest.fixture
+def flow(pkce_flow: Flow) -> Flow:
+    pkce_flow.scope = SCOPE
+    return pkce_flow
+
+
+def test_an_id_token_says_who_signed_in(app: Flask, pkce_clock: Clock) -> None:
+    # OIDC Core 2. Signed in by the clock of the server.
+    flow = Flow(sign_in(app), register(app), scope=SCOPE)
+    signed_in_at = int(pkce_clock.now)
+    pkce_clock.advance(100)
+    tokens = flow.tokens(nonce="n-0S6_WzA2Mj")
+    claims = read(app, tokens["id_token"])
+    now = int(pkce_clock.now)
+    half = hashlib.sha256(tokens["access_token"].encode()).digest()[:16]
+    assert claims.pop("sid")
+    assert claims == {
+        "iss": "https://auth.example",
+        "sub": "1",
+        "aud": flow.client.client_id,
+        "exp": now + 3600,
+        "iat": now,
+        "auth_time": signed_in_at,
+        "nonce": "n-0S6_WzA2Mj",
+        "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
+    }
+
+
+def test_without_a_nonce_there_is_none(flow: Flow) -> None:
+    assert "nonce" not in id_token(flow)
+
+
+def test_the_order_of_scopes_does_not_matter(flow: Flow) -> None:
+    assert id_token(flow, scope="profile openid")["sub"] == "1"
+
+
+def test_without_openid_there_is_no_id_token(flow: Flow) -> None:
+    assert "id_token" not in flow.tokens(scope="profile offline_access")
+
+
+def test_rs256_where_the_client_says_nothing(app: Flask, flow: Flow) -> None:
+    top = header(app, flow.tokens()["id_token"])
+    assert (top["alg"], top["typ"]) == ("RS256", "JWT")
+    assert top["kid"] in [key.kid for key in published(app)]
+
+
+def test_es256_for_the_client_that_chose_it(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(
+        client,
+        register(app, client_metadata={"id_token_signed_response_alg": "ES256"}),
+        scope=SCOPE,
+    )
+    tokens = flow.tokens()
+    assert header(app, tokens["id_token"])["alg"] == "ES256"
+    again = flow.refresh(tokens["refresh_token"]).get_json()["id_token"]
+    assert header(app, again)["alg"] == "ES256"
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", "PS256"])
+def test_no_other_algorithm_can_be_registered(app: Flask, algorithm: str) -> None:
+    # DOT #1737, Authlib CVE-2026-28802: no HS256 with a hashed secret, and never none.
+    with pytest.raises(InvalidRequestError, match="one of: RS256, ES256"):
+        register(app, client_metadata={"id_token_signed_response_alg": algorithm})
+
+
+def test_a_refresh_gives_a_new_id_token_of_the_same_sign_in(
+    app: Flask, flow: Flow, pkce_clock: Clock
+) -> None:
+    # OIDC Core 12.2
+    tokens = flow.tokens(nonce="once")
+    first = read(app, tokens["id_token"])
+    pkce_clock.advance(1000)
+    again = flow.refresh(tokens["refresh_token"]).get_json()
+    second = read(app, again["id_token"])
+    for same in ("iss", "sub", "aud", "auth_time", "sid"):
+        assert second[same] == first[same]
+    assert second["iat"] == first["iat"] + 1000
+    assert "nonce" not in second
+    assert second["at_hash"] != first["at_hash"]
+
+
+def test_a_narrowed_refresh_still_says_who_it_is(app: Flask, flow: Flow) -> None:
+    tokens = flow.tokens()
+    again = flow.refresh(tokens["refresh_token"], scope="profile").get_json()
+    assert again["scope"] == "profile"
+    assert read(app, again["id_token"])["sub"] == "1"
+
+
+def test_a_repeated_refresh_says_the_same(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
+    tokens = flow.tokens()
+    first = flow.refresh(tokens["refresh_token"]).get_json()
+    pkce_clock.advance(3)
+    second = flow.refresh(tokens["refresh_token"]).get_json()
+    assert read(app, second["id_token"]) == read(app, first["id_token"])
+
+
+def test_two_clients_of_one_session_have_its_sid(app: Flask, client: FlaskClient) -> None:
+    one = id_token(Flow(client, register(app), scope="openid"))
+    two = id_token(Flow(client, register(app), scope="openid"))
+    other = id_token(Flow(sign_in(app), register(app), scope="openid"))
+    assert one["sid"] == two["sid"] != other["sid"]
+
+
+def test_the_profile_is_told_by_userinfo_unless_the_host_says_otherwise(app: Flask) -> None:
+    # OIDC Core 5.4
+    assert "name" not in id_token(Flow(sign_in(app), register(app), scope=SCOPE))
+    app = make_app(PKCE_OPENID_CLAIMS_IN_ID_TOKEN=True)
+    claims = id_token(Flow(sign_in(app), register(app), scope=SCOPE))
+    assert claims["name"] == "Ada Lovelace"
+    assert claims["preferred_username"] == "ada"
+    assert "email" not in claims
+
+
+def test_the_claims_parameter_asks_for_single_ones(app: Flask, flow: Flow) -> None:
+    # OIDC Core 5.5
+    asked = {"id_token": {"name": {"essential": True}, "email": None, "unheard": None}}
+    claims = id_token(flow, claims=json.dumps(asked))
+    assert claims["name"] == "Ada Lovelace"
+    assert "preferred_username" not in claims
+    assert "unheard" not in claims
+
+
+def test_what_was_asked_for_by_name_is_said_at_each_refresh(app: Flask, flow: Flow) -> None:
+    tokens = flow.tokens(claims='{"id_token": {"name": null}}')
+    again = flow.refresh(tokens["refresh_token"]).get_json()
+    assert read(app, again["id_token"])["name"] == "Ada Lovelace"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "1",
+        '"x"',
+        '{"id_token": []}',
+        '{"userinfo": {"name": 1}}',
+        '{"id_token": {"name": []}}',
+        "[" * 4000,
+        '{"a":' * 1500 + "1" + "}" * 1500,
+    ],
+)
+def test_claims_that_are_no_such_object_are_refused(flow: Flow, text: str) -> None:
+    answer = parameters_of(flow.authorize(claims=text))
+    assert answer["error"] == "invalid_request"
+
+
+def test_huge_claims_are_refused(flow: Flow) -> None:
+    huge = json.dumps({"id_token": {f"claim{number}": None for number in range(2000)}})
+    assert parameters_of(flow.authorize(claims=huge))["error"] == "invalid_request"
+
+
+def test_the_user_who_is_asked_for_has_to_be_the_one(flow: Flow) -> None:
+    for sub, error in (("1", None), ("2", "login_required")):
+        asked = json.dumps({"id_token": {"sub": {"value": sub}}})
+        assert flow.allow(claims=asked).get("error") == error
+
+
+def test_an_essential_acr_that_cannot_be_had_is_said(app: Flask, flow: Flow) -> None:
+    # OIDC Core 5.5.1.1; as a mere wish it is taken and forgotten.
+    wish: dict[str, Any] = {"values": ["urn:mace:incommon:iap:silver"]}
+    assert "code" in flow.allow(claims=json.dumps({"id_token": {"acr": wish}}))
+    asked = json.dumps({"id_token": {"acr": {**wish, "essential": True}}})
+    answer = parameters_of(flow.authorize(claims=asked))
+    assert answer["error"] == "unmet_authentication_requirements"
+
+
+def test_how_the_user_signed_in_is_said_if_the_host_says_it(app: Flask) -> None:
+    @app.post("/second-factor")
+    def second_factor() -> str:
+        app.pkce.note_login(current_user, acr="silver", amr=["pwd", "otp"])
+        return ""
+
+    browser = sign_in(app)
+    before = id_token(Flow(browser, register(app), scope="openid"))
+    browser.post("/second-factor")
+    claims = id_token(Flow(browser, register(app), scope="openid"))
+    assert (claims["acr"], claims["amr"]) == ("silver", ["pwd", "otp"])
+    assert claims["sid"] == before["sid"]
+
+
+def test_who_came_back_by_a_cookie_signed_in_at_a_time_that_nobody_knows(app: Flask) -> None:
+    browser = app.test_client()
+    with browser.session_transaction() as session:
+        session["_user_id"] = "1"  # as Flask-Login restores it from its remember cookie
+    assert "auth_time" not in id_token(Flow(browser, register(app), scope="openid"))
+
+
+def test_claims_of_the_hosts_own_scope(app: Flask) -> None:
+    app = make_app(PKCE_OPENID_CLAIMS={"notes:read": ["note_count"]})
+    app.pkce.claims(lambda user: {"note_count": 7, "name": user.name})
+    flow = Flow(sign_in(app), register(app), scope="openid notes:read")
+    tokens = flow.tokens()
+    answer = app.test_client().get(
+        "/oauth/userinfo", headers={"Authorization": f"Bearer {tokens['access_token']}"}
+    )
+    assert answer.get_json() == {"sub": "1", "note_count": 7}
+    assert "note_count" in app.extensions["pkce"].metadata()["claims_supported"]
+
+
+def test_a_claim_of_the_host_cannot_replace_one_of_the_protocol(app: Flask) -> None:
+    # DK-OIDC #273
+    app.pkce.claims(lambda user: {"sub": "2", "iss": "https://evil.example", "name": "Ada"})
+    asked = '{"id_token": {"sub": null, "iss": null, "name": null}}'
+    claims = id_token(Flow(sign_in(app), register(app), scope="openid"), claims=asked)
+    assert (claims["sub"], claims["iss"], claims["name"]) == ("1", "https://auth.example", "Ada")
+
+
+def test_a_nonce_comes_back_byte_for_byte_and_is_not_endless(app: Flask, flow: Flow) -> None:
+    assert id_token(flow, nonce='a "b" é \\ c')["nonce"] == 'a "b" é \\ c'
+    assert parameters_of(flow.authorize(nonce="x" * 1025))["error"] == "invalid_request"
+
+
+@pytest.mark.parametrize("name", ["request", "request_uri"])
+def test_request_objects_are_refused_by_name(flow: Flow, name: str) -> None:
+    # OIDC Core 3.1.2.6
+    answer = parameters_of(flow.authorize(**{name: "https://client.example/x"}))
+    assert answer["error"] == f"{name}_not_supported"
+
+
+# Pairwise subjects (OIDC Core 8.1).
+
+
+def pairwise(app: Flask, *uris: str, **metadata: str):
+    return register(app, redirect_uris=uris, client_metadata={"subject_type": "pairwise"})
+
+
+def test_a_pairwise_client_knows_users_by_subjects_of_its_own() -> None:
+    app = make_app(PKCE_OPENID_PAIRWISE_SALT="never changes")
+    ada, bob = sign_in(app), sign_in(app, "bob")
+    one, two = pairwise(app, "https://a.example/cb"), pairwise(app, "https://b.example/cb")
+    sibling = pairwise(app, "https://a.example/other")
+    subjects = {
+        (user, client.redirect_uri): id_token(Flow(browser, client, scope="openid"))["sub"]
+        for user, browser in {"ada": ada, "bob": bob}.items()
+        for client in (one, two, sibling)
+    }
+    assert len(set(subjects.values())) == 4
+    for user in ("ada", "bob"):
+        same = subjects[user, sibling.redirect_uri]
+        assert subjects[user, one.redirect_uri] == same
+    assert "1" not in subjects.values()
+    flow = Flow(ada, one, scope="openid")
+    token = flow.tokens()["access_token"]
+    said = app.test_client().get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+    assert said.get_json()["sub"] == subjects["ada", one.redirect_uri]
+
+
+def test_the_server_may_want_it_so_for_all() -> None:
+    app = make_app(PKCE_OPENID_SUBJECT_TYPE="pairwise", PKCE_OPENID_PAIRWISE_SALT="salt")
+    assert id_token(Flow(sign_in(app), register(app), scope="openid"))["sub"] != "1"
+    public = register(app, client_metadata={"subject_type": "public"})
+    assert id_token(Flow(sign_in(app), public, scope="openid"))["sub"] == "1"
+
+
+def test_pairwise_subjects_need_a_salt(app: Flask) -> None:
+    with pytest.raises(InvalidRequestError, match="PKCE_OPENID_PAIRWISE_SALT"):
+        pairwise(app, "https://a.example/cb")
+    with pytest.raises(ConfigurationError, match="PKCE_OPENID_PAIRWISE_SALT"):
+        make_app(PKCE_OPENID_SUBJECT_TYPE="pairwise")
+
+
+def test_redirect_uris_of_several_hosts_name_their_sector() -> None:
+    app = make_app(PKCE_OPENID_PAIRWISE_SALT="salt")
+    with pytest.raises(InvalidRequestError, match="several hosts"):
+        pairwise(app, "https://a.example/cb", "https://b.example/cb")
+    register(
+        app,
+        redirect_uris=("https://a.example/cb", "https://b.example/cb"),
+        client_metadata={"subject_type": "pairwise", "sector": "a.example"},
+    )
