@@ -34,7 +34,10 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
             "profile": "See your name and e-mail address",
             "notes:read": "Read your notes",
             "notes:write": "Write notes for you",
+            "calendar:read": "See your calendar",
         },
+        # An API in a process of its own; example_app/resource_server.py is it.
+        PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_SQLITE_PRAGMAS=True,
     )
     app.config.from_prefixed_env()

@@ -46,12 +46,14 @@ def _fill() -> None:
 
     def register(session: Session) -> None:
         if session.get(Client, PLAYGROUND) is None:
+            page = f"{current_server.issuer.rstrip('/')}/playground"
             client, _ = new_client(
                 client_id=PLAYGROUND,
                 client_name="The playground",
-                redirect_uris=[f"{current_server.issuer.rstrip('/')}/playground"],
+                redirect_uris=[page],
                 auth_method="none",
                 grant_types=["authorization_code", "refresh_token"],
+                client_metadata={"post_logout_redirect_uris": [page]},
                 now=current_server.now(),
             )
             save(session, client)

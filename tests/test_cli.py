@@ -106,9 +106,9 @@ def test_creating_a_client_ends_with_a_url_and_a_curl_line_that_work(
     tokens = app.test_client(use_cookies=False).post("/oauth/token", data=body, auth=user)
     assert tokens.status_code == 200, tokens.text
     asked = parse_qs(url.query)["scope"][0].split()
-    assert (
-        set(tokens.get_json()["scope"].split()) == set(asked) == set(app.extensions["pkce"].scopes)
-    )
+    # What the host declares, a sign-in and a refresh token; not the whole of the user.
+    usual = {"profile", "notes:read", "notes:write", "openid", "offline_access"}
+    assert set(tokens.get_json()["scope"].split()) == set(asked) == usual
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,49 @@ def test_a_scheme_without_a_dot_is_a_warning_and_no_refusal(app: Flask) -> None:
     args = ["--name", "N", "--type", "public", "--redirect-uri", "cursor://callback"]
     assert "Mind: The scheme cursor: has no dot" in run(app, "client", "create", *args)
     assert "cursor: has no dot" in run(app, "doctor")
+
+
+def test_what_a_room_reads_of_a_client_is_an_option_and_is_checked(app: Flask) -> None:
+    made = create(
+        app,
+        *["--type", "public", "--post-logout-redirect-uri", "https://client.example/bye"],
+        *["--post-logout-redirect-uri", "https://client.example/ciao"],
+        *["--backchannel-logout-uri", "https://client.example/bcl"],
+        *["--id-token-signed-response-alg", "ES256", "--backchannel-logout-session-required"],
+    )
+    said = {
+        "post_logout_redirect_uris": ["https://client.example/bye", "https://client.example/ciao"],
+        "backchannel_logout_uri": "https://client.example/bcl",
+        "backchannel_logout_session_required": True,
+        "id_token_signed_response_alg": "ES256",
+    }
+    assert {name: made[name] for name in said} == said
+    client_id = made["client_id"]
+    run(app, "client", "update", client_id, "--backchannel-logout-uri", "https://b.example/bcl")
+    shown = json.loads(run(app, "client", "show", client_id, "--json"))
+    assert shown["backchannel_logout_uri"] == "https://b.example/bcl"
+    assert shown["post_logout_redirect_uris"] == said["post_logout_redirect_uris"]
+    for option, value in (
+        ("--backchannel-logout-uri", "http://client.example/bcl"),
+        ("--post-logout-redirect-uri", "javascript:alert(1)"),
+        ("--access-token-format", "saml"),
+    ):
+        run(app, "client", "update", client_id, option, value, code=2 if value == "saml" else 1)
+    app = make_app(PKCE_FEATURES={"logout": False})
+    create_args = ["client", "create", "--name", "x", "--type", "public", "--redirect-uri", URI]
+    output = run(app, *create_args, "--post-logout-redirect-uri", URI, code=2)
+    assert "No such option" in output
+
+
+def test_an_api_is_registered_to_introspect(app: Flask) -> None:
+    result = run(
+        app,
+        *["client", "create", "--name", "Notes API", "--type", "confidential"],
+        *["--resource-server", "--scope", "notes:read", "--json"],
+    )
+    made = json.loads(result)
+    assert (made["grant_types"], made["redirect_uris"]) == ([], [])
+    assert made["resource_server"] is True
 
 
 def test_an_update_changes_what_is_given_and_nothing_else(app: Flask) -> None:

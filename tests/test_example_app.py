@@ -215,6 +215,28 @@ def test_the_command_line_client(app: Flask, live: str) -> None:
     assert client.returncode == 0
 
 
+def test_the_resource_server(
+    app: Flask, browser: FlaskClient, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    flow = Flow(browser, playground, scope="openid calendar:read")
+    monkeypatch.setenv("ISSUER", live)
+    api = runpy.run_path(str(ROOT / "example_app/resource_server.py"))["app"].test_client()
+
+    def ask(token: str) -> tuple[int, dict]:
+        answer = api.get("/calendar", headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code, answer.get_json()
+
+    tokens = flow.tokens()
+    status, body = ask(tokens["access_token"])
+    assert (status, body["subject"], body["through"]) == (200, "1", "playground")
+    assert body["events"]
+    opaque = flow.tokens(scope="profile")["access_token"]
+    for bad in (tokens["id_token"], opaque, tokens["access_token"][:-4] + "AAAA", "x"):
+        assert ask(bad)[0] == 401
+    assert api.get("/calendar").headers["WWW-Authenticate"] == 'Bearer scope="calendar:read"'
+
+
 def test_the_confidential_web_client(
     app: Flask, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,7 @@
 const root = document.getElementById("playground");
 const steps = document.getElementById("steps");
 const buttons = Object.fromEntries(
-  ["start", "refresh", "replay", "revoke", "over"].map((id) => [id, document.getElementById(id)]),
+  ["start", "refresh", "replay", "revoke", "leave", "over"].map((id) => [id, document.getElementById(id)]),
 );
 const clientId = root.dataset.clientId;
 const redirectUri = location.origin + location.pathname;
@@ -41,8 +41,29 @@ async function challengeOf(verifier) {
   return base64url(new Uint8Array(digest));
 }
 
+// What an RP has to do with an ID token: the key that its header names, the signature, and
+// then the claims that tie it to this very request.
+async function readIdToken(text, server, asked) {
+  const [head, body, signature] = text.split(".");
+  const decode = (part) => Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const parse = (part) => JSON.parse(new TextDecoder().decode(decode(part)));
+  const [header, claims] = [parse(head), parse(body)];
+  const { keys } = await (await fetch(server.jwks_uri)).json();
+  const rsa = { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("jwk", keys.find((one) => one.kid === header.kid), rsa, false, ["verify"]);
+  const signed = new TextEncoder().encode(`${head}.${body}`);
+  const good =
+    header.alg === "RS256" &&
+    (await crypto.subtle.verify(rsa, key, decode(signature), signed)) &&
+    claims.iss === server.issuer &&
+    claims.aud === clientId &&
+    claims.nonce === asked.nonce &&
+    claims.exp > Date.now() / 1000;
+  return { good, header, claims };
+}
+
 async function discover() {
-  const answer = await fetch("/.well-known/oauth-authorization-server");
+  const answer = await fetch("/.well-known/openid-configuration");
   return answer.json();
 }
 
@@ -65,6 +86,7 @@ async function start() {
   const server = await discover();
   const verifier = random();
   const state = random();
+  const nonce = random();
   const challenge = await challengeOf(verifier);
   const url = new URL(server.authorization_endpoint);
   url.search = new URLSearchParams({
@@ -73,10 +95,11 @@ async function start() {
     redirect_uri: redirectUri,
     scope: root.dataset.scope,
     state,
+    nonce,
     code_challenge: challenge,
     code_challenge_method: "S256",
   });
-  sessionStorage.setItem(kept, JSON.stringify({ verifier, challenge, state, url: url.href, issuer: server.issuer }));
+  sessionStorage.setItem(kept, JSON.stringify({ verifier, challenge, state, nonce, url: url.href, issuer: server.issuer }));
   showRequest({ verifier, challenge, url: url.href });
   location.assign(url);
 }
@@ -119,8 +142,10 @@ async function finish(answer) {
     return;
   }
   tokens = given.body;
+  const { good, header, claims } = await readIdToken(tokens.id_token, server, asked);
+  show("Who signed in", "The ID token, verified with the key of the JWKS that its header names.", { header, claims }, !good);
   await callApi();
-  offer("refresh", "replay", "revoke", "over");
+  offer("refresh", "replay", "revoke", "leave", "over");
 }
 
 async function refresh() {
@@ -148,10 +173,18 @@ async function revoke() {
   offer("over");
 }
 
+async function leave() {
+  const server = await discover();
+  const url = new URL(server.end_session_endpoint);
+  url.search = new URLSearchParams({ id_token_hint: tokens.id_token, post_logout_redirect_uri: redirectUri });
+  location.assign(url);
+}
+
 buttons.start.addEventListener("click", start);
 buttons.refresh.addEventListener("click", refresh);
 buttons.replay.addEventListener("click", replay);
 buttons.revoke.addEventListener("click", revoke);
+buttons.leave.addEventListener("click", leave);
 buttons.over.addEventListener("click", () => location.assign(location.pathname));
 
 const answer = new URLSearchParams(location.search);

@@ -19,7 +19,9 @@ def print_first_steps(server: Server, client: Client, secret: str | None) -> Non
     if not client.redirect_uris:
         return
     verifier, uri = base64url(secrets.token_bytes(32)), client.redirect_uris[0]
-    allowed = server.scopes.keys() if client.scope is None else client.scope
+    # What a user of a first try need not read: the rest of OpenID Connect.
+    usual = {*server.settings.scopes, "openid", "offline_access"}
+    allowed = usual if client.scope is None else client.scope
     request = {
         "response_type": "code",
         "client_id": client.client_id,

@@ -44,7 +44,7 @@ class Client(Base, ClientMixin):
 
     def __init__(self, **values: Any) -> None:
         # Also while it is not stored: rooms may bring clients that never are.
-        empty = {"origins": [], "client_metadata": {}}
+        empty: dict[str, Any] = {"origins": [], "client_metadata": {}}
         super().__init__(**{**empty, "skip_consent": False, "self_registered": False, **values})
 
     def __repr__(self) -> str:

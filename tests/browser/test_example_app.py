@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,15 +83,19 @@ def test_the_playground_from_the_home_page_to_the_replay(
         "A code comes back",
         "Code and verifier for tokens",
         "The tokens",
+        "Who signed in",
         "The API answers",
     ]
+    claims = json.loads(page.locator("#steps pre").nth(6).inner_text())["claims"]
+    assert claims["sub"] == "1"
+    assert not page.locator("#steps li.failed").count()
     assert "Dora Demo" in page.locator("#steps pre").last.inner_text()
     page.click("#refresh")
-    expect(steps).to_have_count(9)
+    expect(steps).to_have_count(10)
     assert "Dora Demo" in page.locator("#steps pre").last.inner_text()
     page.click("#replay")
-    expect(steps).to_have_count(11)
-    assert "invalid_grant" in page.locator("#steps pre").nth(9).inner_text()
+    expect(steps).to_have_count(12)
+    assert "invalid_grant" in page.locator("#steps pre").nth(10).inner_text()
     assert "invalid_token" in page.locator("#steps pre").last.inner_text()
 
 
@@ -99,10 +104,20 @@ def test_the_playground_gives_its_tokens_back(page: Page, live: tuple[str, Flask
     page.click("#start")
     sign_in_and_allow(page)
     page.click("#revoke")
-    expect(page.locator("#steps h2")).to_have_count(9)
+    expect(page.locator("#steps h2")).to_have_count(10)
     assert "invalid_token" in page.locator("#steps pre").last.inner_text()
     page.click("#over")
     expect(page.locator("#start")).to_be_visible()
+
+
+def test_the_playground_signs_out_of_the_host(page: Page, live: tuple[str, Flask]) -> None:
+    page.goto(f"{live[0]}/playground")
+    page.click("#start")
+    sign_in_and_allow(page)
+    page.click("#leave")
+    expect(page.locator("#start")).to_be_visible()
+    page.goto(live[0])
+    expect(page.locator("body")).not_to_contain_text("Your notes")
 
 
 def test_the_single_page_app_on_its_own_origin(page: Page, live: tuple[str, Flask]) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oidc.discovery import OpenIDProviderMetadata
 from flask import Flask
+
+from flask_pkce_server.testing import Flow, parameters_of
 
 from ..host import make_app
 
@@ -19,8 +24,10 @@ def test_both_well_known_names_give_the_same_document(app: Flask, name: str) -> 
     assert answer.get_json() == app.extensions["pkce"].metadata()
 
 
-def test_the_document_is_valid_by_authlibs_reading_of_rfc_8414(app: Flask) -> None:
-    AuthorizationServerMetadata(app.extensions["pkce"].metadata()).validate()
+@pytest.mark.parametrize("reading", [AuthorizationServerMetadata, OpenIDProviderMetadata])
+def test_the_document_is_valid_by_authlibs_reading_of_it(app: Flask, reading: type) -> None:
+    # RFC 8414 2, OIDC Discovery 3
+    reading(app.extensions["pkce"].metadata()).validate()
 
 
 def test_what_is_said_is_what_there_is(app: Flask) -> None:
@@ -112,3 +119,99 @@ def test_the_document_is_only_read(app: Flask) -> None:
     assert answer.status_code == 405
     assert answer.headers["Allow"] == "GET, OPTIONS"
     assert answer.get_json()["error"] == "invalid_request"
+
+
+# Whatever is a list of values in the metadata, with the tests that exercise each of them.
+EXERCISED = {
+    "scopes_supported": "tests/test_conformance.py::test_oidcc_scope",
+    "response_types_supported": "tests/test_behaviours.py::test_CE1_the_response_type_is_code",
+    "response_modes_supported": "tests/features/test_authorize.py::test_form_post",
+    "grant_types_supported": "tests/features/test_token.py::test_there_is_no_other_grant",
+    "code_challenge_methods_supported": (
+        "tests/features/test_pkce.py::test_no_code_without_an_s256_challenge"
+    ),
+    "token_endpoint_auth_methods_supported": (
+        "tests/features/test_token.py::test_the_registered_method_and_no_other"
+    ),
+    "revocation_endpoint_auth_methods_supported": (
+        "tests/features/test_revocation.py::test_a_confidential_client_has_to_prove_itself"
+    ),
+    "introspection_endpoint_auth_methods_supported": (
+        "tests/features/test_introspection.py::test_a_public_client_may_not_ask"
+    ),
+    "introspection_signing_alg_values_supported": (
+        "tests/features/test_introspection.py::test_a_signed_answer_for_who_asks_for_one"
+    ),
+    "userinfo_signing_alg_values_supported": (
+        "tests/features/test_userinfo.py::test_signed_for_the_client_that_registered_it"
+    ),
+    "subject_types_supported": (
+        "tests/features/test_openid.py::test_the_server_may_want_it_so_for_all"
+    ),
+    "id_token_signing_alg_values_supported": (
+        "tests/features/test_openid.py::test_es256_for_the_client_that_chose_it"
+    ),
+    "claims_supported": "tests/features/test_openid.py::test_an_id_token_says_who_signed_in",
+    "claim_types_supported": "tests/test_conformance.py::test_oidcc_claims_essential",
+    "prompt_values_supported": (
+        "tests/features/test_prompt.py::test_login_asks_again_and_auth_time_moves"
+    ),
+}
+
+
+def test_every_value_that_is_said_has_a_test_that_uses_it(app: Flask) -> None:
+    document = app.extensions["pkce"].metadata()
+    assert {name for name, value in document.items() if isinstance(value, list)} == set(EXERCISED)
+    root = Path(__file__).parent.parent.parent
+    for test in EXERCISED.values():
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (root / file).read_text(), test
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("response_type", "token", "unsupported_response_type"),
+        ("response_type", "id_token", "unsupported_response_type"),
+        ("response_type", "code id_token", "unsupported_response_type"),
+        ("response_mode", "web_message", "invalid_request"),
+        ("response_mode", "jwt", "invalid_request"),
+        ("code_challenge_method", "plain", "invalid_request"),
+        ("scope", "openid admin", "invalid_scope"),
+        ("prompt", "create", "invalid_request"),
+        ("request", "x", "request_not_supported"),
+        ("request_uri", "urn:x", "request_uri_not_supported"),
+    ],
+)
+def test_what_is_not_said_does_not_work(pkce_flow: Flow, name: str, value: str, error: str) -> None:
+    said = str(pkce_flow.server.metadata())
+    assert f"'{value}'" not in said
+    assert parameters_of(pkce_flow.authorize(**{name: value}))["error"] == error
+
+
+@pytest.mark.parametrize(
+    "grant_type",
+    [
+        "password",
+        "implicit",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:device_code",
+        "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ],
+)
+def test_a_grant_that_is_not_said_does_not_work(pkce_flow: Flow, grant_type: str) -> None:
+    assert grant_type not in pkce_flow.server.metadata()["grant_types_supported"]
+    answer = pkce_flow.post("token", {"grant_type": grant_type})
+    assert answer.get_json()["error"] == "unsupported_grant_type"
+
+
+def test_every_endpoint_that_is_mounted_is_said(app: Flask) -> None:
+    server = app.extensions["pkce"]
+    said = {value for value in server.metadata().values() if isinstance(value, str)}
+    mounted = {
+        server.url_of(name)
+        for name, route in server.routes.items()
+        if not route.path.startswith("/.well-known/")
+    }
+    assert mounted <= said

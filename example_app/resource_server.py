@@ -1,0 +1,76 @@
+"""An API in a process of its own, that trusts the tokens of the notes app by JWKS alone.
+
+It has no database and no secret, and asks the authorization server nothing but its
+metadata and its keys. With the demo running:
+
+    flask --app example_app/resource_server.py run --port 5002
+
+A token for it is one with the scope `calendar:read`: a JWT whose audience is this API.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+from urllib.request import urlopen
+
+from flask import Flask, Response, jsonify, request
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000")
+AUDIENCE = os.environ.get("AUDIENCE", "http://127.0.0.1:5002")
+#: Seconds for which the keys are kept. A new key is published well before it signs.
+KEEP = 3600
+
+app = Flask(__name__)
+#: RFC 9068 4: the issuer, the audience and the times are checked, and who the token is for.
+registry = jwt.JWTClaimsRegistry(
+    iss={"essential": True, "value": ISSUER},
+    aud={"essential": True, "value": AUDIENCE},
+    exp={"essential": True},
+    sub={"essential": True},
+)
+_keys: tuple[float, KeySet] | None = None
+
+
+def keys() -> KeySet:
+    """Return the keys of the issuer, read again when they are older than `KEEP`."""
+    global _keys
+    if _keys is None or _keys[0] + KEEP < time.time():
+        metadata = _read(f"{ISSUER}/.well-known/oauth-authorization-server")
+        _keys = time.time(), KeySet.import_key_set(_read(metadata["jwks_uri"]))
+    return _keys[1]
+
+
+def _read(url: str) -> Any:
+    with urlopen(url, timeout=10) as answer:  # noqa: S310 - of the configured issuer
+        return json.load(answer)
+
+
+def claims_of(text: str) -> dict[str, Any] | None:
+    """Return the claims of an access token that is good here, else None."""
+    try:
+        token = jwt.decode(text, keys(), algorithms=["RS256", "ES256"])
+        registry.validate(token.claims)
+    except (JoseError, ValueError):
+        return None
+    # Not an ID token: that one is signed with the same keys (RFC 9068 4).
+    return dict(token.claims) if token.header.get("typ") == "at+jwt" else None
+
+
+@app.get("/calendar")
+def calendar() -> tuple[Response, int] | Response:
+    """Return the calendar of whoever the token speaks for."""
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    claims = claims_of(text) if scheme.lower() == "bearer" else None
+    if claims is None:
+        answer = jsonify(error="invalid_token")
+        answer.headers["WWW-Authenticate"] = 'Bearer scope="calendar:read"'
+        return answer, 401
+    if "calendar:read" not in claims["scope"].split():
+        return jsonify(error="insufficient_scope"), 403
+    return jsonify(subject=claims["sub"], through=claims["client_id"], events=["Fern: water it"])
