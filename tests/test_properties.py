@@ -18,6 +18,7 @@ from .conftest import sign_in
 from .host import make_app
 
 REGISTERED = ("https://client.example/callback", "http://127.0.0.1/cb", "com.example.app:/cb")
+BYE = "https://client.example/callback?bye"
 MARK = "<x1\"'>"
 #: RFC 6749 5.2: the characters of an error_description.
 DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
@@ -36,7 +37,10 @@ nasty = st.sampled_from(
         "javascript:alert(1)", "https://evil.example/", "https://client.example@evil.example/",
         "http://127.0.0.1:80@evil.example/cb", "http://127.0.0.1:99999/cb", "http://[::1/cb",
         "fpk_ac_" + "a" * 49, "fpk_rt_" + "a" * 49, "plain", "none", "code token", "query",
-        "fragment", "form_post", "S256", "openid", *REGISTERED,
+        "fragment", "form_post", "S256", "openid", "login", "none login", "select_account",
+        "a.b.c", "..", "eyJhbGciOiJub25lIn0.e30.", "eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9.e30.x",
+        '{"userinfo": {"name": {"essential": true}}, "id_token": null}', '{"id_token": 1}',
+        *REGISTERED,
     ]
 )  # fmt: skip
 values = nasty | st.text(st.characters(codec="utf-8"), max_size=60)
@@ -46,7 +50,9 @@ names = st.sampled_from(
         "code_challenge_method", "response_mode", "prompt", "max_age", "nonce", "resource",
         "request", "request_uri", "r", "decision", "csrf_token", "grant_type", "code",
         "code_verifier", "client_secret", "client_assertion", "refresh_token", "token",
-        "token_type_hint", "scope[a]", "max_age[]", "",
+        "token_type_hint", "scope[a]", "max_age[]", "", "claims", "id_token_hint", "login_hint",
+        "acr_values", "ui_locales", "display", "post_logout_redirect_uri", "logout_hint",
+        "access_token",
     ]
 )  # fmt: skip
 changes = st.lists(st.tuples(names | values, values | st.none()), max_size=6)
@@ -78,7 +84,9 @@ def app() -> Flask:
 
 @pytest.fixture(scope="module")
 def known(app: Flask) -> Registered:
-    return register(app, redirect_uris=REGISTERED)
+    return register(
+        app, redirect_uris=REGISTERED, client_metadata={"post_logout_redirect_uris": [BYE]}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +112,7 @@ def look_at(answer: TestResponse) -> None:
     assert answer.status_code < 500, answer.text
     location = answer.headers.get("Location")
     if location is not None:
-        ours = location.startswith(("/oauth/authorize?r=", "/login?next="))
+        ours = location.startswith(("/oauth/authorize?r=", "/login?next=", "/oauth/logout?"))
         loopback = re.match(r"http://127\.0\.0\.1(:\d+)?/cb[?#]", location)
         assert (
             ours
@@ -156,7 +164,7 @@ def test_the_consent_form(flow: Flow, changes, headers) -> None:
 @given(
     changes=changes,
     headers=headers,
-    path=st.sampled_from(["/oauth/token", "/oauth/revoke"]),
+    path=st.sampled_from(["/oauth/token", "/oauth/revoke", "/oauth/introspect"]),
     grant_type=st.sampled_from(["authorization_code", "refresh_token", MARK]),
 )
 def test_the_endpoints_of_clients(flow: Flow, changes, headers, path, grant_type) -> None:
@@ -178,13 +186,33 @@ def test_the_endpoints_of_clients(flow: Flow, changes, headers, path, grant_type
 
 
 @QUICK
+@given(changes=changes, headers=headers, posted=st.booleans(), anonymous=st.booleans())
+def test_the_logout_endpoint(
+    app: Flask, flow: Flow, known: Registered, changes, headers, posted, anonymous
+) -> None:
+    browser = app.test_client() if anonymous else flow.browser
+    request = {"client_id": known.client_id, "post_logout_redirect_uri": BYE, "state": "s"}
+    query = changed(request, changes)
+    if posted:
+        answer = browser.post(
+            "/oauth/logout",
+            data=query,
+            headers=[("Content-Type", "application/x-www-form-urlencoded"), *headers],
+        )
+    else:
+        answer = browser.get("/oauth/logout", query_string=query, headers=headers)
+    look_at(answer)
+
+
+@QUICK
 @given(
     method=methods,
     path=st.sampled_from(
         [
             "/oauth/authorize", "/oauth/token", "/oauth/revoke", "/oauth/static/pkce.css",
             "/oauth/static/../extension.py", "/.well-known/oauth-authorization-server",
-            "/.well-known/openid-configuration/x", "/api/me", "/api/notes",
+            "/.well-known/openid-configuration/x", "/api/me", "/api/notes", "/oauth/jwks",
+            "/oauth/userinfo", "/oauth/introspect", "/oauth/logout",
         ]
     ),
     query=st.lists(st.tuples(names, values), max_size=3),
