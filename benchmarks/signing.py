@@ -15,7 +15,8 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
-from flask_pkce_server.models import signing_key
+from flask_pkce_server.models import key_material
+from flask_pkce_server.models.signing_key import ALGORITHMS
 
 CLAIMS = {
     "iss": "https://auth.example",
@@ -32,8 +33,8 @@ CLAIMS = {
 
 def ratio(algorithm: str) -> float:
     """Return what a signed token costs beside the primitive alone."""
-    private = signing_key._new_private_key(algorithm)
-    key = signing_key.LoadedKey("a" * 43, algorithm, 1, 0, 0, {}, None, private)
+    private = key_material.new_private_key(algorithm)
+    key = key_material.LoadedKey("a" * 43, algorithm, 1, 0, 0, {}, None, private)
     text = key.sign(CLAIMS, "JWT").rpartition(".")[0].encode()
 
     def primitive() -> bytes:
@@ -57,5 +58,5 @@ def microseconds(*functions: Callable[[], object]) -> list[float]:
 
 
 if __name__ == "__main__":
-    for name in signing_key.ALGORITHMS:
+    for name in ALGORITHMS:
         ratio(name)

@@ -8,35 +8,24 @@ a word. The private half is encrypted with a key that the app's secret gives.
 
 from __future__ import annotations
 
-import functools
 import json
-import secrets
 from base64 import urlsafe_b64decode
-from binascii import b2a_base64
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, Key, RSAKey
 from sqlalchemy import LargeBinary, delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Identifier, Store
+
+if TYPE_CHECKING:
+    from .key_material import LoadedKey
 
 ALGORITHMS = ("RS256", "ES256")
 
 #: Seconds for which a worker trusts what it last read; a rotation gives more notice.
 _FRESH = 60
 _LONGEST_JWT = 16384
-_ECDSA = ec.ECDSA(hashes.SHA256())
-_compact = json.JSONEncoder(separators=(",", ":")).encode
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 class SigningKey(Base):
@@ -55,46 +44,6 @@ class SigningKey(Base):
 
     def __repr__(self) -> str:
         return f"<SigningKey {self.algorithm} {self.kid}>"
-
-
-@dataclass(frozen=True)
-class LoadedKey:
-    """A key in memory: importing one costs more than a hundred signatures."""
-
-    kid: str
-    algorithm: str
-    generation: int
-    issued_at: int
-    active_from: int
-    public_jwk: Mapping[str, Any]
-    public: Key
-    #: None if it was encrypted with another secret: then it can verify and not sign.
-    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | None
-
-    @functools.cached_property
-    def headers(self) -> dict[str, bytes]:
-        """The encoded JWS header for each `typ`, made once."""
-        return {}
-
-    def sign(self, claims: Mapping[str, Any], typ: str) -> str:
-        """Return `claims` as a signed JWT of the type `typ` (RFC 7515 3.1, 5.1).
-
-        Written out here: JSON, base64url and one call of the primitive.
-        """
-        header = self.headers.get(typ)
-        if header is None:
-            content = {"alg": self.algorithm, "typ": typ, "kid": self.kid}
-            header = self.headers[typ] = _base64url(_compact(content).encode()) + b"."
-        signed = header + _base64url(_compact(claims).encode())
-        if isinstance(self.private, ec.EllipticCurvePrivateKey):
-            # RFC 7518 3.4: the two numbers, 32 bytes each, and not their DER.
-            r, s = utils.decode_dss_signature(self.private.sign(signed, _ECDSA))
-            signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        elif self.private is not None:
-            signature = self.private.sign(signed, padding.PKCS1v15(), hashes.SHA256())
-        else:
-            raise AssertionError("a key that this process cannot read")
-        return (signed + b"." + _base64url(signature)).decode()
 
 
 class KeyRing:
@@ -148,7 +97,7 @@ class KeyRing:
         `kid`, and `alg` has to be the key's own: what else the header says counts for
         nothing (RFC 8725 3.1).
         """
-        header = _header_of(text)
+        header = header_of(text)
         kid, kind = header.get("kid"), header.get("typ")
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
             return None
@@ -158,10 +107,7 @@ class KeyRing:
         key = self._keys.get(kid)
         if key is None or header.get("alg") != key.algorithm or "crit" in header:
             return None
-        try:
-            return dict(jwt.decode(text, key.public, algorithms=[key.algorithm]).claims)
-        except (JoseError, ValueError, RecursionError):
-            return None
+        return key.verify(text)
 
     def published(self) -> list[dict[str, Any]]:
         """Return the JWKs of all keys that somebody may have to verify with (RFC 7517)."""
@@ -219,14 +165,19 @@ class KeyRing:
             rows = session.scalars(
                 select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
             ).all()
-        self._keys = {row.kid: self._keys.get(row.kid) or self._load(row) for row in rows}
+        from .key_material import load
+
+        secret = self._secret()
+        self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
         self._read_at = self._clock()
 
     def _make(
         self, algorithms: Iterable[str], *, active_from: int, replaced: Collection[str] = ()
     ) -> None:
         """Store a new generation for each of `algorithms`, unless another worker did."""
-        made = {name: _new_private_key(name) for name in algorithms}
+        from .key_material import new_private_key, stored
+
+        made = {name: new_private_key(name) for name in algorithms}
         known = {name: self._newest(name) for name in made}
         now, secret = self._clock(), self._secret()
 
@@ -239,7 +190,13 @@ class KeyRing:
                 if newest > known[name]:
                     continue
                 session.add(
-                    _row(private, name, known[name] + 1, secret, now=now, active_from=active_from)
+                    SigningKey(
+                        algorithm=name,
+                        generation=known[name] + 1,
+                        issued_at=now,
+                        active_from=active_from,
+                        **stored(private, name, secret),
+                    )
                 )
 
         self._store.write(work)
@@ -280,71 +237,8 @@ class KeyRing:
             return "next"
         return "active" if self._retired_at(key, now) is None else "retired"
 
-    def _load(self, row: SigningKey) -> LoadedKey:
-        private: Any = None
-        try:
-            der = AESGCM(self._secret()).decrypt(
-                row.private_key[:12], row.private_key[12:], row.kid.encode()
-            )
-            private = serialization.load_der_private_key(der, None)
-        except InvalidTag:
-            pass  # Another secret. `prepare` makes a key of our own, doctor speaks of it.
-        return LoadedKey(
-            kid=row.kid,
-            algorithm=row.algorithm,
-            generation=row.generation,
-            issued_at=row.issued_at,
-            active_from=row.active_from,
-            public_jwk=row.public_jwk,
-            public=_kind(row.algorithm).import_key(row.public_jwk),
-            private=private,
-        )
 
-
-def _kind(algorithm: str) -> type[ECKey] | type[RSAKey]:
-    return ECKey if algorithm == "ES256" else RSAKey
-
-
-def _new_private_key(algorithm: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    if algorithm == "ES256":
-        return ec.generate_private_key(ec.SECP256R1())
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _row(
-    private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey,
-    algorithm: str,
-    generation: int,
-    secret: bytes,
-    *,
-    now: int,
-    active_from: int,
-) -> SigningKey:
-    public = _kind(algorithm).import_key(
-        private.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-    )
-    kid = public.thumbprint()
-    der = private.private_bytes(
-        serialization.Encoding.DER,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    nonce = secrets.token_bytes(12)
-    return SigningKey(
-        algorithm=algorithm,
-        generation=generation,
-        kid=kid,
-        public_jwk=public.as_dict(private=False),
-        # The kid is authenticated too: a private half cannot be put under another's name.
-        private_key=nonce + AESGCM(secret).encrypt(nonce, der, kid.encode()),
-        issued_at=now,
-        active_from=active_from,
-    )
-
-
-def _header_of(text: str) -> dict[str, Any]:
+def header_of(text: str) -> dict[str, Any]:
     """Return the header of what may be a JWT; empty if it cannot be read."""
     if len(text) > _LONGEST_JWT or text.count(".") != 2 or not text.isascii():
         return {}
@@ -354,7 +248,3 @@ def _header_of(text: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return header if isinstance(header, dict) else {}
-
-
-def _base64url(data: bytes) -> bytes:
-    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)
