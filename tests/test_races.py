@@ -70,7 +70,9 @@ def make(database: str, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
                 **config,
             )
             apps.append(app)
-            return Flow(sign_in(app), register(app))
+            # With ID tokens: keys, signatures and login sessions take part.
+            scope = "openid profile offline_access"
+            return Flow(sign_in(app), register(app), scope=scope)
 
         yield build
         for app in apps:

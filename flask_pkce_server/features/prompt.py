@@ -60,7 +60,8 @@ class PromptFeature(Feature):
         else:
             anew = bool(prompts & {"login", "select_account", "create"})
             too_old = max_age is not None and (
-                login.auth_time is None or server.now() - login.auth_time > int(max_age)
+                # Both are cut to whole seconds: better ask once too often.
+                login.auth_time is None or server.now() - login.auth_time >= int(max_age)
             )
         another = hinted not in (None, server.subject_for(request.client, login.subject))
         request.must_login = anew or too_old or another

@@ -6,10 +6,10 @@ from hashlib import sha256
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
-from sqlalchemy import Text, delete, exists, or_, select, update
+from sqlalchemy import Text, and_, exists, or_, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
+from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .handle import base64url
 from .token import Token
 
@@ -78,15 +78,6 @@ def prune(session: Session, now: int, limit: int) -> int:
     gave_something_live = exists().where(
         Token.family_id == AuthorizationCode.family_id, Token.expires_at > now
     )
-    # First the keys, then the rows: MariaDB knows no LIMIT in a subquery of DELETE.
-    digests = session.scalars(
-        select(AuthorizationCode.digest)
-        .where(
-            AuthorizationCode.expires_at <= now,
-            or_(AuthorizationCode.consumed_at.is_(None), ~gave_something_live),
-        )
-        .limit(limit)
-    ).all()
-    if digests:
-        session.execute(delete(AuthorizationCode).where(AuthorizationCode.digest.in_(digests)))
-    return len(digests)
+    nothing_hangs_on_it = or_(AuthorizationCode.consumed_at.is_(None), ~gave_something_live)
+    over = and_(AuthorizationCode.expires_at <= now, nothing_hangs_on_it)
+    return delete_some(session, AuthorizationCode, over, limit)

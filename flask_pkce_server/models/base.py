@@ -22,7 +22,9 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UpdateBase,
+    delete,
     event,
+    select,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import CursorResult, Dialect, Engine
@@ -134,6 +136,17 @@ def changed_rows(session: Session, statement: UpdateBase) -> int:
     """
     done = session.execute(statement, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", done).rowcount
+
+
+def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int:
+    """Delete up to `limit` rows of `table` that meet `condition`; return how many.
+
+    First the keys, then the rows: MariaDB knows no LIMIT in a subquery of DELETE.
+    """
+    digests = session.scalars(select(table.digest).where(condition).limit(limit)).all()
+    if digests:
+        session.execute(delete(table).where(table.digest.in_(digests)))
+    return len(digests)
 
 
 def asks_for_retry(error: DBAPIError) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
+from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .handle import digest
 
 
@@ -68,9 +68,4 @@ def end(session: Session, sid: str) -> list[SessionClient]:
 
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` rows that are too old to matter; return how many."""
-    digests = session.scalars(
-        select(SessionClient.digest).where(SessionClient.expires_at <= now).limit(limit)
-    ).all()
-    if digests:
-        session.execute(delete(SessionClient).where(SessionClient.digest.in_(digests)))
-    return len(digests)
+    return delete_some(session, SessionClient, SessionClient.expires_at <= now, limit)

@@ -9,6 +9,7 @@ a word. The private half is encrypted with a key that the app's secret gives.
 from __future__ import annotations
 
 import json
+import threading
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -70,6 +71,9 @@ class KeyRing:
         self._keep = keep
         self._keys: dict[str, LoadedKey] = {}
         self._read_at: int | None = None
+        # One thread at a time looks and makes: what was read first must not be put in the
+        # place of what was read later, and one new key is enough.
+        self._lock = threading.RLock()
 
     def prepare(self, *, again: bool = False) -> None:
         """Read the keys if that was long ago or `again` is set; make those that are missing.
@@ -77,11 +81,12 @@ class KeyRing:
         Called before a unit of work that signs: signing itself asks no database.
         """
         now = self._clock()
-        if again or self._read_at is None or not 0 <= now - self._read_at < _FRESH:
-            self.read()
-        missing = [name for name in ALGORITHMS if self._active(name, now) is None]
-        if missing:
-            self._make(missing, active_from=now)
+        with self._lock:
+            if again or self._read_at is None or not 0 <= now - self._read_at < _FRESH:
+                self.read()
+            missing = [name for name in ALGORITHMS if self._active(name, now) is None]
+            if missing:
+                self._make(missing, active_from=now)
 
     def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
         """Return `claims` as a JWT, signed with the active key; `prepare` comes first."""
@@ -161,15 +166,16 @@ class KeyRing:
 
     def read(self) -> None:
         """Read which keys there are; those that are known already are not imported again."""
-        with self._store.reading() as session:
-            rows = session.scalars(
-                select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
-            ).all()
         from .key_material import load
 
         secret = self._secret()
-        self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
-        self._read_at = self._clock()
+        with self._lock:
+            with self._store.reading() as session:
+                rows = session.scalars(
+                    select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
+                ).all()
+            self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
+            self._read_at = self._clock()
 
     def _make(
         self, algorithms: Iterable[str], *, active_from: int, replaced: Collection[str] = ()

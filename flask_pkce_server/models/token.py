@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import delete, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
+from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .handle import digest
 
 
@@ -117,9 +117,4 @@ def revoke_family(session: Session, family_id: str, now: int) -> int:
 
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` expired tokens; return how many."""
-    digests = session.scalars(
-        select(Token.digest).where(Token.expires_at <= now).limit(limit)
-    ).all()
-    if digests:
-        session.execute(delete(Token).where(Token.digest.in_(digests)))
-    return len(digests)
+    return delete_some(session, Token, Token.expires_at <= now, limit)

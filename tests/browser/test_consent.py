@@ -248,6 +248,8 @@ def test_nothing_is_cut_off(
     page.goto(authorize_url(client, scope="profile notes:read notes:write offline_access"))
     sign_in(page)
     page.wait_for_selector("[value=allow]")
+    # With its style sheet.
+    page.wait_for_load_state("load")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for button in page.locator("button").all():
         assert button.bounding_box()["height"] >= 44
