@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from .host import make_app
+from .services import missing
 
 pytest_plugins = ["flask_pkce_server.testing"]
+
+NODE = Path(__file__).parent / "node"
 
 
 @pytest.fixture
@@ -28,3 +36,26 @@ def sign_in(app: Flask, username: str = "ada") -> FlaskClient:
 def client(app: Flask) -> FlaskClient:
     """A browser in which Ada is signed in."""
     return sign_in(app)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the packages for Node; they are installed into it where they are not yet."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        missing("no Node.js with npm here")
+    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
+    if all((NODE / "node_modules" / name).exists() for name in wanted):
+        return NODE
+    # Several workers may come here at once: each takes a copy of its own.
+    folder = tmp_path_factory.mktemp("node")
+    for file in NODE.glob("*.*"):
+        shutil.copy(file, folder)
+    done = subprocess.run(
+        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        missing(f"the packages for Node cannot be installed: {done.stderr[-200:]}")
+    return folder

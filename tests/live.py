@@ -52,11 +52,16 @@ def served_host(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
 def decide(url: str, decision: str = "allow") -> str:
     """Visit `url` as a person would, sign in as Ada, decide; return where the browser is sent."""
     with requests.Session() as browser:
-        page = browser.get(url)
-        if "<h1>Sign in</h1>" in page.text:
-            page = browser.post(page.url, data={"username": "ada"})
-        action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
-        form = {**hidden_fields(page.text), "decision": decision}
-        answer = browser.post(urljoin(page.url, action), data=form, allow_redirects=False)
-        assert answer.status_code == 303, answer.text
-        return answer.headers["Location"]
+        return decide_in(browser, url, decision)
+
+
+def decide_in(browser: requests.Session, url: str, decision: str = "allow") -> str:
+    """Do so in a browser that stays open and remembers that Ada signed in."""
+    page = browser.get(url)
+    if "<h1>Sign in</h1>" in page.text:
+        page = browser.post(page.url, data={"username": "ada"})
+    action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
+    form = {**hidden_fields(page.text), "decision": decision}
+    answer = browser.post(urljoin(page.url, action), data=form, allow_redirects=False)
+    assert answer.status_code == 303, answer.text
+    return answer.headers["Location"]

@@ -134,6 +134,18 @@ def test_the_api_is_guarded_by_scopes(app: Flask, browser: FlaskClient) -> None:
     assert refused.status_code == 403
 
 
+def test_userinfo_says_what_the_apps_own_users_are_called(app: Flask, browser: FlaskClient) -> None:
+    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    token = Flow(browser, playground, scope="openid profile email").tokens()["access_token"]
+    answer = app.test_client().get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
+    assert answer.get_json() == {
+        "sub": "1",
+        "name": "Dora Demo",
+        "preferred_username": "demo",
+        "email": "demo@example.com",
+    }
+
+
 def test_a_user_is_created_by_a_command(app: Flask) -> None:
     runner = app.test_cli_runner()
     args = ["user", "create", "ada", "--password", "engine", "--email", "ada@example.com"]

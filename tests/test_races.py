@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from flask_pkce_server.models.signing_key import KeyRing
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Flow, register
 
@@ -155,3 +157,43 @@ def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> Non
         for answer in answers:
             successor = answer.get_json().get("refresh_token")
             assert successor is None or flow.refresh(successor).status_code == 400
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)
+def test_workers_that_make_or_rotate_keys_at_once_agree(make: Callable[..., Flow]) -> None:
+    # Each with what it knows itself, as processes are.
+    app = make().browser.application
+    server = app.extensions["pkce"]
+
+    def ring() -> KeyRing:
+        return KeyRing(
+            server.store,
+            secret=lambda: server.key("signing keys"),
+            clock=server.now,
+            lead=7200,
+            keep=86400,
+        )
+
+    def each(deed: Callable[[KeyRing], object]) -> list[object]:
+        def run(worker: KeyRing) -> object:
+            with app.app_context():
+                return deed(worker)
+
+        return at_once(*[functools.partial(run, worker) for worker in workers])
+
+    def states() -> list[tuple[str, str]]:
+        with app.app_context():
+            return sorted((key.algorithm, state) for key, state in ring().listed())
+
+    workers = [ring() for _ in range(4)]
+    each(KeyRing.prepare)
+    assert states() == [("ES256", "active"), ("RS256", "active")]
+    told = each(KeyRing.rotate)
+    assert len({tuple(kids) for kids in told}) == 1
+    assert states() == [
+        *[("ES256", "active"), ("ES256", "next")],
+        *[("RS256", "active"), ("RS256", "next")],
+    ]
+    each(lambda worker: worker.rotate(compromised=True))
+    # The last to rotate may have replaced the keys of the first; one of each signs.
+    assert states() == [("ES256", "active"), ("RS256", "active")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,32 +11,8 @@ import pytest
 from flask_pkce_server.testing import register
 
 from ..live import decide, served_host
-from ..services import missing
 
-NODE = Path(__file__).parent.parent / "node"
 URI = "http://127.0.0.1:8765/callback"
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the packages; they are installed into it where they are not yet."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        missing("no Node.js with npm here")
-    if (NODE / "node_modules" / "oauth4webapi").exists():
-        return NODE
-    # Several workers may come here at once: each takes a copy of its own.
-    folder = tmp_path_factory.mktemp("node")
-    for file in NODE.glob("*.*"):
-        shutil.copy(file, folder)
-    done = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        missing(f"the packages for Node cannot be installed: {done.stderr[-200:]}")
-    return folder
 
 
 @pytest.mark.node
