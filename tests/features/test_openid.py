@@ -231,6 +231,29 @@ def test_a_claim_of_the_host_cannot_replace_one_of_the_protocol(app: Flask) -> N
     assert (claims["sub"], claims["iss"], claims["name"]) == ("1", "https://auth.example", "Ada")
 
 
+def test_what_fails_while_an_id_token_is_made_burns_nothing() -> None:
+    # It is signed inside the transaction that spends the code.
+    app = make_app(TESTING=False, PROPAGATE_EXCEPTIONS=False, PKCE_OPENID_CLAIMS_IN_ID_TOKEN=True)
+
+    def fail(user: Any) -> dict[str, Any]:
+        raise RuntimeError("the directory does not answer")
+
+    flow = Flow(sign_in(app), register(app), scope=SCOPE)
+    code = flow.allow()["code"]
+    usual = app.extensions["pkce"].users.claims
+    app.pkce.claims(fail)
+    answer = flow.redeem(code)
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
+    app.pkce.claims(usual)
+    assert "id_token" in flow.redeem(code).get_json()
+
+
+def test_the_same_nonce_twice_is_the_clients_business(flow: Flow) -> None:
+    # OIDC Core 15.5.2: the client compares it; a server that looks it up only loses time.
+    for _ in range(2):
+        assert id_token(flow, nonce="again")["nonce"] == "again"
+
+
 def test_a_nonce_comes_back_byte_for_byte_and_is_not_endless(app: Flask, flow: Flow) -> None:
     assert id_token(flow, nonce='a "b" é \\ c')["nonce"] == 'a "b" é \\ c'
     assert parameters_of(flow.authorize(nonce="x" * 1025))["error"] == "invalid_request"
