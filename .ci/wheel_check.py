@@ -22,6 +22,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from flask import Flask, redirect, request, session
 from flask_sqlalchemy import SQLAlchemy
+from joserfc import jwt
+from joserfc.jwk import KeySet
 
 import flask_pkce_server
 from flask_pkce_server import PKCEServer, current_token
@@ -145,7 +147,7 @@ class Walk:
         assert not [found for found in answer if found["level"] == "FAIL"], answer
         client = self.command(
             *("client", "create", "--name", "Reader", "--type", "public"),
-            *("--redirect-uri", CALLBACK, "--scope", "notes:read offline_access", "--json"),
+            *("--redirect-uri", CALLBACK, "--scope", "openid profile notes:read offline_access", "--json"),
         )
         self.client_id = client["client_id"]
 
@@ -218,6 +220,15 @@ class Walk:
         assert self.tokens["token_type"] == "Bearer"
 
     @step
+    def the_published_keys_verify_who_signed_in(self) -> None:
+        keys = KeySet.import_key_set(self.get("/oauth/jwks").get_json())
+        claims = jwt.decode(self.tokens["id_token"], keys, algorithms=["RS256"]).claims
+        assert (claims["iss"], claims["sub"], claims["aud"]) == (ISSUER, "ada", self.client_id)
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        answer = self.program.get("/oauth/userinfo", base_url=ISSUER, headers=headers)
+        assert answer.get_json() == {"sub": "ada", "name": "Ada Lovelace"}, answer.text
+
+    @step
     def the_token_opens_the_api(self) -> None:
         answer = self.api()
         assert answer.get_json() == {"of": "Ada Lovelace", "subject": "ada"}, answer.text
@@ -259,7 +270,7 @@ class Walk:
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": CALLBACK,
-            "scope": "notes:read offline_access",
+            "scope": "openid profile notes:read offline_access",
             "state": self.state,
             "code_challenge": challenge.rstrip(b"=").decode(),
             "code_challenge_method": "S256",
