@@ -147,7 +147,13 @@ class Walk:
         assert not [found for found in answer if found["level"] == "FAIL"], answer
         client = self.command(
             *("client", "create", "--name", "Reader", "--type", "public"),
-            *("--redirect-uri", CALLBACK, "--scope", "openid profile notes:read offline_access", "--json"),
+            *(
+                "--redirect-uri",
+                CALLBACK,
+                "--scope",
+                "openid profile notes:read offline_access",
+                "--json",
+            ),
         )
         self.client_id = client["client_id"]
 

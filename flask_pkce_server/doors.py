@@ -16,9 +16,11 @@ from typing import Any
 
 import flask
 from flask import Response, current_app, render_template
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
 
+from . import diagnosis
 from .errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -29,6 +31,8 @@ from .errors import (
 )
 from .feature import Route
 from .models.base import asks_for_retry
+from .models.client import Client
+from .models.redirect_uri import matches
 from .server import current_server
 
 logger = logging.getLogger(__name__)
@@ -97,9 +101,34 @@ def _page_error(error: OAuth2Error) -> Response:
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
     page = render_template(
-        "pkce/error.html", error=error, reference=reference, server=current_server
+        "pkce/error.html",
+        error=error,
+        reference=reference,
+        explanation=_explanation() if current_app.debug else [],
+        server=current_server,
     )
     return Response(page, status=error.status_code, mimetype="text/html")
+
+
+def _explanation() -> list[str]:
+    """Say what in the request differs from what is registered; in debug, for its developer."""
+    asked = flask.request.values
+    client: Client | None = flask.g.get("_pkce_client")
+    if client is None:
+        with current_server.store.reading() as session:
+            known = session.scalars(select(Client.client_id)).all()
+        return diagnosis.of_client_id(asked.get("client_id", ""), known)
+    for name, registered in (
+        ("redirect_uri", client.redirect_uris),
+        (
+            "post_logout_redirect_uri",
+            client.client_metadata.get("post_logout_redirect_uris", []),
+        ),
+    ):
+        presented = asked.get(name)
+        if presented and not any(matches(uri, presented) for uri in registered):
+            return diagnosis.of_redirect_uri(presented, registered)
+    return []
 
 
 def _finish_page(response: Response) -> Response:

@@ -15,6 +15,7 @@ from typing import Any
 
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from ..diagnosis import of_challenge, of_mismatch, of_verifier
 from ..errors import InvalidGrantError, InvalidRequestError
 from ..feature import Feature
 from ..models.authorization_code import challenge_of
@@ -51,10 +52,7 @@ class MandatoryCodeChallenge(CodeChallenge):
         if method not in self.SUPPORTED_CODE_CHALLENGE_METHOD:
             raise InvalidRequestError("code_challenge_method must be S256.")
         if not is_challenge(challenge):
-            raise InvalidRequestError(
-                "code_challenge must be the SHA-256 of the verifier in base64url without "
-                "padding: 43 characters."
-            )
+            raise InvalidRequestError(of_challenge(challenge))
         grant.request.code_challenge = challenge
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
@@ -68,9 +66,7 @@ class MandatoryCodeChallenge(CodeChallenge):
         if not verifier:
             raise InvalidRequestError("code_verifier is missing; PKCE is required (RFC 7636).")
         if not _VERIFIER.fullmatch(verifier):
-            raise InvalidRequestError(
-                "code_verifier must have 43 to 128 characters of A-Z a-z 0-9 - . _ ~"
-            )
+            raise InvalidRequestError(of_verifier(verifier))
         challenge = challenge_of(verifier)
         if not hmac.compare_digest(challenge, code.code_challenge):
             tell(
@@ -79,7 +75,7 @@ class MandatoryCodeChallenge(CodeChallenge):
                 client_id=code.client_id,
                 subject=code.subject,
             )
-            raise InvalidGrantError("code_verifier does not fit the code_challenge of this code.")
+            raise InvalidGrantError(of_mismatch(verifier, code.code_challenge))
         request.proven_challenge = challenge
 
 
