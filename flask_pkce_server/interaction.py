@@ -280,4 +280,7 @@ def _here(reference: str = "") -> str:
 
 
 def _signer(server: Server) -> URLSafeSerializer:
-    return URLSafeSerializer(server.key("authorization request"), salt="pkce")
+    # Good at the endpoint that made it: who agrees to a logout has agreed to nothing else.
+    return URLSafeSerializer(
+        server.key("authorization request"), salt=flask.request.endpoint or "pkce"
+    )

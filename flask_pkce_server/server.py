@@ -146,6 +146,9 @@ class Server(AuthorizationServer):
     def check_client(self, client: Client) -> None:
         """Refuse a client that must not be stored; raises `InvalidRequestError`."""
         clients.check(client)
+        if client.redirect_uris:
+            # Where subjects are pairwise, it has to be known what they are made for.
+            self.subject_for(client, "subject")
         for name, value in client.client_metadata.items():
             field = self.client_fields.get(name)
             if field is None:

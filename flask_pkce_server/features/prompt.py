@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ConfigurationError, InvalidRequestError
+from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
 from ..feature import Feature
 from ..request import Request
 from ..server import Server, current_server
@@ -54,16 +54,17 @@ class PromptFeature(Feature):
         if request.user is None:
             return
         login = server.users.login(request.user)
+        another = hinted not in (None, server.subject_for(request.client, login.subject))
         if request.login_before not in (None, login.mark):
             # They signed in since the request came: that is what it wanted.
-            too_old = anew = False
-        else:
-            anew = bool(prompts & {"login", "select_account", "create"})
-            too_old = max_age is not None and (
-                # Both are cut to whole seconds: better ask once too often.
-                login.auth_time is None or server.now() - login.auth_time >= int(max_age)
-            )
-        another = hinted not in (None, server.subject_for(request.client, login.subject))
+            if another:
+                raise LoginRequiredError("The user who signed in is not that of id_token_hint.")
+            return
+        anew = bool(prompts & {"login", "select_account", "create"})
+        too_old = max_age is not None and (
+            # Both are cut to whole seconds: better ask once too often.
+            login.auth_time is None or server.now() - login.auth_time >= int(max_age)
+        )
         request.must_login = anew or too_old or another
 
 

@@ -171,6 +171,16 @@ def test_the_form_of_one_user_does_not_sign_out_another(app: Flask, flow: Flow) 
     assert is_signed_in(flow)
 
 
+def test_who_agreed_to_a_logout_has_agreed_to_nothing_else(flow: Flow) -> None:
+    # The form of this page carries whatever the request said.
+    page = leave(flow, **flow.request(scope="notes:write"))
+    answer = flow.browser.post(
+        "/oauth/authorize", data={**hidden_fields(page.text), "decision": "allow"}
+    )
+    assert answer.status_code == 400
+    assert "Location" not in answer.headers
+
+
 def test_a_request_that_another_site_posts_comes_back_with_the_session(flow: Flow) -> None:
     hint = flow.tokens()["id_token"]
     form = {"id_token_hint": hint, "post_logout_redirect_uri": BYE, "state": "s"}

@@ -301,6 +301,14 @@ def test_the_server_may_want_it_so_for_all() -> None:
     assert id_token(Flow(sign_in(app), public, scope="openid"))["sub"] == "1"
 
 
+def test_where_all_are_pairwise_a_client_of_several_hosts_names_its_sector() -> None:
+    app = make_app(PKCE_OPENID_SUBJECT_TYPE="pairwise", PKCE_OPENID_PAIRWISE_SALT="salt")
+    uris = ("https://a.example/cb", "https://b.example/cb")
+    with pytest.raises(InvalidRequestError, match="several hosts"):
+        register(app, redirect_uris=uris)
+    register(app, redirect_uris=uris, client_metadata={"sector": "a.example"})
+
+
 def test_pairwise_subjects_need_a_salt(app: Flask) -> None:
     with pytest.raises(InvalidRequestError, match="PKCE_OPENID_PAIRWISE_SALT"):
         pairwise(app, "https://a.example/cb")

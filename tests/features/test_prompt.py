@@ -234,6 +234,12 @@ def test_a_hint_of_somebody_else_is_login_required_or_asks_who(app: Flask, flow:
     assert read(app, flow.redeem(code).get_json()["id_token"])["sub"] == "2"
 
 
+def test_a_hint_of_somebody_who_did_not_sign_in_ends_with_an_error(app: Flask, flow: Flow) -> None:
+    hint = Flow(sign_in(app, "bob"), flow.client, scope="openid").tokens()["id_token"]
+    answer = sign_in_again(flow, "ada", id_token_hint=hint)
+    assert answer["error"] == "login_required"
+
+
 def altered(token: str) -> str:
     head, body, signature = token.split(".")
     return f"{head}.{body}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
