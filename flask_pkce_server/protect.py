@@ -19,6 +19,7 @@ from .models.client import Client
 from .models.handle import ACCESS, digest, is_handle
 from .models.token import Token
 from .server import current_server
+from .signals import tell, token_used
 
 P = ParamSpec("P")
 View = Callable[P, Any]
@@ -136,6 +137,14 @@ def require(*scopes: str) -> Callable[[View[P]], View[P]]:
                 bindings=token.bindings,
                 issued_at=token.issued_at,
                 expires_at=token.expires_at,
+            )
+            tell(
+                token_used,
+                current_server.app,
+                client_id=token.client_id,
+                subject=token.subject,
+                scopes=wanted,
+                family_id=token.family_id,
             )
             return current_app.ensure_sync(view)(*args, **kwargs)
 

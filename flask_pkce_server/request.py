@@ -18,6 +18,17 @@ _LONGEST_VALUE = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
+_BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari")
+_CALLED = {"Edg": "Edge", "OPR": "Opera"}
+_SYSTEMS = (
+    (r"Windows", "Windows"),
+    (r"Android", "Android"),
+    (r"iPhone|iPad", "iOS"),
+    (r"Mac OS X", "macOS"),
+    (r"Linux|X11", "Linux"),
+)
+
+
 class Payload(OAuth2Payload):
     """The parameters of one request.
 
@@ -127,3 +138,10 @@ class Request(OAuth2Request):
             pairs=pairs,
             mimetype=incoming.mimetype,
         )
+
+
+def browser_of(user_agent: str) -> str:
+    """Return what a person would call a browser: its family and its system, no versions."""
+    browser = next((_CALLED.get(name, name) for name in _BROWSERS if f"{name}/" in user_agent), "")
+    system = next((name for shape, name in _SYSTEMS if re.search(shape, user_agent)), "")
+    return f"{browser or 'a browser'} on {system}" if system else browser or "a browser"

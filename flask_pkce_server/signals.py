@@ -36,6 +36,10 @@ token_reuse_detected = _signals.signal("token_reuse_detected")
 #: A client gave back a token; its family is revoked (client_id, subject, family_id).
 token_revoked = _signals.signal("token_revoked")
 
+#: A user took back what they gave a client (client_id, subject).
+consent_withdrawn = _signals.signal("consent_withdrawn")
+#: A guarded view was called with a good token (client_id, subject, scopes, family_id).
+token_used = _signals.signal("token_used")
 #: New signing keys were published (kids, compromised).
 key_rotated = _signals.signal("key_rotated")
 #: A user signed out (subject, sid, client_ids).

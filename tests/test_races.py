@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -154,6 +155,36 @@ def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> Non
         )
         assert {answer.status_code for answer in answers} <= {200, 400}
         assert live_tokens(flow.browser.application) == 0
+        for answer in answers:
+            successor = answer.get_json().get("refresh_token")
+            assert successor is None or flow.refresh(successor).status_code == 400
+
+
+def test_access_is_removed_while_the_app_refreshes_and_redeems(
+    make: Callable[..., Flow], rounds: range
+) -> None:
+    # After the answer to the removal nothing is live, and nothing becomes so.
+    flow = make()
+    app = flow.browser.application
+    for _ in rounds:
+        tokens, code = flow.tokens(), flow.allow()["code"]
+        page = flow.browser.get("/oauth/apps").text
+        form = {
+            "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
+            "remove": "app",
+            "client_id": flow.client.client_id,
+        }
+        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+        *answers, _, removed = at_once(
+            *[lambda: flow.refresh(tokens["refresh_token"])] * 12,  # noqa: B023
+            lambda: flow.redeem(code),  # noqa: B023
+            *[lambda: app.test_client().get("/api/me", headers=headers)] * 6,  # noqa: B023
+            lambda: flow.browser.post("/oauth/apps", data=form),  # noqa: B023
+        )
+        assert removed.status_code == 303
+        assert {answer.status_code for answer in answers} <= {200, 400, 401}
+        assert live_tokens(app) == 0
+        assert app.test_client().get("/api/me", headers=headers).status_code == 401
         for answer in answers:
             successor = answer.get_json().get("refresh_token")
             assert successor is None or flow.refresh(successor).status_code == 400

@@ -154,9 +154,10 @@ def test_allowing_openid_takes_no_more(flow: Flow, expect: Callable) -> None:
 def test_userinfo_takes_1_statement(app: Flask, flow: Flow, expect: Callable) -> None:
     token = flow.tokens(scope="openid profile")["access_token"]
     program = app.test_client(use_cookies=False)
+    headers = {"Authorization": f"Bearer {token}"}
+    program.get("/oauth/userinfo", headers=headers)
     with expect(1, 0):
-        answer = program.get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == 200
+        assert program.get("/oauth/userinfo", headers=headers).status_code == 200
 
 
 def test_introspection_takes_2_statements(flow: Flow, expect: Callable) -> None:
@@ -177,6 +178,7 @@ def test_a_jwt_takes_a_statement_only_to_see_that_it_was_not_revoked(
     flow = Flow(sign_in(app), register(app), scope="notes:read")
     headers = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
     program = app.test_client(use_cookies=False)
+    program.get("/api/notes", headers=headers)
     with Counted(app).expect(statements, 0):
         assert program.get("/api/notes", headers=headers).status_code == 200
     with app.app_context():
@@ -190,8 +192,17 @@ def test_a_guarded_call_takes_1_statement_and_no_commit(
     token = flow.tokens(scope="notes:read")["access_token"]
     program = app.test_client(use_cookies=False)
     headers = {"Authorization": f"Bearer {token}"} | ({"Origin": origin} if origin else {})
+    # That a scope was used is written down once an hour.
+    with expect(3, 1):
+        program.get("/api/notes", headers=headers)
     with expect(1, 0):
         assert program.get("/api/notes", headers=headers).status_code == 200
+
+
+def test_the_page_of_connected_apps_takes_4_statements(flow: Flow, expect: Callable) -> None:
+    flow.tokens()
+    with expect(4, 0):
+        assert flow.browser.get("/oauth/apps").status_code == 200
 
 
 def test_what_is_no_token_takes_none(app: Flask, flow: Flow, expect: Callable) -> None:

@@ -32,6 +32,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        click.echo("No keys yet. They are made when the first one is needed.")
     for row in rows:
         lost = "" if row["readable"] else "  (encrypted with another secret)"
         since = date(int(str(row["active_from"])))

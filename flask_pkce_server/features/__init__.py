@@ -9,6 +9,7 @@ from ..feature import Feature
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature
+from .connected_apps import ConnectedAppsFeature
 from .cors import CorsFeature
 from .discovery import DiscoveryFeature
 from .introspection import IntrospectionFeature
@@ -42,5 +43,6 @@ FEATURES: tuple[type[Feature], ...] = (
     IntrospectionFeature,
     LogoutFeature,
     BackchannelLogoutFeature,
+    ConnectedAppsFeature,
     CorsFeature,
 )

@@ -18,6 +18,7 @@ from ..feature import ClientField, Feature, Route
 from ..models.client import Client
 from ..models.signing_key import ALGORITHMS
 from ..server import Server, current_server
+from ..signals import tell, token_used
 
 
 class UserinfoFeature(Feature):
@@ -52,6 +53,14 @@ def userinfo() -> Response:
             raise InvalidTokenError()
     except OAuth2Error as error:
         return protect.challenge(error, scopes)
+    tell(
+        token_used,
+        server.app,
+        client_id=token.client_id,
+        subject=token.subject,
+        scopes=token.scope & {*claims.SCOPE_CLAIMS, *server.settings.openid_claims},
+        family_id=token.family_id,
+    )
     client: Client = g._pkce_client
     asked = token.bindings.get("openid", {}).get("claims", {}).get("userinfo", ())
     names = claims.opened_by(token.scope, server.settings.openid_claims) | set(asked)

@@ -14,7 +14,7 @@ from ..errors import InvalidRequestError
 from . import redirect_uri as uris
 from .authorization_code import AuthorizationCode
 from .base import Base, Digest, Identifier, changed_rows
-from .consent import Consent
+from .consent import Consent, ScopeUse
 from .handle import digest, new_identifier, new_secret
 from .login_session import SessionClient
 from .token import Token
@@ -237,7 +237,7 @@ def save(session: Session, client: Client) -> None:
 
 def remove(session: Session, client_id: str) -> bool:
     """Delete a client and all that was given to it; say whether it was there."""
-    for table in (AuthorizationCode, Token, Consent, ClientOrigin, SessionClient):
+    for table in (AuthorizationCode, Token, Consent, ScopeUse, ClientOrigin, SessionClient):
         session.execute(delete(table).where(table.client_id == client_id))
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
 

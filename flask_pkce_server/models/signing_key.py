@@ -82,11 +82,11 @@ class KeyRing:
         """
         now = self._clock()
         with self._lock:
-            if again or self._read_at is None or not 0 <= now - self._read_at < _FRESH:
+            if again or not self._is_fresh():
                 self.read()
             missing = [name for name in ALGORITHMS if self._active(name, now) is None]
             if missing:
-                self._make(missing, active_from=now)
+                self._make(missing)
 
     def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
         """Return `claims` as a JWT, signed with the active key; `prepare` comes first."""
@@ -106,8 +106,8 @@ class KeyRing:
         kid, kind = header.get("kid"), header.get("typ")
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
             return None
-        if kid not in self._keys:
-            # Another worker may have rotated.
+        if kid not in self._keys or not self._is_fresh():
+            # Another worker may have rotated, or keys were compromised and are gone.
             self.read()
         key = self._keys.get(kid)
         if key is None or header.get("alg") != key.algorithm or "crit" in header:
@@ -125,8 +125,8 @@ class KeyRing:
         ]
 
     def listed(self) -> list[tuple[LoadedKey, str]]:
-        """Return every stored key with its state: next, active or retired."""
-        self.prepare(again=True)
+        """Return every stored key with its state: next, active or retired; make none."""
+        self.read()
         now = self._clock()
         return [(key, self._state(key, now)) for key in self._keys.values()]
 
@@ -143,23 +143,27 @@ class KeyRing:
         once; tokens that the old ones signed stop being good.
         """
         self.prepare(again=True)
-        now = self._clock()
+        now, before = self._clock(), list(self._keys)
         if compromised:
-            old = [key.kid for key in self._keys.values()]
-            self._make(ALGORITHMS, active_from=now, replaced=old)
+            self._make(ALGORITHMS, replaced=before)
         else:
             waiting = {key.algorithm for key in self._keys.values() if key.active_from > now}
-            self._make(set(ALGORITHMS) - waiting, active_from=now + self._lead)
+            self._make(set(ALGORITHMS) - waiting, delay=self._lead)
         return [
-            key.kid
-            for key in self._keys.values()
-            if key.active_from > now or (compromised and key.kid not in old)
+            key.kid for key in self._keys.values() if key.kid not in before or key.active_from > now
         ]
 
     def prune(self, session: Session) -> int:
-        """Delete the keys that nothing can be verified with any more; return how many."""
+        """Delete the keys that nothing can be verified with any more; return how many.
+
+        Not those that this process cannot read: whoever can may sign with them still.
+        """
         now = self._clock()
-        over = [key.kid for key in self._keys.values() if self._is_over(key, now)]
+        over = [
+            key.kid
+            for key in self._keys.values()
+            if key.private is not None and self._is_over(key, now)
+        ]
         if over:
             session.execute(delete(SigningKey).where(SigningKey.kid.in_(over)))
         return len(over)
@@ -177,10 +181,17 @@ class KeyRing:
             self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
             self._read_at = self._clock()
 
+    def _is_fresh(self) -> bool:
+        return self._read_at is not None and 0 <= self._clock() - self._read_at < _FRESH
+
     def _make(
-        self, algorithms: Iterable[str], *, active_from: int, replaced: Collection[str] = ()
+        self, algorithms: Iterable[str], *, delay: int = 0, replaced: Collection[str] = ()
     ) -> None:
-        """Store a new generation for each of `algorithms`, unless another worker did."""
+        """Store a new generation for each of `algorithms`, unless another worker did.
+
+        It signs after `delay` seconds. The keys `replaced` are deleted, and then one that
+        another worker has made counts only if it signs already.
+        """
         from .key_material import new_private_key, stored
 
         made = {name: new_private_key(name) for name in algorithms}
@@ -192,15 +203,18 @@ class KeyRing:
                 session.execute(delete(SigningKey).where(SigningKey.kid.in_(replaced)))
             rows = session.scalars(select(SigningKey)).all()
             for name, private in made.items():
-                newest = max((row.generation for row in rows if row.algorithm == name), default=0)
-                if newest > known[name]:
+                younger = [
+                    row for row in rows if row.algorithm == name and row.generation > known[name]
+                ]
+                if any(not replaced or row.active_from <= now for row in younger):
                     continue
+                newest = max((row.generation for row in younger), default=known[name])
                 session.add(
                     SigningKey(
                         algorithm=name,
-                        generation=known[name] + 1,
+                        generation=newest + 1,
                         issued_at=now,
-                        active_from=active_from,
+                        active_from=now + delay,
                         **stored(private, name, secret),
                     )
                 )
@@ -231,6 +245,8 @@ class KeyRing:
             if other.algorithm == key.algorithm
             and other.generation > key.generation
             and other.active_from <= now
+            # Who can read `key` goes on with it until there is a younger one to read.
+            and (other.private is not None or key.private is None)
         ]
         return min(younger, default=None)
 

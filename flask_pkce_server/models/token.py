@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
@@ -113,6 +113,16 @@ def revoke_family(session: Session, family_id: str, now: int) -> int:
     while found := changed_rows(session, statement):
         total += found
     return total
+
+
+def revoke_family_of(session: Session, family_id: str, subject: str, now: int) -> str | None:
+    """Revoke a family if it is of `subject`; return whose client's it was."""
+    owner = session.scalars(
+        select(Token.client_id).where(Token.family_id == family_id, Token.subject == subject)
+    ).first()
+    if owner is not None:
+        revoke_family(session, family_id, now)
+    return owner
 
 
 def prune(session: Session, now: int, limit: int) -> int:

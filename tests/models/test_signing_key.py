@@ -118,3 +118,54 @@ def test_what_is_no_jwt_is_not_verified(keys: KeyRing, text: str) -> None:
 def test_signing_without_preparation_is_a_mistake_of_ours(app: Flask) -> None:
     with app.app_context(), pytest.raises(AssertionError, match="prepare"):
         ring(app).sign({}, "RS256")
+
+
+def test_who_verifies_only_learns_of_compromised_keys_too(
+    app: Flask, pkce_clock: Clock, keys: KeyRing
+) -> None:
+    token = keys.sign({"sub": "1"}, "RS256")
+    ring(app).rotate(compromised=True)
+    pkce_clock.advance(60)
+    assert keys.verify(token, {"jwt"}) is None
+
+
+def test_keys_of_another_secret_retire_nobody_elses(
+    app: Flask, pkce_clock: Clock, keys: KeyRing
+) -> None:
+    # As a shell with the wrong SECRET_KEY makes them.
+    kid = header(app, keys.sign({}, "RS256"))["kid"]
+    other = ring(app, secret=b"x" * 32)
+    other.prepare()
+    pkce_clock.advance(86400 * 90)
+    other.prepare(again=True)
+    with app.app_context():
+        server_of(app).store.write(other.prune)
+        server_of(app).store.write(keys.prune)
+    assert kid in [key["kid"] for key in keys.published()]
+    assert header(app, keys.sign({}, "RS256"))["kid"] == kid
+
+
+def test_without_a_lead_a_rotation_signs_at_once_and_says_so(app: Flask, keys: KeyRing) -> None:
+    keys._lead = 0
+    before = {key.kid for key, _ in keys.listed()}
+    made = keys.rotate()
+    assert len(made) == 2
+    assert not before & set(made)
+    assert header(app, keys.sign({}, "ES256"))["kid"] in made
+
+
+def test_a_rotation_under_way_does_not_stand_in_for_compromised_keys(
+    app: Flask, keys: KeyRing
+) -> None:
+    # Another worker rotates after this one has looked, and before it deletes.
+    late = ring(app)
+    late.prepare()
+    keys.rotate()
+    late._make(
+        ("RS256", "ES256"), replaced=[key.kid for key, state in keys.listed() if state == "active"]
+    )
+    states = sorted((key.algorithm, state) for key, state in keys.listed())
+    assert [one for one in states if one[1] == "active"] == [
+        ("ES256", "active"),
+        ("RS256", "active"),
+    ]

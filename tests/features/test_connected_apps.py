@@ -1,0 +1,236 @@
+"""Connected apps: what a user sees of what they let in, and how it ends."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from flask_pkce_server import consent_withdrawn
+from flask_pkce_server.request import browser_of
+from flask_pkce_server.testing import Clock, Flow, register
+
+from ..conftest import sign_in
+from ..host import make_app
+
+SCOPE = "openid profile notes:read offline_access"
+
+
+@pytest.fixture
+def flow(pkce_flow: Flow) -> Flow:
+    pkce_flow.scope = SCOPE
+    return pkce_flow
+
+
+def call(app: Flask, token: str, path: str = "/api/notes") -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return app.test_client(use_cookies=False).get(path, headers=headers).status_code
+
+
+def remove(browser: FlaskClient, what: str, **fields: str) -> TestResponse:
+    """Press a button of the page."""
+    page = browser.get("/oauth/apps").text
+    token = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    form = {"csrf_token": token[1] if token else "", "remove": what, **fields}
+    return browser.post("/oauth/apps", data=form)
+
+
+def families(browser: FlaskClient) -> list[str]:
+    return re.findall(r'name="family_id" value="([^"]+)"', browser.get("/oauth/apps").text)
+
+
+def test_who_is_not_signed_in_signs_in_first(app: Flask) -> None:
+    answer = app.test_client().get("/oauth/apps")
+    assert answer.headers["Location"].startswith("/login?next=")
+
+
+def test_who_let_nobody_in_reads_so(client: FlaskClient) -> None:
+    page = client.get("/oauth/apps")
+    assert "No app has access to your account." in page.text
+    assert "<form" not in page.text
+
+
+def test_an_app_with_its_host_its_dates_and_what_it_may_do(
+    app: Flask, flow: Flow, pkce_clock: Clock
+) -> None:
+    pkce_clock.now = 1790000000  # 2026-09-21
+    token = flow.tokens()["access_token"]
+    page = flow.browser.get("/oauth/apps").text
+    assert "Notebook" in page
+    assert "client.example" in page
+    assert "not used yet</p>" in page
+    assert page.count('<span class="pkce-unused">') == 2
+    pkce_clock.advance(1800)
+    assert call(app, token) == 200
+    page = flow.browser.get("/oauth/apps").text
+    assert re.search(r"since <time[^>]*>2026-09-21</time>", page)
+    assert re.search(r"last used <time[^>]*>2026-09-21</time>", page)
+    # The notes were read, the profile was not.
+    assert page.count('<span class="pkce-unused">') == 1
+    call(app, token, "/oauth/userinfo")
+    assert '<span class="pkce-unused">' not in flow.browser.get("/oauth/apps").text
+
+
+def test_the_most_recent_stands_first(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
+    token = flow.tokens()["access_token"]
+    pkce_clock.advance(60)
+    other = Flow(flow.browser, register(app, name="Younger"), scope="profile")
+    other.tokens()
+    names = re.compile(r"<bdi>(Notebook|Younger)</bdi>")
+    assert names.findall(flow.browser.get("/oauth/apps").text) == ["Younger", "Notebook"]
+    pkce_clock.advance(60)
+    call(app, token)
+    assert names.findall(flow.browser.get("/oauth/apps").text) == ["Notebook", "Younger"]
+
+
+def test_an_app_that_never_asks_is_seen_all_the_same(app: Flask, client: FlaskClient) -> None:
+    Flow(client, register(app, name="Our own", skip_consent=True), scope="profile").tokens()
+    assert "Our own" in client.get("/oauth/apps").text
+
+
+def test_everybody_sees_their_own(app: Flask, flow: Flow) -> None:
+    flow.tokens()
+    assert "Notebook" not in sign_in(app, "bob").get("/oauth/apps").text
+
+
+def test_what_is_removed_ends_at_once(app: Flask, flow: Flow) -> None:
+    told: list[dict] = []
+
+    def listen(app: Flask, **facts) -> None:
+        told.append(facts)
+
+    consent_withdrawn.connect(listen, app)
+    tokens = flow.tokens()
+    on_its_way = flow.allow()["code"]
+    answer = remove(flow.browser, "app", client_id=flow.client.client_id)
+    assert answer.status_code == 303
+    page = flow.browser.get(answer.headers["Location"])
+    assert "Access was removed." in page.text
+    assert "Notebook" not in page.text
+    assert call(app, tokens["access_token"]) == 401
+    assert flow.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+    assert flow.redeem(on_its_way).get_json()["error"] == "invalid_grant"
+    assert told == [{"client_id": flow.client.client_id, "subject": "1"}]
+    # And is asked for anew, all of it.
+    assert flow.authorize().status_code == 200
+    assert "allowed it before" not in flow.authorize().text
+
+
+def test_other_apps_and_other_users_keep_theirs(app: Flask, flow: Flow) -> None:
+    mine = Flow(flow.browser, register(app), scope="notes:read").tokens()["access_token"]
+    theirs = Flow(sign_in(app, "bob"), flow.client, scope="notes:read").tokens()["access_token"]
+    flow.tokens()
+    remove(flow.browser, "app", client_id=flow.client.client_id)
+    assert call(app, mine) == call(app, theirs) == 200
+
+
+def test_all_at_once(app: Flask, flow: Flow) -> None:
+    other = Flow(flow.browser, register(app), scope="notes:read")
+    tokens = [flow.tokens()["access_token"], other.tokens()["access_token"]]
+    remove(flow.browser, "all")
+    assert [call(app, token) for token in tokens] == [401, 401]
+    assert "No app has access" in flow.browser.get("/oauth/apps").text
+
+
+def test_one_sign_in_of_several(app: Flask, flow: Flow) -> None:
+    flow.browser.environ_base["HTTP_USER_AGENT"] = (
+        "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    )
+    one, two = flow.tokens(), flow.tokens()
+    assert "Firefox on Linux" in flow.browser.get("/oauth/apps").text
+    first, second = families(flow.browser)
+    remove(flow.browser, "session", family_id=first)
+    left = [call(app, tokens["access_token"]) for tokens in (one, two)]
+    assert sorted(left) == [200, 401]
+    # One is left, and needs no list; what was allowed is remembered.
+    assert families(flow.browser) == []
+    assert flow.authorize().status_code == 302
+    assert second
+
+
+def test_nobody_removes_what_is_anothers(app: Flask, flow: Flow) -> None:
+    tokens = flow.tokens()
+    flow.tokens()
+    family, _ = families(flow.browser)
+    bob = sign_in(app, "bob")
+    Flow(bob, register(app), scope="profile").tokens()
+    remove(bob, "session", family_id=family)
+    remove(bob, "app", client_id=flow.client.client_id)
+    assert call(app, tokens["access_token"]) == 200
+
+
+@pytest.mark.parametrize("token", ["", "forged"])
+def test_without_its_csrf_token_a_button_does_nothing(app: Flask, flow: Flow, token: str) -> None:
+    tokens = flow.tokens()
+    form = {"csrf_token": token, "remove": "app", "client_id": flow.client.client_id}
+    answer = flow.browser.post("/oauth/apps", data=form)
+    assert answer.status_code == 400
+    assert "Nothing was removed" in answer.text
+    assert call(app, tokens["access_token"]) == 200
+
+
+def test_an_unknown_button_does_nothing(app: Flask, flow: Flow) -> None:
+    tokens = flow.tokens()
+    remove(flow.browser, "everything", client_id="")
+    assert call(app, tokens["access_token"]) == 200
+
+
+def test_nothing_is_removed_by_a_get(app: Flask, flow: Flow) -> None:
+    tokens = flow.tokens()
+    flow.browser.get(f"/oauth/apps?remove=app&client_id={flow.client.client_id}")
+    assert call(app, tokens["access_token"]) == 200
+
+
+def test_a_jwt_that_others_verify_is_said_to_linger() -> None:
+    app = make_app(
+        PKCE_JWT_ACCESS_TOKEN_RESOURCES={"https://api.example": ["notes:read"]},
+        PKCE_ACCESS_TOKEN_LIFETIME=600,
+    )
+    browser = sign_in(app)
+    Flow(browser, register(app), scope="profile").tokens()
+    assert "may still let it in" not in browser.get("/oauth/apps").text
+    Flow(browser, register(app), scope="notes:read").tokens()
+    assert "for up to 10 minutes" in browser.get("/oauth/apps").text
+
+
+def test_a_use_is_written_down_once_an_hour(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
+    token = flow.tokens()["access_token"]
+    room = next(room for room in flow.server.features if room.name == "connected_apps")
+    for seconds, noted in ((0, 1), (1800, 1), (1799, 1)):
+        pkce_clock.advance(seconds)
+        call(app, token)
+        assert len(room._noted) == noted
+    with app.app_context():
+        before = dict(room._noted)
+        pkce_clock.advance(10)
+        room.note_use(app, client_id="x", subject="1", scopes=["notes:read"], family_id="f")
+    assert len(room._noted) == len(before) + 1
+
+
+def test_what_an_app_calls_itself_is_escaped(app: Flask, client: FlaskClient) -> None:
+    Flow(client, register(app, name='<script>"&\u202e'), scope="profile").tokens()
+    page = client.get("/oauth/apps").text
+    assert "<script>" not in page
+    assert "<bdi>&lt;script&gt;" in page
+
+
+@pytest.mark.parametrize(
+    ("agent", "called"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0",
+         "Edge on Windows"),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) Version/18.0 Safari/604.1",
+         "Safari on iOS"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) Chrome/140.0 Safari/537.36",
+         "Chrome on macOS"),
+        ("Mozilla/5.0 (Linux; Android 14) Chrome/140.0 Mobile Safari/537.36", "Chrome on Android"),
+        ("curl/8.0", "a browser"),
+        ("", "a browser"),
+        ("<b>Firefox/1</b>", "Firefox"),
+    ],
+)  # fmt: skip
+def test_a_browser_is_called_by_its_family(agent: str, called: str) -> None:
+    assert browser_of(agent) == called
