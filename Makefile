@@ -16,8 +16,8 @@ demo: $(READY) ## start the example app (the default)
 	@FLASK_RUN_PORT=$(PORT) $(PY) -m flask --app example_app run
 
 test: $(READY) ## run every test that this machine has the services for
-	@# Coverage is asked of the whole. A part of it: make test ARGS="tests/features -k replay"
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(if $(ARGS),$(ARGS),--cov)
+	@# A part of it: make test ARGS="tests/features -k replay"; the whole, counted: ARGS=--cov
+	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-services: ## the same, and a service that is missing is a failure
 	PKCE_TEST_REQUIRE_SERVICES=1 $(MAKE) test

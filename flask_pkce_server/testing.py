@@ -12,8 +12,9 @@ from __future__ import annotations
 import html
 import re
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +25,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from .models import client as clients
+from .models import key_material
 from .models.authorization_code import challenge_of
 from .models.handle import base64url
 from .server import Server
@@ -203,6 +205,26 @@ def register(
         server.check_client(client)
         server.store.write(lambda session: clients.save(session, client))
     return Registered(client.client_id, secret, redirect_uris[0], auth_method)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pkce_signing_keys() -> Iterator[None]:
+    """Few signing keys for all tests of a process: making an RSA key takes a tenth of a second.
+
+    Sixteen of each algorithm take turns, so that a rotation in a test brings another one.
+    """
+    make, few, lock = key_material.new_private_key, 16, threading.Lock()
+    pool: dict[str, list[key_material.PrivateKey]] = {}
+
+    def take(algorithm: str) -> key_material.PrivateKey:
+        with lock:
+            keys = pool.setdefault(algorithm, [])
+            keys.append(make(algorithm) if len(keys) < few else keys.pop(0))
+            return keys[-1]
+
+    key_material.new_private_key = take
+    yield
+    key_material.new_private_key = make
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ THREADS = 32
 POOL = {"pool_size": THREADS, "max_overflow": 4}
 
 #: How many rounds each race is run on each database; CI asks for 30.
-MANY = int(os.environ.get("PKCE_TEST_ROUNDS", "3"))
+MANY = int(os.environ.get("PKCE_TEST_ROUNDS", "2"))
 ROUNDS = {
     "sqlite": MANY,
     "postgresql": MANY,
