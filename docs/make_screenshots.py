@@ -67,6 +67,8 @@ def walk(page: Page, origin: str) -> None:
     page.wait_for_selector("#revoke:visible")
     page.set_viewport_size({"width": 880, "height": 1100})
     page.screenshot(path=IMAGES / "playground.png")
+    page.goto(f"{origin}/oauth/apps")
+    page.locator("main").screenshot(path=IMAGES / "apps.png")
 
 
 if __name__ == "__main__":
