@@ -38,6 +38,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         },
         # An API in a process of its own; example_app/resource_server.py is it.
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
+        PKCE_CONNECTED_APPS_NOTE_USE=True,
         PKCE_SQLITE_PRAGMAS=True,
     )
     app.config.from_prefixed_env()

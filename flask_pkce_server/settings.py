@@ -123,6 +123,11 @@ class Settings:
     backchannel_logout_retries: list[int] = _setting(
         [1, 5, 25], "Seconds to wait before each further try to tell a client of a logout."
     )
+    connected_apps_note_use: bool = _setting(
+        False,
+        "Whether the page of connected apps tells which scopes an app has really used. The "
+        "first call of an hour then writes that down.",
+    )
     key_secret: str | None = _setting(
         None, "The secret that keys are derived from; SECRET_KEY where unset."
     )

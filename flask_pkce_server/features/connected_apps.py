@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -66,11 +66,11 @@ class ConnectedApp:
     client: Client
     #: Where it lives: a host, or the scheme of an app.
     host: str
-    #: Epoch seconds; `last_used` is None if it never called an API here.
+    #: Epoch seconds; it was used when it was last given a token, or used one.
     since: int
-    last_used: int | None
-    #: (sentence, whether it was ever used) of each scope.
-    scopes: list[tuple[str, bool]]
+    last_used: int
+    #: The sentence of each scope, and whether it was ever used: None if nobody notes it.
+    scopes: list[tuple[str, bool | None]]
     sessions: list[ConnectedSession]
     #: Whether an API elsewhere may take its tokens for a while yet.
     lingers: bool
@@ -80,6 +80,7 @@ class ConnectedAppsFeature(Feature):
     """The page on which users see and remove the apps that they let in."""
 
     name = "connected_apps"
+    settings = ("PKCE_CONNECTED_APPS_NOTE_USE",)
     models = (ScopeUse,)
 
     def __init__(self) -> None:
@@ -87,7 +88,8 @@ class ConnectedAppsFeature(Feature):
         self._lock = threading.Lock()
 
     def register(self, server: Server) -> None:
-        token_used.connect(self.note_use, server.app)
+        if server.settings.connected_apps_note_use:
+            token_used.connect(self.note_use, server.app)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("apps", "/apps", apps, ("GET", "POST"), "page")
@@ -196,16 +198,16 @@ def connected(server: Server, subject: str) -> list[ConnectedApp]:
         consents = [one for one in granted if one.client_id == client.client_id]
         tokens = [one for one in live if one.client_id == client.client_id]
         used = {one.scope: one.used_at for one in uses if one.client_id == client.client_id}
+        seen = [*(one.issued_at for one in consents), *(one.issued_at for one in tokens)]
         scopes = {one.scope for one in consents}.union(*(one.scope for one in tokens))
         found.append(
             ConnectedApp(
                 client=client,
                 host=uris.shown_host(client.redirect_uris[0]) if client.redirect_uris else "",
-                since=min([one.issued_at for one in consents] + [one.issued_at for one in tokens]),
-                last_used=max(used.values(), default=None),
+                since=min(seen),
+                last_used=max([*used.values(), *seen]),
                 scopes=[
-                    # Of these two the sign-in itself is the use.
-                    (sentence, scope in used or scope in ("openid", "offline_access"))
+                    (sentence, _is_used(server, scope, used))
                     for scope, sentence in server.scopes.items()
                     if scope in scopes
                 ],
@@ -213,7 +215,14 @@ def connected(server: Server, subject: str) -> list[ConnectedApp]:
                 lingers=_lingers(server, client, tokens),
             )
         )
-    return sorted(found, key=lambda app: (-(app.last_used or app.since), app.client.client_id))
+    return sorted(found, key=lambda app: (-app.last_used, app.client.client_id))
+
+
+def _is_used(server: Server, scope: str, used: Mapping[str, int]) -> bool | None:
+    # Of these two the sign-in itself is the use.
+    if not server.settings.connected_apps_note_use or scope in ("openid", "offline_access"):
+        return None
+    return scope in used
 
 
 def _sessions(tokens: list[Token]) -> list[ConnectedSession]:

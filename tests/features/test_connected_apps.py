@@ -20,6 +20,11 @@ SCOPE = "openid profile notes:read offline_access"
 
 
 @pytest.fixture
+def app() -> Flask:
+    return make_app(PKCE_CONNECTED_APPS_NOTE_USE=True)
+
+
+@pytest.fixture
 def flow(pkce_flow: Flow) -> Flow:
     pkce_flow.scope = SCOPE
     return pkce_flow
@@ -61,17 +66,30 @@ def test_an_app_with_its_host_its_dates_and_what_it_may_do(
     page = flow.browser.get("/oauth/apps").text
     assert "Notebook" in page
     assert "client.example" in page
-    assert "not used yet</p>" in page
     assert page.count('<span class="pkce-unused">') == 2
+    pkce_clock.advance(86400 - 1)
+    token = flow.tokens()["access_token"]
     pkce_clock.advance(1800)
     assert call(app, token) == 200
     page = flow.browser.get("/oauth/apps").text
     assert re.search(r"since <time[^>]*>2026-09-21</time>", page)
-    assert re.search(r"last used <time[^>]*>2026-09-21</time>", page)
+    assert re.search(r"last used <time[^>]*>2026-09-22</time>", page)
     # The notes were read, the profile was not.
     assert page.count('<span class="pkce-unused">') == 1
     call(app, token, "/oauth/userinfo")
     assert '<span class="pkce-unused">' not in flow.browser.get("/oauth/apps").text
+
+
+def test_what_was_used_is_noted_only_if_the_host_wants_it() -> None:
+    app = make_app()
+    flow = Flow(sign_in(app), register(app), scope=SCOPE)
+    token = flow.tokens()["access_token"]
+    assert call(app, token) == 200
+    page = flow.browser.get("/oauth/apps").text
+    assert "last used" in page
+    assert "not used yet" not in page
+    room = next(room for room in flow.server.features if room.name == "connected_apps")
+    assert not room._noted
 
 
 def test_the_most_recent_stands_first(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
