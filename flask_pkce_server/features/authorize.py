@@ -97,11 +97,15 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     except OAuth2Error as error:
         return _refuse(server, request, error)
     decision = form.decision.data
-    if not form.validate() or decision not in ("allow", "deny"):
+    if not form.validate() or decision not in ("allow", "deny", "switch"):
         known = _known(server, request, user)
         return interaction.ask_consent(
             server, request, user, known=known, reference=reference, again=True
         )
+    if decision == "switch":
+        # Somebody else wants to go on: whoever was here is signed out of the host.
+        server.users.end_login()
+        return _sign_in(server, request, None, "")
     request.consented = request.scopes
     allowed = user if decision == "allow" else None
     response = server.create_authorization_response(request, allowed, grant)

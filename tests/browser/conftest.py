@@ -29,9 +29,11 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: Playwright keeps an event loop in the thread of the tests, and
+# those of async views would find it there.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser, one for all tests of a worker."""
+    """The browser, one for all tests of a file."""
     path = os.environ.get("PKCE_TEST_CHROMIUM") or shutil.which("chromium")
     if path is None:
         missing("no chromium here")

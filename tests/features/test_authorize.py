@@ -438,6 +438,27 @@ def test_form_post_to_an_app_of_this_computer_is_refused(app: Flask, client: Fla
     assert hidden_fields(answer.text)["error"] == "invalid_request"
 
 
+def test_somebody_else_signs_in_and_goes_on(app: Flask, pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize()
+    assert "Not you?" in page.text
+    aside = pkce_flow.decide(page, "switch").headers["Location"]
+    login = pkce_flow.browser.get(aside).headers["Location"]
+    assert login.startswith("/login?next=")
+    back = pkce_flow.browser.post(login, data={"username": "bob"}).headers["Location"]
+    page = pkce_flow.browser.get(back)
+    assert "Signed in as <strong><bdi>Bob</bdi></strong>" in page.text
+    code = parameters_of(pkce_flow.decide(page))["code"]
+    token = pkce_flow.redeem(code).get_json()["access_token"]
+    me = app.test_client().get("/api/me", headers={"Authorization": f"Bearer {token}"})
+    assert me.get_json()["name"] == "Bob"
+
+
+def test_nobody_is_switched_without_the_forms_csrf_token(pkce_flow: Flow) -> None:
+    answer = pkce_flow.decide(pkce_flow.authorize(), "switch", csrf_token="forged")
+    assert answer.status_code == 400
+    assert pkce_flow.authorize().status_code == 200
+
+
 # The redirect URI.
 
 
