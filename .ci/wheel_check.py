@@ -186,7 +186,7 @@ class Walk:
         assert answer.status_code == 200, answer.status
         assert "Read your notes" in answer.text
         self.page = Page(answer.text)
-        assert self.page.decisions == ["deny", "allow"], self.page.decisions
+        assert self.page.decisions == ["switch", "deny", "allow"], self.page.decisions
 
     @step
     def the_pages_have_their_style(self) -> None:
