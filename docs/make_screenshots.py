@@ -1,6 +1,6 @@
 """Make the screenshots of the README from the example app, with Chromium.
 
-python docs/make_screenshots.py
+PYTHONPATH=. python docs/make_screenshots.py
 """
 
 from __future__ import annotations
@@ -13,19 +13,10 @@ from playwright.sync_api import Page, sync_playwright
 from werkzeug.serving import make_server
 
 from example_app import create_app
+from tests.browser.conftest import ARGUMENTS
 
 IMAGES = Path(__file__).parent / "images"
 CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def main() -> None:

@@ -40,12 +40,15 @@ _REFERENCE = re.compile(r"[0-9a-f]{16}")
 _LARGEST_COOKIE = 3900
 
 
-class DecisionForm(FlaskForm):
-    """The form of a page that asks; its buttons are `decision` = allow or deny."""
+class PageForm(FlaskForm):
+    """A form of a page of ours, with a CSRF token whatever the host set WTF_CSRF_ENABLED to."""
 
     class Meta(FlaskForm.Meta):
-        # Whatever the host set WTF_CSRF_ENABLED to.
         csrf = True
+
+
+class DecisionForm(PageForm):
+    """The form of a page that asks; its buttons are `decision` = allow or deny."""
 
     request = HiddenField()
     decision = HiddenField()

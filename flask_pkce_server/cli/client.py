@@ -2,90 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from flask.cli import AppGroup, ScriptInfo
+from flask.cli import AppGroup
 from sqlalchemy import select
 
-from ..feature import ClientField
 from ..models import client as clients
 from ..models import redirect_uri
 from ..models.client import AUTH_METHODS, Client
 from ..models.handle import digest, new_secret
 from ..server import Server, current_server
 from ..signals import client_registered, tell
+from .client_options import ClientCommand, client_options
 from .first_steps import print_first_steps
 from .output import Clearly, as_json_option, date, print_json, print_lines
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 client_commands = AppGroup("client", help="Clients: the applications that may ask for access.")
-
-
-class ClientCommand(click.Command):
-    """A command with an option for each line of a registration that the app's rooms read."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        app = ctx.ensure_object(ScriptInfo).load_app()
-        fields = app.extensions["pkce"].client_fields.values()
-        return [*super().get_params(ctx), *map(_option_of, fields)]
-
-
-def _option_of(field: ClientField) -> click.Option:
-    several = field.kind == list[str]
-    name = "--" + field.name.replace("_", "-")
-    return click.Option(
-        [name.removesuffix("s") if several else name, field.name],
-        type=click.Choice(field.choices) if field.choices else None,
-        is_flag=field.kind is bool,
-        default=None,
-        multiple=several,
-        help=field.meaning,
-    )
-
-
-def client_options(create: bool) -> Callable[[F], F]:
-    """Add the options that say what a client is; those of `update` change only what is given."""
-
-    def add(command: F) -> F:
-        for option in reversed(
-            (
-                click.option("--name", required=create, help="What the consent page calls it."),
-                click.option(
-                    "--redirect-uri",
-                    "redirect_uris",
-                    multiple=True,
-                    help="Where its browser comes back to; may be given more than once.",
-                ),
-                click.option(
-                    "--scope", help="What it may ask for, space between; all where left out."
-                ),
-                click.option(
-                    "--grant-type",
-                    "grant_types",
-                    multiple=True,
-                    help="authorization_code and refresh_token where left out.",
-                ),
-                click.option(
-                    "--origin",
-                    "origins",
-                    multiple=True,
-                    help="A web origin its pages are on, besides those of its redirect URIs.",
-                ),
-                click.option(
-                    "--skip-consent/--ask-consent",
-                    "skip_consent",
-                    default=None,
-                    help="Never ask the user; for the host's own apps.",
-                ),
-            )
-        ):
-            command = option(command)
-        return command
-
-    return add
 
 
 @client_commands.command("create", cls=ClientCommand)

@@ -16,11 +16,11 @@ from datetime import datetime, timezone
 
 import flask
 from flask import Flask, Response, render_template
-from flask_wtf import FlaskForm
 from sqlalchemy import select
 from wtforms import HiddenField
 
 from ..feature import Feature, Route
+from ..interaction import PageForm
 from ..models import consent
 from ..models import redirect_uri as uris
 from ..models.client import Client
@@ -35,12 +35,8 @@ _COARSE = 3600
 _REMEMBERED = 4096
 
 
-class RemovalForm(FlaskForm):
+class RemovalForm(PageForm):
     """The form of every button of the page."""
-
-    class Meta(FlaskForm.Meta):
-        # Whatever the host set WTF_CSRF_ENABLED to.
-        csrf = True
 
     remove = HiddenField()
     client_id = HiddenField()

@@ -1,0 +1,77 @@
+"""What can be said of a client: the options of `client create` and `client update`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from flask.cli import ScriptInfo
+
+from ..feature import ClientField
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class ClientCommand(click.Command):
+    """A command with an option for each line of a registration that the app's rooms read."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        app = ctx.ensure_object(ScriptInfo).load_app()
+        fields = app.extensions["pkce"].client_fields.values()
+        return [*super().get_params(ctx), *map(_option_of, fields)]
+
+
+def _option_of(field: ClientField) -> click.Option:
+    several = field.kind == list[str]
+    name = "--" + field.name.replace("_", "-")
+    return click.Option(
+        [name.removesuffix("s") if several else name, field.name],
+        type=click.Choice(field.choices) if field.choices else None,
+        is_flag=field.kind is bool,
+        default=None,
+        multiple=several,
+        help=field.meaning,
+    )
+
+
+def client_options(create: bool) -> Callable[[F], F]:
+    """Add the options that say what a client is; those of `update` change only what is given."""
+
+    def add(command: F) -> F:
+        for option in reversed(
+            (
+                click.option("--name", required=create, help="What the consent page calls it."),
+                click.option(
+                    "--redirect-uri",
+                    "redirect_uris",
+                    multiple=True,
+                    help="Where its browser comes back to; may be given more than once.",
+                ),
+                click.option(
+                    "--scope", help="What it may ask for, space between; all where left out."
+                ),
+                click.option(
+                    "--grant-type",
+                    "grant_types",
+                    multiple=True,
+                    help="authorization_code and refresh_token where left out.",
+                ),
+                click.option(
+                    "--origin",
+                    "origins",
+                    multiple=True,
+                    help="A web origin its pages are on, besides those of its redirect URIs.",
+                ),
+                click.option(
+                    "--skip-consent/--ask-consent",
+                    "skip_consent",
+                    default=None,
+                    help="Never ask the user; for the host's own apps.",
+                ),
+            )
+        ):
+            command = option(command)
+        return command
+
+    return add
