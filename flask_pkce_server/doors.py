@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
-from flask import Response, current_app, render_template
+from flask import Response, current_app
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException
@@ -23,6 +23,7 @@ from werkzeug.exceptions import HTTPException
 from . import diagnosis
 from .errors import (
     ConfigurationError,
+    InteractionExpired,
     InvalidRequestError,
     MethodNotAllowed,
     OAuth2Error,
@@ -33,6 +34,7 @@ from .feature import Route
 from .models.base import asks_for_retry
 from .models.client import Client
 from .models.redirect_uri import matches
+from .pages import page
 from .server import current_server
 
 logger = logging.getLogger(__name__)
@@ -100,14 +102,22 @@ def _json_error(error: OAuth2Error) -> Response:
 def _page_error(error: OAuth2Error) -> Response:
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
-    page = render_template(
-        "pkce/error.html",
+    return page(
+        current_server,
+        "error",
+        error.status_code or 400,
         error=error,
+        fault=_fault(error),
         reference=reference,
         explanation=_explanation() if current_app.debug else [],
-        server=current_server,
     )
-    return Response(page, status=error.status_code, mimetype="text/html")
+
+
+def _fault(error: OAuth2Error) -> str:
+    """Say whose fault it is: `ours`, `nobody` (it took too long), or `app`."""
+    if isinstance(error, ServerError | TemporarilyUnavailable):
+        return "ours"
+    return "nobody" if isinstance(error, InteractionExpired) else "app"
 
 
 def _explanation() -> list[str]:

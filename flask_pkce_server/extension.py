@@ -25,6 +25,7 @@ from .settings import Settings
 from .users import (
     AccountName,
     Claims,
+    ConsentPage,
     CurrentUser,
     LoginRequiredResponse,
     Logout,
@@ -93,6 +94,15 @@ class PKCEServer:
     def account_name(self, function: AccountName) -> AccountName:
         """Decorate the function that returns what the pages call a user's account."""
         self._users.account_name = function
+        return function
+
+    def consent_view(self, function: ConsentPage) -> ConsentPage:
+        """Decorate the function that answers with a consent page of the host's own.
+
+        It gets a `ConsentView` and returns what a view returns: a page that posts the form,
+        or `consent.allow(...)` or `consent.deny()`.
+        """
+        self._users.consent_view = function
         return function
 
     def claims(self, function: Claims) -> Claims:

@@ -9,11 +9,15 @@ from .errors import InvalidGrantError, UnauthorizedClientError
 from .models.base import Base
 from .models.client import Client
 from .models.handle import ACCESS, derive_handle, new_handle
-from .models.token import Family, Token
+from .models.token import UNTIL, Family, Token
 from .request import Request
 
 if TYPE_CHECKING:
     from .server import Server
+
+
+class GrantNarrowed(Exception):
+    """Scopes were taken back between the reading of a code or a token and its use."""
 
 
 class TokenResponse:
@@ -43,19 +47,26 @@ class TokenResponse:
         self.parent = parent
         self.now = now
         self.rows: list[Base] = []
-        lifetime = self.server.settings.access_token_lifetime
-        handle, self.access = self.add("access", ACCESS, lifetime, access_scopes)
+        handle, self.access = self.add(
+            "access", ACCESS, self.server.settings.access_token_lifetime, access_scopes
+        )
         self.body: dict[str, Any] = {
             "access_token": handle,
             "token_type": "Bearer",
-            "expires_in": lifetime,
+            "expires_in": self.access.expires_at - now,
             "scope": " ".join(sorted(access_scopes)),
         }
 
     def add(
         self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]
     ) -> tuple[str, Token]:
-        """Add a token of `lifetime` seconds to what is stored; return its handle and its row."""
+        """Add a token to what is stored; return its handle and its row.
+
+        It is good for `lifetime` seconds, but never longer than the user allowed the app.
+        """
+        until = self.family.bindings.get(UNTIL)
+        if until is not None:
+            lifetime = min(lifetime, until - self.now)
         handle = (
             new_handle(prefix)
             if self.parent is None

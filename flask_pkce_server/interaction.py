@@ -1,4 +1,4 @@
-"""Interaction: what only the user can answer: who they are, if they agree, if they leave.
+"""Interaction: what a request waits for: that somebody signs in, or makes up their mind.
 
 The authorization request waits meanwhile in the browser, signed, so that nothing is
 written before a user is known and nothing in it can be altered. On the way to the
@@ -12,22 +12,18 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import flask
-from flask import Response, render_template
-from flask_wtf import FlaskForm
+from flask import Response
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
-from wtforms import HiddenField
 
 from .errors import InteractionExpired, InvalidRequestError, LoginRequiredError
 from .models import login_session
-from .models import redirect_uri as uris
-from .models.client import Client
 from .models.token import revoke_family
+from .pages import here
 from .request import Request
 from .server import Server
 from .signals import tell, user_logged_out
@@ -38,44 +34,6 @@ _COOKIE = "pkce_r_"
 _REFERENCE = re.compile(r"[0-9a-f]{16}")
 #: Browsers drop a cookie whose name and value have more than 4096 bytes.
 _LARGEST_COOKIE = 3900
-
-
-class PageForm(FlaskForm):
-    """A form of a page of ours, with a CSRF token whatever the host set WTF_CSRF_ENABLED to."""
-
-    class Meta(FlaskForm.Meta):
-        csrf = True
-
-
-class DecisionForm(PageForm):
-    """The form of a page that asks; its buttons are `decision` = allow or deny."""
-
-    request = HiddenField()
-    decision = HiddenField()
-
-
-@dataclass(frozen=True)
-class ConsentView:
-    """What the consent template gets, as `consent`."""
-
-    #: The client that asks.
-    client: Client
-    #: What the page calls the signed-in account.
-    account: str
-    #: (scope, sentence) of each scope that is to be granted now.
-    new_scopes: list[tuple[str, str]]
-    #: (scope, sentence) of each scope that was granted before.
-    known_scopes: list[tuple[str, str]]
-    #: Where the browser goes after the decision: a host, or the scheme of an app.
-    destination: str
-    #: Whether that is a program on this computer rather than a web site.
-    destination_is_local: bool
-    #: Where the form is sent.
-    action: str
-    #: Whether the form came back undecided, or too late to count.
-    again: bool
-    #: The Flask-WTF form; render `form.csrf_token` and `form.request`.
-    form: DecisionForm
 
 
 def sign(server: Server, request: Request, subject: str | None = None) -> str:
@@ -114,7 +72,7 @@ def put_aside(server: Server, request: Request) -> Response:
     """Keep `request` in a cookie and go on at the short URL that means it."""
     reference = secrets.token_hex(8)
     response = Response(status=303 if flask.request.method == "POST" else 302)
-    response.headers["Location"] = _here(reference)
+    response.headers["Location"] = path_of(reference)
     return _keep(server, request, reference, response)
 
 
@@ -126,7 +84,7 @@ def _keep(server: Server, request: Request, reference: str, response: Response) 
         _COOKIE + reference,
         text,
         max_age=server.settings.authorize_lifetime,
-        path=_here(),
+        path=path_of(),
         secure=server.issuer.startswith("https:"),
         httponly=True,
         samesite="Lax",
@@ -143,7 +101,7 @@ def take_up(server: Server, reference: str) -> Request:
 
 def forget(response: Response, reference: str) -> Response:
     """Take away the cookie of a request that was answered."""
-    response.delete_cookie(_COOKIE + reference, path=_here())
+    response.delete_cookie(_COOKIE + reference, path=path_of())
     return response
 
 
@@ -166,61 +124,9 @@ def ask_login(server: Server, request: Request, reference: str) -> Response:
 
 def _login_page(server: Server, request: Request, reference: str) -> Response:
     if request.must_sign_up and server.settings.prompt_sign_up_view is not None:
-        page = flask.url_for(server.settings.prompt_sign_up_view, next=_here(reference))
+        page = flask.url_for(server.settings.prompt_sign_up_view, next=path_of(reference))
         return Response(status=302, headers={"Location": page})
-    return server.users.ask_login(_here(reference))
-
-
-def ask_consent(
-    server: Server,
-    request: Request,
-    user: Any,
-    *,
-    known: frozenset[str],
-    reference: str = "",
-    again: bool = False,
-) -> Response:
-    """Show the consent page; `known` are the scopes that were granted before.
-
-    `again` says that the form came back in a state that decides nothing.
-    """
-    client: Client = request.client
-    destination = request.valid_redirect_uri or ""
-    form = _form(server, request, user)
-    consent = ConsentView(
-        client=client,
-        account=server.users.name_of(user),
-        new_scopes=_sentences(server, request.scopes - known),
-        known_scopes=_sentences(server, request.scopes & known),
-        destination=uris.shown_host(destination),
-        destination_is_local=uris.is_loopback(destination) or uris.is_private_use(destination),
-        action=_here(reference),
-        again=again,
-        form=form,
-    )
-    page = render_template("pkce/consent.html", consent=consent, server=server)
-    return Response(page, status=400 if again else 200, mimetype="text/html")
-
-
-def ask_logout(
-    server: Server,
-    request: Request,
-    user: Any,
-    *,
-    client: Client | None,
-    again: bool = False,
-) -> Response:
-    """Ask whether to sign out of the host; `client` wants it, or nobody says who does."""
-    page = render_template(
-        "pkce/logout.html",
-        form=_form(server, request, user),
-        account=server.users.name_of(user),
-        client=client,
-        action=_here(),
-        again=again,
-        server=server,
-    )
-    return Response(page, status=400 if again else 200, mimetype="text/html")
+    return server.users.ask_login(path_of(reference))
 
 
 def signed_in(
@@ -266,20 +172,9 @@ def signed_out(server: Server) -> None:
     )
 
 
-def _form(server: Server, request: Request, user: Any) -> DecisionForm:
-    form = DecisionForm(formdata=None)
-    form.request.data = sign(server, request, server.users.subject_of(user))
-    return form
-
-
-def _sentences(server: Server, scopes: Iterable[str]) -> list[tuple[str, str]]:
-    return [(scope, sentence) for scope, sentence in server.scopes.items() if scope in scopes]
-
-
-def _here(reference: str = "") -> str:
+def path_of(reference: str = "") -> str:
     """Return the path of this request as the browser knows it, for `reference` if given."""
-    path = flask.request.script_root + flask.request.path
-    return f"{path}?r={reference}" if reference else path
+    return f"{here()}?r={reference}" if reference else here()
 
 
 def _signer(server: Server) -> URLSafeSerializer:

@@ -140,8 +140,8 @@ class Request(OAuth2Request):
         )
 
 
-def browser_of(user_agent: str) -> str:
-    """Return what a person would call a browser: its family and its system, no versions."""
+def browser_of(user_agent: str) -> tuple[str, str]:
+    """Return the family and the system of a browser, no versions; "" for what is not known."""
     browser = next((_CALLED.get(name, name) for name in _BROWSERS if f"{name}/" in user_agent), "")
     system = next((name for shape, name in _SYSTEMS if re.search(shape, user_agent)), "")
-    return f"{browser or 'a browser'} on {system}" if system else browser or "a browser"
+    return browser, system

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from flask import Flask, Response, current_app, g, render_template
+from flask import Flask, Response, current_app, g
 from werkzeug.local import LocalProxy
 
 from .errors import (
@@ -22,6 +22,7 @@ from .errors import (
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
+from .language import Languages
 from .models import client as clients
 from .models.base import Store
 from .models.client import Client
@@ -29,6 +30,7 @@ from .models.handle import base64url, digest, is_handle
 from .models.redirect_uri import is_private_use
 from .models.signing_key import KeyRing
 from .models.token import Token
+from .pages import page
 from .redirect import VerbatimRedirect
 from .request import Request
 from .settings import Settings
@@ -74,6 +76,8 @@ class Server(AuthorizationServer):
                 settings.openid_id_token_lifetime,
             ),
         )
+        #: In which languages the pages may be.
+        self.languages = Languages(settings.languages, settings.texts)
         #: Seconds since the epoch; tests put their own in its place.
         self.clock = clock
         #: What listens to signals for this app.
@@ -221,6 +225,8 @@ class Server(AuthorizationServer):
         request.payload.check("client_id", "redirect_uri")
         for feature in self.features:
             feature.resolve_authorization_request(request)
+        # What was put aside, pushed or signed is not in the URL of the page.
+        g._pkce_ui_locales = request.payload.data.get("ui_locales")
         grant = self.get_consent_grant(request, end_user=request.user)
         for feature in self.features:
             feature.check_authorization_request(request)
@@ -315,10 +321,7 @@ class Server(AuthorizationServer):
         fields["iss"] = self.issuer
         if request.response_mode == "form_post":
             g._pkce_script = True
-            page = render_template(
-                "pkce/form_post.html", action=request.valid_redirect_uri, fields=fields, server=self
-            )
-            return Response(page, mimetype="text/html")
+            return page(self, "form_post", action=request.valid_redirect_uri, fields=fields)
         fragment = request.response_mode == "fragment"
         return VerbatimRedirect(request.valid_redirect_uri, fields, fragment=fragment)
 

@@ -44,6 +44,25 @@ class Settings:
     site_name: str | None = _setting(
         None, "What the pages call the host; the app's name where unset."
     )
+    languages: list[str] = _setting(
+        [],
+        "The languages that the pages may be in, the first for who asks for none of them; all "
+        "that there are where empty.",
+    )
+    texts: dict[str, dict[str, str]] = _setting(
+        {},
+        "What the pages say instead, by language and by the English text: "
+        '`{"en": {"Allow": "Let it in"}}`.',
+    )
+    theme: Literal["auto", "light", "dark"] = _setting(
+        "auto", "Whether the pages are light or dark; as the browser wants it where auto."
+    )
+    stylesheet: str | None = _setting(
+        None, "The path of a stylesheet of the host, loaded after ours: `/static/look.css`."
+    )
+    layout_template: str | None = _setting(
+        None, "The template of the host that the pages stand in; it has a block `content`."
+    )
     scopes: dict[str, str] = _setting(
         {},
         "Each scope that clients may ask for, with the sentence that the user reads; those of "
@@ -54,6 +73,14 @@ class Settings:
     )
     authorize_unknown_scopes: Literal["refuse", "drop"] = _setting(
         "refuse", "Whether a scope that is not declared is an error or is left out."
+    )
+    authorize_optional_scopes: list[str] = _setting(
+        [], "Scopes that a user may leave out when they allow the rest."
+    )
+    authorize_days: list[int] = _setting(
+        [],
+        "For how many days a user may allow an app, besides until they remove it; 0 is for "
+        "this once. Nobody is asked where empty.",
     )
     authorize_lifetime: int = _setting(
         3600, "Seconds that a user has to sign in and decide.", at_least=60

@@ -38,6 +38,8 @@ token_revoked = _signals.signal("token_revoked")
 
 #: A user took back what they gave a client (client_id, subject).
 consent_withdrawn = _signals.signal("consent_withdrawn")
+#: A user took back a part of it (client_id, subject, scopes).
+consent_narrowed = _signals.signal("consent_narrowed")
 #: A guarded view was called with a good token (client_id, subject, scopes, family_id).
 token_used = _signals.signal("token_used")
 #: New signing keys were published (kids, compromised).

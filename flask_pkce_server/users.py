@@ -33,6 +33,7 @@ LoginRequiredResponse = Callable[[str], ResponseReturnValue]
 AccountName = Callable[[Any], str]
 Claims = Callable[[Any], Mapping[str, Any]]
 Logout = Callable[[], Any]
+ConsentPage = Callable[[Any], ResponseReturnValue]
 LogoutDelivery = Callable[[str, dict[str, str]], Any]
 
 _LOGIN = "_pkce_login"
@@ -68,6 +69,8 @@ class Users:
         self.account_name: AccountName = self._default_account_name
         self.claims: Claims = attributes_as_claims
         self.logout: Logout = self._flask_login_logout
+        #: Answers with a page of the host's own for a ConsentView; ours where it is None.
+        self.consent_view: ConsentPage | None = None
         #: Takes a URI and the form fields to POST there; threads of ours where it is None.
         self.logout_delivery: LogoutDelivery | None = None
 

@@ -268,6 +268,7 @@ def test_prune_says_what_it_deleted(app: Flask, pkce_flow: Flow, pkce_clock: Clo
         "tokens": 2,
         "authorization_codes": 2,
         "session_clients": 0,
+        "consents": 0,
         "signing_keys": 0,
     }
     output = run(app, "prune")

@@ -251,7 +251,7 @@ def test_a_block_of_the_consent_page_or_all_of_it_is_the_hosts(
 
 
 def test_what_a_client_calls_itself_is_escaped(app: Flask, client) -> None:
-    name = '<script>alert(1)</script>"\u202e\u200b' + "x" * 200
+    name = '<script>alert(1)</script>"' + "x" * 200
     page = Flow(client, register(app, name=name)).authorize().text
     assert "<script>" not in page
     assert "&lt;script&gt;" in page

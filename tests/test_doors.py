@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import secrets
 
 import pytest
@@ -95,7 +96,7 @@ def test_error_pages_have_a_reference_that_the_log_has_too(
 ) -> None:
     with caplog.at_level(logging.INFO, logger="flask_pkce_server"):
         page = pkce_flow.authorize(client_id="unknown")
-    reference = page.text.split("<code>")[1].split("</code>")[0]
+    reference = re.search(r"Reference <code[^>]*>(\w+)</code>", page.text)[1]
     assert f"error page {reference}: invalid_client" in caplog.text
 
 

@@ -26,7 +26,7 @@ def test_a_view_sees_the_token_it_was_reached_with(app: Flask, pkce_flow: Flow) 
         "subject": "1",
         "client_id": pkce_flow.client.client_id,
         "scopes": ["offline_access", "profile"],
-        "bindings": {"connected_apps": {"agent": "a browser"}},
+        "bindings": {"connected_apps": {"browser": "", "system": ""}},
     }
 
 

@@ -24,15 +24,20 @@ class ClientCommand(click.Command):
 
 def _option_of(field: ClientField) -> click.Option:
     several = field.kind == list[str]
-    name = "--" + field.name.replace("_", "-")
     return click.Option(
-        [name.removesuffix("s") if several else name, field.name],
+        [_spelled(field), field.name],
         type=click.Choice(field.choices) if field.choices else None,
-        is_flag=field.kind is bool,
         default=None,
         multiple=several,
         help=field.meaning,
     )
+
+
+def _spelled(field: ClientField) -> str:
+    name = "--" + field.name.replace("_", "-")
+    if field.kind is bool:
+        return f"{name}/{name.replace('--', '--no-', 1)}"
+    return name.removesuffix("s") if field.kind == list[str] else name
 
 
 def client_options(create: bool) -> Callable[[F], F]:

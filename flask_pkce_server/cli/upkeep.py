@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..doctor import problems_of_host
-from ..models import authorization_code, login_session, token
+from ..models import authorization_code, consent, login_session, token
 from ..server import current_server
 from .output import Clearly, as_json_option, print_json
 
@@ -24,6 +24,7 @@ def prune(as_json: bool) -> None:
         "tokens": token.prune,
         "authorization_codes": authorization_code.prune,
         "session_clients": login_session.prune,
+        "consents": consent.prune,
     }.items():
         deleted[name] = 0
         with Clearly():

@@ -21,11 +21,11 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..feature import Feature
-from ..grant import Grant
+from ..grant import Grant, GrantNarrowed
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
 from ..models.handle import CODE, digest, is_handle, new_handle, new_identifier
-from ..models.token import Family, revoke_family
+from ..models.token import UNTIL, Family, revoke_family
 from ..server import Server
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
 
@@ -81,7 +81,14 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         def issue(session: Session) -> None:
             session.add(AuthorizationCode(**code))
             if request.consented:
-                consent.remember(session, code["subject"], client_id, request.consented, now)
+                consent.remember(
+                    session,
+                    code["subject"],
+                    client_id,
+                    request.consented,
+                    now,
+                    until=request.bindings.get(UNTIL),
+                )
 
         server.store.write(issue)
         tell(
@@ -141,12 +148,18 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
                 session.add_all(response.rows)
                 return response.body
             current = session.get(AuthorizationCode, code.digest)
+            if current is not None and current.is_live(now) and current.scope != code.scope:
+                raise GrantNarrowed
             if current is None or current.consumed_at is None:
                 return {}
             revoke_family(session, code.family_id, now)
             return None
 
-        body = server.store.write(redeem)
+        try:
+            body = server.store.write(redeem)
+        except GrantNarrowed:
+            self.validate_token_request()
+            return self.create_token_response()
         facts = {
             "client_id": code.client_id,
             "subject": code.subject,

@@ -12,12 +12,36 @@ from typing import Any
 import flask
 from flask import Response
 
-from .. import interaction
-from ..errors import ConsentRequiredError, LoginRequiredError, OAuth2Error
-from ..feature import Feature, Route
+from .. import decision, interaction
+from ..errors import (
+    ConfigurationError,
+    ConsentRequiredError,
+    InvalidRequestError,
+    LoginRequiredError,
+    OAuth2Error,
+)
+from ..feature import ClientField, Feature, Route
 from ..models import consent
+from ..models.client import Client, check_shown
+from ..models.consent import Standing
+from ..models.redirect_uri import origin_of
+from ..models.token import UNTIL
 from ..request import Request
 from ..server import RESPONSE_MODES, Server, current_server
+
+
+def check_page(server: Server, client: Client, value: Any) -> None:
+    """Refuse a link that the consent page could not show."""
+    origin = origin_of(value) if value.isascii() and value.isprintable() else None
+    if origin is None or not value.startswith(("https://", "http://")) or '"' in value:
+        raise InvalidRequestError("The pages of an app are https URLs.")
+    if len(value) > 2000 or "@" in value:
+        raise InvalidRequestError("The URL of a page is short and has no user in it.")
+
+
+def check_name(server: Server, client: Client, value: Any) -> None:
+    """Refuse a name that could pass for another."""
+    check_shown(value, "developer")
 
 
 class AuthorizeFeature(Feature):
@@ -29,7 +53,25 @@ class AuthorizeFeature(Feature):
         "PKCE_AUTHORIZE_DEFAULT_SCOPES",
         "PKCE_AUTHORIZE_UNKNOWN_SCOPES",
         "PKCE_AUTHORIZE_LIFETIME",
+        "PKCE_AUTHORIZE_OPTIONAL_SCOPES",
+        "PKCE_AUTHORIZE_DAYS",
     )
+    client_fields = (
+        ClientField("developer", "Who makes it; the consent page says so.", check=check_name),
+        ClientField("client_uri", "Its home page.", check=check_page),
+        ClientField("policy_uri", "Where its privacy policy is.", check=check_page),
+        ClientField("tos_uri", "Where its terms of service are.", check=check_page),
+        ClientField("verified", "The operator of this server has checked it.", kind=bool),
+    )
+
+    def register(self, server: Server) -> None:
+        optional = server.settings.authorize_optional_scopes
+        for scope in optional:
+            if scope == "openid" or scope not in server.scopes:
+                raise ConfigurationError(
+                    f'PKCE_AUTHORIZE_OPTIONAL_SCOPES names "{scope}", which nobody can leave out.',
+                    write=f"some of: {', '.join(server.scopes.keys() - {'openid'})}",
+                )
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("authorize", "/authorize", authorize, ("GET", "POST"), "page")
@@ -39,6 +81,7 @@ class AuthorizeFeature(Feature):
             "authorization_endpoint": server.url_of("authorize"),
             "response_types_supported": ["code"],
             "response_modes_supported": list(RESPONSE_MODES),
+            "ui_locales_supported": server.languages.tags,
         }
 
 
@@ -63,11 +106,9 @@ def authorize() -> Response:
             return interaction.put_aside(server, request)
         if user is None or request.must_login:
             return _sign_in(server, request, user, reference)
-        known = _known(server, request, user)
-        if _must_ask(request, known):
-            if request.must_not_ask:
-                raise ConsentRequiredError()
-            return interaction.ask_consent(server, request, user, known=known, reference=reference)
+        standing = _standing(server, request, user)
+        if _must_ask(server, request, standing.scopes):
+            return _ask(server, request, grant, reference, standing)
     except OAuth2Error as error:
         return _refuse(server, request, error)
     response = server.create_authorization_response(request, user, grant)
@@ -86,7 +127,7 @@ def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Res
 
 def _decide(server: Server, user: Any, reference: str) -> Response:
     """Act on the consent form: the user's word on the request that it carries."""
-    form = interaction.DecisionForm()
+    form = decision.DecisionForm()
     request, subject = interaction.read_signed(server, form.request.data or "")
     request.user = user
     try:
@@ -96,19 +137,69 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
             return _sign_in(server, request, user, "")
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    decision = form.decision.data
-    if not form.validate() or decision not in ("allow", "deny", "switch"):
-        known = _known(server, request, user)
-        return interaction.ask_consent(
-            server, request, user, known=known, reference=reference, again=True
-        )
-    if decision == "switch":
+    said = form.decision.data
+    try:
+        days = decision.read_days(server)
+    except ValueError:
+        said = None
+    if not form.validate() or said not in ("allow", "deny", "switch"):
+        standing = _standing(server, request, user)
+        return _ask(server, request, grant, reference, standing, again=True)
+    if said == "switch":
         # Somebody else wants to go on: whoever was here is signed out of the host.
         server.users.end_login()
         return _sign_in(server, request, None, "")
-    request.consented = request.scopes
-    allowed = user if decision == "allow" else None
-    response = server.create_authorization_response(request, allowed, grant)
+    allowed = request.scopes if said == "allow" else None
+    if allowed and any(decision.is_optional(server, scope) for scope in allowed):
+        known = _standing(server, request, user).scopes
+        allowed = decision.read_scopes(server, request, known)
+    return _settle(server, request, grant, reference, allowed, days)
+
+
+def _ask(
+    server: Server,
+    request: Request,
+    grant: Any,
+    reference: str,
+    standing: Standing,
+    *,
+    again: bool = False,
+) -> Response:
+    """Show the consent page; raises `ConsentRequiredError` where nobody may be asked."""
+    if request.must_not_ask:
+        raise ConsentRequiredError()
+    return decision.ask_consent(
+        server,
+        request,
+        request.user,
+        standing=standing,
+        settle=lambda scopes, days: _settle(server, request, grant, reference, scopes, days),
+        reference=reference,
+        again=again,
+    )
+
+
+def _settle(
+    server: Server,
+    request: Request,
+    grant: Any,
+    reference: str,
+    allowed: frozenset[str] | None,
+    days: int | None,
+) -> Response:
+    """Act on the user's word: `allowed` scopes, none of them if it is None.
+
+    For `days`, or until it is removed; 0 is for this once: as long as one access token.
+    """
+    if allowed is not None:
+        request.scopes = allowed
+        request.consented = allowed if days != 0 else frozenset()
+    if allowed is not None and days is not None:
+        settings = server.settings
+        once = settings.authorization_code_lifetime + settings.access_token_lifetime
+        request.bindings[UNTIL] = server.now() + (days * decision.DAY or once)
+    user = None if allowed is None else request.user
+    response = server.create_authorization_response(request, user, grant)
     return interaction.forget(response, reference) if reference else response
 
 
@@ -119,18 +210,25 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     return server.send_back_error(request, error)
 
 
-def _known(server: Server, request: Request, user: Any) -> frozenset[str]:
-    """Return the scopes that `user` has granted to the client before."""
+def _standing(server: Server, request: Request, user: Any) -> Standing:
+    """Return what `user` has granted to the client before, and how many others did."""
     if not request.scopes or request.client.skip_consent:
-        return frozenset()
+        return Standing(frozenset(), 0)
+    subject, client_id = server.users.subject_of(user), request.client.client_id
     with server.store.reading() as session:
-        return consent.granted(session, server.users.subject_of(user), request.client.client_id)
+        return consent.standing(session, subject, client_id, server.now())
 
 
-def _must_ask(request: Request, known: frozenset[str]) -> bool:
+def _must_ask(server: Server, request: Request, known: frozenset[str]) -> bool:
+    """Say whether the user has to be asked; if not, `request.scopes` are what they grant."""
     client = request.client
     if client.skip_consent:
         return False
-    if request.must_consent:
+    if request.must_consent or client.always_asks(request.valid_redirect_uri):
         return True
-    return client.always_asks(request.valid_redirect_uri) or not request.scopes <= known
+    missing = request.scopes - known
+    if request.must_not_ask and known and all(decision.is_optional(server, one) for one in missing):
+        # What the user left out is left out again, where they cannot be asked.
+        request.scopes &= known
+        return False
+    return bool(missing)

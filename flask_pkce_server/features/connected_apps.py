@@ -10,25 +10,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 import flask
-from flask import Flask, Response, render_template
-from sqlalchemy import select
+from flask import Flask, Response
 from wtforms import HiddenField
 
+from ..decision import PageForm, in_order
 from ..feature import Feature, Route
-from ..interaction import PageForm
-from ..models import consent
+from ..models import connection, consent
 from ..models import redirect_uri as uris
-from ..models.client import Client
-from ..models.consent import Consent, ScopeUse
-from ..models.token import Token, revoke_family_of
+from ..models.connection import Connection
+from ..models.consent import ScopeUse
+from ..models.token import revoke_family_of
+from ..pages import here, page
 from ..request import Request, browser_of
 from ..server import Server, current_server
-from ..signals import consent_withdrawn, tell, token_revoked, token_used
+from ..signals import consent_narrowed, consent_withdrawn, tell, token_revoked, token_used
 
 #: Seconds in which a scope that is used again is not noted again.
 _COARSE = 3600
@@ -44,30 +43,27 @@ class RemovalForm(PageForm):
 
 
 @dataclass(frozen=True)
-class ConnectedSession:
-    """One sign-in of an app."""
+class ConnectedScope:
+    """Something that an app may do."""
 
-    family_id: str
-    #: The browser that it was allowed in, roughly.
-    agent: str
-    #: Epoch seconds.
-    since: int
-    last_seen: int
+    name: str
+    #: What the host says that it means.
+    sentence: str
+    #: Whether it was ever used; None if nobody notes it.
+    used: bool | None
 
 
 @dataclass(frozen=True)
 class ConnectedApp:
     """What the template gets for each app."""
 
-    client: Client
+    #: Its client, its dates and its sign-ins.
+    connection: Connection
     #: Where it lives: a host, or the scheme of an app.
     host: str
-    #: Epoch seconds; it was used when it was last given a token, or used one.
-    since: int
-    last_used: int
-    #: The sentence of each scope, and whether it was ever used: None if nobody notes it.
-    scopes: list[tuple[str, bool | None]]
-    sessions: list[ConnectedSession]
+    scopes: list[ConnectedScope]
+    #: Those of them that can be taken back while the app stays.
+    removable: list[ConnectedScope]
     #: Whether an API elsewhere may take its tokens for a while yet.
     lingers: bool
 
@@ -92,8 +88,8 @@ class ConnectedAppsFeature(Feature):
 
     def check_authorization_request(self, request: Request) -> None:
         if request.user is not None:
-            agent = browser_of(flask.request.headers.get("User-Agent", ""))
-            request.bindings[self.name] = {"agent": agent}
+            browser, system = browser_of(flask.request.headers.get("User-Agent", ""))
+            request.bindings[self.name] = {"browser": browser, "system": system}
 
     def note_use(
         self,
@@ -127,31 +123,32 @@ class ConnectedAppsFeature(Feature):
 def apps() -> Response:
     """Show the apps that the user let in, or take something back."""
     server, incoming = current_server, flask.request
-    here = incoming.script_root + incoming.path
     user = server.users.current()
     if user is None:
-        return server.users.ask_login(here)
+        return server.users.ask_login(here())
     subject, form = server.users.subject_of(user), RemovalForm()
     refused = incoming.method == "POST" and not form.validate()
     if incoming.method == "POST" and not refused:
-        _remove(server, subject, form)
-        return Response(status=303, headers={"Location": f"{here}?removed=1"})
-    page = render_template(
-        "pkce/apps.html",
+        done = _remove(server, subject, form)
+        return Response(status=303, headers={"Location": f"{here()}?done={done}"})
+    return page(
+        server,
+        "apps",
+        400 if refused else 200,
         account=server.users.name_of(user),
         apps=connected(server, subject),
         form=RemovalForm(formdata=None),
-        action=here,
-        when=lambda seconds: datetime.fromtimestamp(seconds, timezone.utc),
+        action=here(),
         refused=refused,
-        removed="removed" in incoming.args and not refused,
-        server=server,
+        done="" if refused else incoming.args.get("done", ""),
     )
-    return Response(page, status=400 if refused else 200, mimetype="text/html")
 
 
-def _remove(server: Server, subject: str, form: RemovalForm) -> None:
-    """Take back what the button says; what is not the user's own is not touched."""
+def _remove(server: Server, subject: str, form: RemovalForm) -> str:
+    """Take back what the button says; what is not the user's own is not touched.
+
+    Say what the page then tells: `removed`, `narrowed` or nothing.
+    """
     if form.remove.data == "session":
         family_id = form.family_id.data or ""
         client_id = server.store.write(
@@ -160,85 +157,78 @@ def _remove(server: Server, subject: str, form: RemovalForm) -> None:
         if client_id is not None:
             facts = {"client_id": client_id, "subject": subject, "family_id": family_id}
             tell(token_revoked, server.app, **facts)
-        return
+        return "removed"
+    if form.remove.data == "scopes":
+        return _narrow(server, subject, form.client_id.data or "")
     everything = form.remove.data == "all"
     client_ids = [form.client_id.data or ""]
     if everything:
-        client_ids = [app.client.client_id for app in connected(server, subject)]
+        client_ids = [app.connection.client.client_id for app in connected(server, subject)]
     for one in client_ids:
-        done = server.store.write(
-            lambda session: consent.withdraw(session, subject, one, server.now())  # noqa: B023
+        _withdraw(server, subject, one)
+    return "removed"
+
+
+def _withdraw(server: Server, subject: str, client_id: str) -> None:
+    done = server.store.write(
+        lambda session: consent.withdraw(session, subject, client_id, server.now())
+    )
+    if done:
+        tell(consent_withdrawn, server.app, client_id=client_id, subject=subject)
+
+
+def _narrow(server: Server, subject: str, client_id: str) -> str:
+    """Take back the scopes that are ticked, and the app itself if nothing is left."""
+    ticked = set(flask.request.form.getlist("scope"))
+    for app in connected(server, subject):
+        gone = {scope.name for scope in app.removable} & ticked
+        if app.connection.client.client_id != client_id or not gone:
+            continue
+        if len(gone) == len(app.scopes):
+            _withdraw(server, subject, client_id)
+            return "removed"
+        server.store.write(
+            lambda session: consent.narrow(session, subject, client_id, gone, server.now())  # noqa: B023 - run at once
         )
-        if done:
-            tell(consent_withdrawn, server.app, client_id=one, subject=subject)
+        facts = {"client_id": client_id, "subject": subject, "scopes": frozenset(gone)}
+        tell(consent_narrowed, server.app, **facts)
+        return "narrowed"
+    return ""
 
 
 def connected(server: Server, subject: str) -> list[ConnectedApp]:
     """Return the apps that have something of `subject`: a consent or a live token."""
-    now = server.now()
     with server.store.reading() as session:
-        granted = session.scalars(select(Consent).where(Consent.subject == subject)).all()
-        live = session.scalars(
-            select(Token).where(
-                Token.subject == subject,
-                Token.consumed_at.is_(None),
-                Token.revoked_at.is_(None),
-                Token.expires_at > now,
-            )
-        ).all()
-        ids = {one.client_id for one in granted} | {one.client_id for one in live}
-        clients = session.scalars(select(Client).where(Client.client_id.in_(ids))).all()
-        uses = session.scalars(select(ScopeUse).where(ScopeUse.subject == subject)).all()
-    found = []
-    for client in clients:
-        consents = [one for one in granted if one.client_id == client.client_id]
-        tokens = [one for one in live if one.client_id == client.client_id]
-        used = {one.scope: one.used_at for one in uses if one.client_id == client.client_id}
-        seen = [*(one.issued_at for one in consents), *(one.issued_at for one in tokens)]
-        scopes = {one.scope for one in consents}.union(*(one.scope for one in tokens))
-        found.append(
-            ConnectedApp(
-                client=client,
-                host=uris.shown_host(client.redirect_uris[0]) if client.redirect_uris else "",
-                since=min(seen),
-                last_used=max([*used.values(), *seen]),
-                scopes=[
-                    (sentence, _is_used(server, scope, used))
-                    for scope, sentence in server.scopes.items()
-                    if scope in scopes
-                ],
-                sessions=_sessions(tokens),
-                lingers=_lingers(server, client, tokens),
-            )
-        )
-    return sorted(found, key=lambda app: (-app.last_used, app.client.client_id))
+        found = connection.of_subject(session, subject, server.now())
+    return [_app(server, one) for one in found]
 
 
-def _is_used(server: Server, scope: str, used: Mapping[str, int]) -> bool | None:
+def _app(server: Server, found: Connection) -> ConnectedApp:
+    client = found.client
+    scopes = [
+        ConnectedScope(scope, sentence, _is_used(server, scope, found))
+        for scope, sentence in in_order(server.scopes.items())
+        if scope in found.scopes
+    ]
+    return ConnectedApp(
+        connection=found,
+        host=uris.shown_host(client.redirect_uris[0]) if client.redirect_uris else "",
+        scopes=scopes,
+        # Without openid it would be another app.
+        removable=[one for one in scopes if one.name != "openid"] if scopes[1:] else [],
+        lingers=_lingers(server, found),
+    )
+
+
+def _is_used(server: Server, scope: str, found: Connection) -> bool | None:
     # Of these two the sign-in itself is the use.
     if not server.settings.connected_apps_note_use or scope in ("openid", "offline_access"):
         return None
-    return scope in used
+    return scope in found.used
 
 
-def _sessions(tokens: list[Token]) -> list[ConnectedSession]:
-    families: dict[str, list[Token]] = {}
-    for token in tokens:
-        families.setdefault(token.family_id, []).append(token)
-    found = [
-        ConnectedSession(
-            family_id=family_id,
-            agent=its[0].bindings.get("connected_apps", {}).get("agent", "a browser"),
-            since=min(one.issued_at for one in its),
-            last_seen=max(one.issued_at for one in its),
-        )
-        for family_id, its in families.items()
-    ]
-    return sorted(found, key=lambda one: (-one.last_seen, one.family_id))
-
-
-def _lingers(server: Server, client: Client, tokens: list[Token]) -> bool:
-    """Say whether somebody else verifies the tokens of `client` without asking here."""
-    mine = client.client_metadata.get("access_token_format")
+def _lingers(server: Server, found: Connection) -> bool:
+    """Say whether somebody else verifies the tokens of the client without asking here."""
+    mine = found.client.client_metadata.get("access_token_format")
     jwt = mine == "jwt" or (mine is None and server.settings.jwt_access_token)
-    return jwt or any("audience" in token.bindings for token in tokens)
+    return jwt or any("audience" in one.bindings for one in found.sign_ins)

@@ -14,13 +14,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import flask
-from flask import Response, render_template
+from flask import Response
 
-from .. import interaction
+from .. import decision, interaction
 from ..errors import InvalidRequestError
 from ..feature import ClientField, Feature, Route
 from ..models import redirect_uri as uris
 from ..models.client import Client
+from ..pages import page
 from ..redirect import VerbatimRedirect
 from ..request import Request
 from ..server import Server, current_server
@@ -81,7 +82,7 @@ def logout() -> Response:
     if _is_of_this_session(server, leaving, user):
         server.users.end_login()
         return _leave(server, leaving)
-    return interaction.ask_logout(server, request, user, client=leaving.client)
+    return decision.ask_logout(server, request, user, client=leaving.client)
 
 
 def read(server: Server, request: Request) -> Leaving:
@@ -126,7 +127,7 @@ def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
 
 def _decide(server: Server, user: Any) -> Response:
     """Act on the form of the confirmation page."""
-    form = interaction.DecisionForm()
+    form = decision.DecisionForm()
     request, subject = interaction.read_signed(server, form.request.data or "")
     leaving = read(server, request)
     if user is None:
@@ -136,9 +137,9 @@ def _decide(server: Server, user: Any) -> Response:
         or not form.validate()
         or form.decision.data not in ("allow", "deny")
     ):
-        return interaction.ask_logout(server, request, user, client=leaving.client, again=True)
+        return decision.ask_logout(server, request, user, client=leaving.client, again=True)
     if form.decision.data == "deny":
-        return _page(stayed=True)
+        return page(server, "logged_out", stayed=True)
     server.users.end_login()
     return _leave(server, leaving)
 
@@ -146,10 +147,5 @@ def _decide(server: Server, user: Any) -> Response:
 def _leave(server: Server, leaving: Leaving) -> Response:
     """Send the browser back to the client, or say that the user is signed out."""
     if leaving.redirect_uri is None:
-        return _page(stayed=False)
+        return page(server, "logged_out", stayed=False)
     return VerbatimRedirect(leaving.redirect_uri, {"state": leaving.state} if leaving.state else {})
-
-
-def _page(*, stayed: bool) -> Response:
-    page = render_template("pkce/logged_out.html", stayed=stayed, server=current_server)
-    return Response(page, mimetype="text/html")

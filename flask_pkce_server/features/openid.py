@@ -22,6 +22,7 @@ from ..errors import (
 )
 from ..feature import ClientField, Feature
 from ..grant import TokenResponse
+from ..language import said
 from ..models import login_session
 from ..models.client import Client
 from ..models.handle import base64url
@@ -58,11 +59,11 @@ class OpenIDFeature(Feature):
     )
     models = (SessionClient,)
     scopes = {  # noqa: RUF012 - a constant
-        "openid": "Know that you signed in here",
-        "profile": "See your name and profile",
-        "email": "See your e-mail address",
-        "address": "See your postal address",
-        "phone": "See your phone number",
+        "openid": said("Know that you signed in here"),
+        "profile": said("See your name and profile"),
+        "email": said("See your e-mail address"),
+        "address": said("See your postal address"),
+        "phone": said("See your phone number"),
     }
     client_fields = (
         ClientField(

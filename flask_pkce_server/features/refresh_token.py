@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from ..errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
 from ..feature import Feature
-from ..grant import Grant, TokenResponse
+from ..grant import Grant, GrantNarrowed, TokenResponse
+from ..language import said
 from ..models import token as tokens
 from ..models.handle import REFRESH, is_handle
 from ..models.token import Family, Token
@@ -78,6 +79,8 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
                 session.add_all(response.rows)
                 return response.body
             current = session.get(Token, token.digest)
+            if current is not None and current.is_live(now) and current.scope != token.scope:
+                raise GrantNarrowed
             if current is None or current.revoked_at is not None or current.consumed_at is None:
                 return {}
             # Another's clock may have been read later and its row locked earlier.
@@ -87,7 +90,11 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             tokens.revoke_family(session, token.family_id, now)
             return None
 
-        body = server.store.write(rotate)
+        try:
+            body = server.store.write(rotate)
+        except GrantNarrowed:
+            self.validate_token_request()
+            return self.create_token_response()
         facts = {
             "client_id": token.client_id,
             "subject": token.subject,
@@ -136,7 +143,9 @@ class RefreshTokenFeature(Feature):
         "PKCE_REFRESH_TOKEN_ISSUE",
     )
     scopes = {  # noqa: RUF012 - a constant
-        "offline_access": "Keep this access when you are not using the app"
+        "offline_access": said(
+            "Keep this access when you are not using the app, until you remove it"
+        )
     }
 
     def register(self, server: Server) -> None:

@@ -39,6 +39,10 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
     def __repr__(self) -> str:
         return f"<AuthorizationCode of {self.client_id}>"
 
+    def is_live(self, now: int) -> bool:
+        """Say whether it may be redeemed at `now` (epoch seconds)."""
+        return self.consumed_at is None and self.expires_at > now
+
     # What Authlib asks of a code.
 
     def get_redirect_uri(self) -> str:
@@ -65,6 +69,8 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
             AuthorizationCode.digest == code.digest,
             AuthorizationCode.client_id == code.client_id,
             AuthorizationCode.code_challenge == code_challenge,
+            # Nothing of it was taken back since it was read.
+            AuthorizationCode.scope == code.scope,
             AuthorizationCode.consumed_at.is_(None),
             AuthorizationCode.expires_at > now,
         )

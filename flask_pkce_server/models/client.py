@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +20,12 @@ from .handle import digest, new_identifier, new_secret
 from .login_session import SessionClient
 from .token import Token
 
+# Controls, directions, and blanks without width; joiners beside ASCII.
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+    r"|(?:^|[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?:$|[\x00-\x7f])"
+)
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
 
 
@@ -56,6 +63,11 @@ class Client(Base, ClientMixin):
         return self.token_endpoint_auth_method == "none"
 
     @property
+    def verified(self) -> bool:
+        """Whether the operator of this server has checked it."""
+        return bool(self.client_metadata.get("verified"))
+
+    @property
     def sector(self) -> str:
         """What pairwise subjects are made for: the one host of its redirect URIs.
 
@@ -71,10 +83,13 @@ class Client(Base, ClientMixin):
     def always_asks(self, redirect_uri: str) -> bool:
         """Say whether the user must be asked even for what they allowed before.
 
-        A public client that is reached by a loopback port or a private-use scheme can be
-        impersonated by any program of that computer (RFC 8252 8.6).
+        Anybody may have registered one that nobody checked. A public client that is reached
+        by a loopback port or a private-use scheme can be impersonated by any program of that
+        computer (RFC 8252 8.6).
         """
-        return self.self_registered or (self.is_public and not redirect_uri.startswith("https://"))
+        if self.self_registered and not self.verified:
+            return True
+        return self.is_public and not redirect_uri.startswith("https://")
 
     def resolve_redirect_uri(self, presented: str | None) -> str:
         """Return the URI to send the browser back to (RFC 6749 3.1.2.3, RFC 9700 4.1.3).
@@ -200,8 +215,7 @@ def new_client(
 
 def check(client: Client) -> None:
     """Refuse a client that must not be stored; raises `InvalidRequestError`."""
-    if not client.client_name.strip() or len(client.client_name) > 255:
-        raise InvalidRequestError("A client has a name of 1 to 255 characters.")
+    check_shown(client.client_name, "client_name")
     if not client.client_id.isascii() or not client.client_id.isprintable():
         raise InvalidRequestError("A client_id has visible ASCII characters only.")
     if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
@@ -215,6 +229,18 @@ def check(client: Client) -> None:
     for origin in client.origins:
         if uris.origin_of(origin) != origin:
             raise InvalidRequestError("An origin is scheme://host[:port] and nothing after it.")
+
+
+def check_shown(name: str, field: str) -> None:
+    """Refuse a name that a page could not show as it is; raises `InvalidRequestError`.
+
+    Characters that nobody sees make one name look like another (Unicode TR 36 2.5): what
+    turns the direction of text, and joiners but between letters that need them.
+    """
+    if not name.strip() or len(name) > 255:
+        raise InvalidRequestError(f"{field} is a text of 1 to 255 characters.")
+    if _UNSEEN.search(name):
+        raise InvalidRequestError(f"{field} has a character in it that nobody sees.")
 
 
 def save(session: Session, client: Client) -> None:

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .handle import digest
+
+#: The binding that says when what the user allowed is over (epoch seconds).
+UNTIL = "until"
 
 
 class Token(Base, TokenMixin):
@@ -77,6 +80,11 @@ class Family:
         )
 
 
+def is_live_token(now: int) -> ColumnElement[bool]:
+    """Return the condition that a token may be used at `now` (epoch seconds)."""
+    return and_(Token.consumed_at.is_(None), Token.revoked_at.is_(None), Token.expires_at > now)
+
+
 def find(session: Session, handle: str) -> Token | None:
     """Return the token with this handle, whatever its state."""
     return session.get(Token, digest(handle))
@@ -88,6 +96,8 @@ def consume(session: Session, token: Token, now: int) -> bool:
         update(Token)
         .where(
             Token.digest == token.digest,
+            # Nothing of it was taken back since it was read.
+            Token.scope == token.scope,
             Token.consumed_at.is_(None),
             Token.revoked_at.is_(None),
             Token.expires_at > now,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import re
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -75,7 +77,7 @@ def test_a_local_destination_comes_with_a_warning(app: Flask, client: FlaskClien
     ):
         page = Flow(client, register(app, redirect_uris=(uri,))).authorize()
         assert shown in page.text
-        assert "on <em>this device</em>" in page.text
+        assert "This is a program on this device." in page.text
 
 
 # The decision.
@@ -122,13 +124,16 @@ def test_what_was_allowed_is_not_asked_again(pkce_flow: Flow) -> None:
     assert "code" in parameters_of(answer)
 
 
-def test_only_what_is_new_is_asked(pkce_flow: Flow) -> None:
+def test_what_is_new_is_marked_and_what_was_allowed_too(pkce_flow: Flow) -> None:
+    assert "New<" not in pkce_flow.authorize(scope="profile").text
     pkce_flow.allow(scope="profile")
     page = pkce_flow.authorize(scope="profile notes:read")
     assert is_consent_page(page)
-    new, known = page.text.split("You have allowed it before to")
-    assert "Read your notes" in new
+    known, new = re.findall(r"<li[^>]*>(.*?)</li>", page.text.split("able to")[1], re.DOTALL)[:2]
     assert "See your name and profile" in known
+    assert "Allowed before" in known
+    assert "Read your notes" in new
+    assert "New" in new
     pkce_flow.decide(page)
     assert pkce_flow.authorize(scope="notes:read").status_code == 302
 

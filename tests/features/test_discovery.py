@@ -43,6 +43,7 @@ def test_what_is_said_is_what_there_is(app: Flask) -> None:
         ],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment", "form_post"],
+        "ui_locales_supported": ["en", "ar", "de", "es", "fr", "ja"],
         "grant_types_supported": ["authorization_code", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],
         "token_endpoint_auth_methods_supported": [
@@ -126,6 +127,7 @@ EXERCISED = {
     "scopes_supported": "tests/test_conformance.py::test_oidcc_scope",
     "response_types_supported": "tests/test_behaviours.py::test_CE1_the_response_type_is_code",
     "response_modes_supported": "tests/features/test_authorize.py::test_form_post",
+    "ui_locales_supported": "tests/test_language.py::test_the_request_says_it_first",
     "grant_types_supported": "tests/features/test_token.py::test_there_is_no_other_grant",
     "code_challenge_methods_supported": (
         "tests/features/test_pkce.py::test_no_code_without_an_s256_challenge"

@@ -188,7 +188,7 @@ def test_consent_asks_for_what_was_allowed_before(flow: Flow) -> None:
     assert flow.authorize().status_code == 302
     page = flow.authorize(prompt="consent")
     assert page.status_code == 200
-    assert "allowed it before" in page.text
+    assert "Allowed before" in page.text
     assert "code" in parameters_of(flow.decide(page))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.base import ATTEMPTS, Base, asks_for_retry, copy_tables
-from flask_pkce_server.models.consent import Consent, granted, remember
+from flask_pkce_server.models.consent import Consent, remember, standing
 
 
 class Busy(Exception):
@@ -56,7 +56,7 @@ def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
     with app.app_context():
         assert store.write(work) == "done"
         with store.reading() as session:
-            assert granted(session, "1", "notebook") == {"profile"}
+            assert standing(session, "1", "notebook", 1).scopes == {"profile"}
     assert len(tries) == 3
 
 

@@ -1,0 +1,228 @@
+"""Decision: what a user is asked, what they are shown for it, and what they said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+from flask import Response
+from flask_wtf import FlaskForm
+from wtforms import HiddenField
+
+from .interaction import path_of, sign
+from .models import redirect_uri as uris
+from .models.client import Client
+from .models.consent import Standing
+from .pages import page
+from .request import Request
+from .server import Server
+
+#: The steps in which people who use an app are counted: it is nobody's business who they are.
+_STEPS = (1000, 100, 10)
+DAY = 86400
+
+
+class PageForm(FlaskForm):
+    """A form of a page of ours, with a CSRF token whatever the host set WTF_CSRF_ENABLED to."""
+
+    class Meta(FlaskForm.Meta):
+        csrf = True
+
+
+class DecisionForm(PageForm):
+    """The form of a page that asks; its buttons are `decision` = allow or deny."""
+
+    request = HiddenField()
+    decision = HiddenField()
+
+
+@dataclass(frozen=True)
+class AskedScope:
+    """A scope that an app asks for."""
+
+    name: str
+    #: What the host says that it means.
+    sentence: str
+    #: Whether it was granted before.
+    known: bool
+    #: Whether it was not, while others were.
+    is_new: bool
+    #: Whether the user may leave it out.
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page of the app's makers; they say where it is, so its host is shown."""
+
+    uri: str
+    host: str
+
+
+@dataclass(frozen=True)
+class ConsentView:
+    """What the consent template gets, as `consent`."""
+
+    #: The client that asks.
+    client: Client
+    #: What the page calls the signed-in account.
+    account: str
+    #: What it asks for: who the user is first, staying when they are gone last.
+    scopes: list[AskedScope]
+    #: Where the browser goes after the decision: a host, or the scheme of an app.
+    destination: str
+    #: Whether that is a program on this computer rather than a web site.
+    destination_is_local: bool
+    #: Who makes the app, as they say themselves; None if they do not.
+    developer: str | None
+    home: Link | None
+    privacy: Link | None
+    terms: Link | None
+    #: More than so many people here use the app; 0 for a handful or nobody.
+    people: int
+    #: For how many days it may be allowed, besides until removed; 0 is for this once.
+    days: list[int]
+    #: Where the form is sent.
+    action: str
+    #: Whether the form came back undecided, or too late to count.
+    again: bool
+    #: The Flask-WTF form; render `form.csrf_token` and `form.request`.
+    form: DecisionForm
+    #: What acts on the decision of this user: see `allow` and `deny`.
+    settle: Callable[[frozenset[str] | None, int | None], Response]
+
+    @property
+    def is_warned_of(self) -> bool:
+        """Whether anybody may have registered the app under any name."""
+        return self.client.self_registered and not self.client.verified
+
+    def allow(self, scopes: Iterable[str] | None = None, days: int | None = None) -> Response:
+        """Send the browser back with a code for `scopes`, or for all that were asked for.
+
+        For `days`, or until it is removed. For a host that decides in a view of its own.
+        """
+        asked = frozenset(scope.name for scope in self.scopes)
+        return self.settle(asked if scopes is None else asked & frozenset(scopes), days)
+
+    def deny(self) -> Response:
+        """Send the browser back with access_denied (RFC 6749 4.1.2.1)."""
+        return self.settle(None, None)
+
+
+def ask_consent(
+    server: Server,
+    request: Request,
+    user: Any,
+    *,
+    standing: Standing,
+    settle: Callable[[frozenset[str] | None, int | None], Response],
+    reference: str = "",
+    again: bool = False,
+) -> Response:
+    """Show the consent page, ours or the host's.
+
+    `again` says that the form came back in a state that decides nothing.
+    """
+    client: Client = request.client
+    destination = request.valid_redirect_uri or ""
+    consent = ConsentView(
+        client=client,
+        account=server.users.name_of(user),
+        scopes=_asked(server, request, standing.scopes),
+        destination=uris.shown_host(destination),
+        destination_is_local=uris.is_loopback(destination) or uris.is_private_use(destination),
+        developer=client.client_metadata.get("developer"),
+        home=_link(client, "client_uri"),
+        privacy=_link(client, "policy_uri"),
+        terms=_link(client, "tos_uri"),
+        people=next((step for step in _STEPS if standing.people >= step), 0),
+        days=sorted(server.settings.authorize_days),
+        action=path_of(reference),
+        again=again,
+        form=_form(server, request, user),
+        settle=settle,
+    )
+    if server.users.consent_view is not None:
+        return flask.current_app.make_response(server.users.consent_view(consent))
+    return page(server, "consent", 400 if again else 200, consent=consent)
+
+
+def read_days(server: Server) -> int | None:
+    """Return for how many days the consent form allows; None for until it is removed.
+
+    Raises `ValueError` for what the form does not offer.
+    """
+    days = flask.request.form.get("days", "")
+    if days == "":
+        return None
+    if days not in map(str, server.settings.authorize_days):
+        raise ValueError(days)
+    return int(days)
+
+
+def read_scopes(server: Server, request: Request, known: frozenset[str]) -> frozenset[str]:
+    """Return the scopes that the consent form allows: the optional ones if they are ticked."""
+    ticked = known.union(flask.request.form.getlist("scope"))
+    return frozenset(
+        scope for scope in request.scopes if scope in ticked or not is_optional(server, scope)
+    )
+
+
+def is_optional(server: Server, scope: str) -> bool:
+    """Say whether users may leave `scope` out."""
+    return scope in server.settings.authorize_optional_scopes
+
+
+def ask_logout(
+    server: Server,
+    request: Request,
+    user: Any,
+    *,
+    client: Client | None,
+    again: bool = False,
+) -> Response:
+    """Ask whether to sign out of the host; `client` wants it, or nobody says who does."""
+    return page(
+        server,
+        "logout",
+        400 if again else 200,
+        form=_form(server, request, user),
+        account=server.users.name_of(user),
+        client=client,
+        action=path_of(),
+        again=again,
+    )
+
+
+def _form(server: Server, request: Request, user: Any) -> DecisionForm:
+    form = DecisionForm(formdata=None)
+    form.request.data = sign(server, request, server.users.subject_of(user))
+    return form
+
+
+def _asked(server: Server, request: Request, known: frozenset[str]) -> list[AskedScope]:
+    return [
+        AskedScope(
+            name=scope,
+            sentence=sentence,
+            known=scope in known,
+            is_new=bool(known) and scope not in known,
+            optional=is_optional(server, scope) and scope not in known,
+        )
+        for scope, sentence in in_order(server.scopes.items())
+        if scope in request.scopes
+    ]
+
+
+def in_order(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return scopes in the order of the pages: who one is first, staying last."""
+    places = {"openid": 0, "offline_access": 2}
+    return sorted(scopes, key=lambda scope: places.get(scope[0], 1))
+
+
+def _link(client: Client, name: str) -> Link | None:
+    uri = client.client_metadata.get(name)
+    return None if uri is None else Link(uri, urlsplit(uri).netloc)
