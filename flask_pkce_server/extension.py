@@ -30,6 +30,7 @@ from .users import (
     LoginRequiredResponse,
     Logout,
     LogoutDelivery,
+    MayDevelop,
     Subject,
     UserLoader,
     Users,
@@ -103,6 +104,11 @@ class PKCEServer:
         or `consent.allow(...)` or `consent.deny()`.
         """
         self._users.consent_view = function
+        return function
+
+    def may_develop(self, function: MayDevelop) -> MayDevelop:
+        """Decorate the function that says whether a user may register apps in the portal."""
+        self._users.may_develop = function
         return function
 
     def claims(self, function: Claims) -> Claims:
@@ -209,7 +215,7 @@ def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
             write=f"one of: {', '.join(sorted(names))}",
         )
     for room in rooms:
-        if wanted.get(room.name, True):
+        if wanted.get(room.name, not room.opt_in):
             continue
         if room.core:
             raise ConfigurationError(
@@ -221,7 +227,7 @@ def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
                 f'{key} belongs to the feature "{room.name}", which PKCE_FEATURES leaves out.',
                 write=f'app.config.pop("{key}")',
             )
-    return tuple(room for room in rooms if wanted.get(room.name, True))
+    return tuple(room for room in rooms if wanted.get(room.name, not room.opt_in))
 
 
 def _listen_to_flask_login(server: Server) -> None:

@@ -72,6 +72,8 @@ class Feature:
     name: ClassVar[str]
     #: Whether the server makes no sense without it.
     core: ClassVar[bool] = False
+    #: Whether the host has to ask for it in `PKCE_FEATURES`.
+    opt_in: ClassVar[bool] = False
     #: The settings that only this room reads.
     settings: ClassVar[tuple[str, ...]] = ()
     #: The tables that only this room uses; their classes, so that they are imported.

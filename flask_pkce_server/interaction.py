@@ -92,10 +92,19 @@ def _keep(server: Server, request: Request, reference: str, response: Response) 
     return response
 
 
+def read_reference() -> str:
+    """Return what this request says that it means, "" if it says nothing.
+
+    Raises `InteractionExpired` for what is not from here: it becomes the name of a cookie.
+    """
+    reference = flask.request.args.get("r", "")
+    if reference and not _REFERENCE.fullmatch(reference):
+        raise InteractionExpired()
+    return reference
+
+
 def take_up(server: Server, reference: str) -> Request:
     """Return the request that was put aside; raises `InteractionExpired` if it is gone."""
-    if not _REFERENCE.fullmatch(reference):
-        raise InteractionExpired()
     return read_signed(server, flask.request.cookies.get(_COOKIE + reference, ""))[0]
 
 

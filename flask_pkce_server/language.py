@@ -172,11 +172,6 @@ def _written(day: date, tag: str) -> str:
         return day.isoformat()
 
 
-def said(message: str) -> str:
-    """Mark a text of the pages that stands in the code, for the catalogs."""
-    return message
-
-
 def _check_placeholders(message: str, text: str) -> None:
     """Refuse a text of the host that could not be filled in."""
     try:

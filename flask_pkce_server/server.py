@@ -7,7 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
@@ -157,6 +157,8 @@ class Server(AuthorizationServer):
             field = self.client_fields.get(name)
             if field is None:
                 raise InvalidRequestError(f"No feature of this server reads {name}.")
+            if not isinstance(value, get_origin(field.kind) or field.kind):
+                raise InvalidRequestError(f"{name} is of another type.")
             if field.choices and value not in field.choices:
                 raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
             if field.check is not None:

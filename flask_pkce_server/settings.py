@@ -155,6 +155,10 @@ class Settings:
         "Whether the page of connected apps tells which scopes an app has really used. The "
         "first call of an hour then writes that down.",
     )
+    developer_portal_scopes: list[str] = _setting(
+        [], "What apps that people register themselves may ask for; all scopes where empty."
+    )
+    developer_portal_most: int = _setting(20, "How many apps one person may register.", at_least=1)
     key_secret: str | None = _setting(
         None, "The secret that keys are derived from; SECRET_KEY where unset."
     )

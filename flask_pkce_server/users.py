@@ -33,6 +33,7 @@ LoginRequiredResponse = Callable[[str], ResponseReturnValue]
 AccountName = Callable[[Any], str]
 Claims = Callable[[Any], Mapping[str, Any]]
 Logout = Callable[[], Any]
+MayDevelop = Callable[[Any], Any]
 ConsentPage = Callable[[Any], ResponseReturnValue]
 LogoutDelivery = Callable[[str, dict[str, str]], Any]
 
@@ -71,6 +72,8 @@ class Users:
         self.logout: Logout = self._flask_login_logout
         #: Answers with a page of the host's own for a ConsentView; ours where it is None.
         self.consent_view: ConsentPage | None = None
+        #: Says whether a user may register apps; all may where it is None.
+        self.may_develop: MayDevelop | None = None
         #: Takes a URI and the form fields to POST there; threads of ours where it is None.
         self.logout_delivery: LogoutDelivery | None = None
 

@@ -44,8 +44,6 @@ HOSTILE = {
     "bidi": "\u202egnp\u2066a\u2067b\u2068c\u2069\u2069",
     "invisible": "\u200b\u200d\ufeff",
 }
-#: What an error page has besides when it explains.
-EXPLANATION = {("h2",), ("ul", "class", "dir", "lang"), ("li",), ("bdi",)}
 _VOID = {"br", "hr", "img", "input", "link", "meta"}
 
 
@@ -193,7 +191,7 @@ def test_what_a_request_says_is_never_more_than_text_on_an_error_page(
     wrong = {"client_id": "nobody"} if name == "client_id" else {"redirect_uri": OTHER_URI}
     for one in (app, debug_app):
         flow = Flow(sign_in(one), register(one))
-        usual = {*Page(flow.authorize(**wrong)).elements, *EXPLANATION}
+        usual = set(Page(flow.authorize(**wrong)).elements)
         for payload in HOSTILE.values():
             # A state that is too long is an error by itself.
             value = payload * 400 if name == "state" else payload
@@ -212,9 +210,9 @@ def test_what_a_logout_says_is_never_more_than_text(app: Flask, debug_app: Flask
         known = register(one, client_metadata={"post_logout_redirect_uris": [BYE]})
         asked = {"client_id": known.client_id, "post_logout_redirect_uri": BYE}
         browser = sign_in(one)
-        refused = browser.get(LOGOUT, query_string={**asked, "id_token_hint": "x"})
-        usual = {*Page(refused).elements, *EXPLANATION}
-        usual.update(Page(browser.get(LOGOUT, query_string=asked)).elements)
+        refused = {**asked, "post_logout_redirect_uri": OTHER_URI}
+        usual = set(Page(browser.get(LOGOUT, query_string=asked)).elements)
+        usual.update(Page(browser.get(LOGOUT, query_string=refused)).elements)
         for name in ("client_id", "post_logout_redirect_uri", "state", "id_token_hint", "x"):
             for payload in HOSTILE.values():
                 query = {**asked, "ui_locales": payload, name: payload}

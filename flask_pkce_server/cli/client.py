@@ -8,6 +8,7 @@ import click
 from flask.cli import AppGroup
 from sqlalchemy import select
 
+from ..first_steps import first_steps
 from ..models import client as clients
 from ..models import redirect_uri
 from ..models.client import AUTH_METHODS, Client
@@ -15,7 +16,6 @@ from ..models.handle import digest, new_secret
 from ..server import Server, current_server
 from ..signals import client_registered, tell
 from .client_options import ClientCommand, client_options
-from .first_steps import print_first_steps
 from .output import Clearly, as_json_option, date, print_json, print_lines
 
 client_commands = AppGroup("client", help="Clients: the applications that may ask for access.")
@@ -79,7 +79,12 @@ def create(
         print_json(_shown(client, secret))
         return
     _print_client(client, secret)
-    print_first_steps(server, client, secret)
+    if client.redirect_uris:
+        steps = first_steps(server, client, secret or "")
+        click.echo(f"\nOpen this in a browser:\n\n  {steps.authorize_url}\n")
+        click.echo("Then put the code from the address bar in the place of CODE, within a minute:")
+        click.echo()
+        click.echo(f"  {steps.curl}")
 
 
 @client_commands.command("list")

@@ -11,6 +11,7 @@ from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature
 from .connected_apps import ConnectedAppsFeature
 from .cors import CorsFeature
+from .developer_portal import DeveloperPortalFeature
 from .discovery import DiscoveryFeature
 from .introspection import IntrospectionFeature
 from .issuer import IssuerFeature
@@ -44,5 +45,6 @@ FEATURES: tuple[type[Feature], ...] = (
     LogoutFeature,
     BackchannelLogoutFeature,
     ConnectedAppsFeature,
+    DeveloperPortalFeature,
     CorsFeature,
 )

@@ -24,7 +24,7 @@ from ..feature import ClientField, Feature, Route
 from ..models import consent
 from ..models.client import Client, check_shown
 from ..models.consent import Standing
-from ..models.redirect_uri import origin_of
+from ..models.redirect_uri import refuse_unfit
 from ..models.token import UNTIL
 from ..request import Request
 from ..server import RESPONSE_MODES, Server, current_server
@@ -32,11 +32,9 @@ from ..server import RESPONSE_MODES, Server, current_server
 
 def check_page(server: Server, client: Client, value: Any) -> None:
     """Refuse a link that the consent page could not show."""
-    origin = origin_of(value) if value.isascii() and value.isprintable() else None
-    if origin is None or not value.startswith(("https://", "http://")) or '"' in value:
+    refuse_unfit(value)
+    if not value.startswith("https://"):
         raise InvalidRequestError("The pages of an app are https URLs.")
-    if len(value) > 2000 or "@" in value:
-        raise InvalidRequestError("The URL of a page is short and has no user in it.")
 
 
 def check_name(server: Server, client: Client, value: Any) -> None:
@@ -88,7 +86,7 @@ class AuthorizeFeature(Feature):
 def authorize() -> Response:
     """Take an authorization request, one that was put aside, or a decision on one."""
     server, incoming = current_server, flask.request
-    reference = "" if "client_id" in incoming.args else incoming.args.get("r", "")
+    reference = "" if "client_id" in incoming.args else interaction.read_reference()
     user = server.users.current()
     if incoming.method == "POST" and "decision" in incoming.form:
         return _decide(server, user, reference)
@@ -137,12 +135,12 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
             return _sign_in(server, request, user, "")
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    said = form.decision.data
+    said = form.read("allow", "deny", "switch")
     try:
         days = decision.read_days(server)
     except ValueError:
         said = None
-    if not form.validate() or said not in ("allow", "deny", "switch"):
+    if said is None:
         standing = _standing(server, request, user)
         return _ask(server, request, grant, reference, standing, again=True)
     if said == "switch":

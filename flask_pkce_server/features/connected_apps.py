@@ -8,6 +8,7 @@ there until it expires, and the page says so.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 import flask
 from flask import Flask, Response
 from wtforms import HiddenField
+from wtforms.validators import Regexp
 
 from ..decision import PageForm, in_order
 from ..feature import Feature, Route
@@ -32,14 +34,15 @@ from ..signals import consent_narrowed, consent_withdrawn, tell, token_revoked, 
 #: Seconds in which a scope that is used again is not noted again.
 _COARSE = 3600
 _REMEMBERED = 4096
+_IDENTIFIER = re.compile(r"[\x21-\x7e]{0,255}\Z")
 
 
 class RemovalForm(PageForm):
     """The form of every button of the page."""
 
     remove = HiddenField()
-    client_id = HiddenField()
-    family_id = HiddenField()
+    client_id = HiddenField(validators=[Regexp(_IDENTIFIER)])
+    family_id = HiddenField(validators=[Regexp(_IDENTIFIER)])
 
 
 @dataclass(frozen=True)
@@ -157,24 +160,25 @@ def _remove(server: Server, subject: str, form: RemovalForm) -> str:
         if client_id is not None:
             facts = {"client_id": client_id, "subject": subject, "family_id": family_id}
             tell(token_revoked, server.app, **facts)
-        return "removed"
+        return "removed" if client_id is not None else ""
     if form.remove.data == "scopes":
         return _narrow(server, subject, form.client_id.data or "")
-    everything = form.remove.data == "all"
-    client_ids = [form.client_id.data or ""]
-    if everything:
+    client_ids: list[str] = []
+    if form.remove.data == "app":
+        client_ids = [form.client_id.data or ""]
+    elif form.remove.data == "all":
         client_ids = [app.connection.client.client_id for app in connected(server, subject)]
-    for one in client_ids:
-        _withdraw(server, subject, one)
-    return "removed"
+    done = [_withdraw(server, subject, one) for one in client_ids]
+    return "removed" if any(done) else ""
 
 
-def _withdraw(server: Server, subject: str, client_id: str) -> None:
+def _withdraw(server: Server, subject: str, client_id: str) -> bool:
     done = server.store.write(
         lambda session: consent.withdraw(session, subject, client_id, server.now())
     )
     if done:
         tell(consent_withdrawn, server.app, client_id=client_id, subject=subject)
+    return done
 
 
 def _narrow(server: Server, subject: str, client_id: str) -> str:

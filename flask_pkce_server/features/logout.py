@@ -132,13 +132,10 @@ def _decide(server: Server, user: Any) -> Response:
     leaving = read(server, request)
     if user is None:
         return _leave(server, leaving)
-    if (
-        server.users.subject_of(user) != subject
-        or not form.validate()
-        or form.decision.data not in ("allow", "deny")
-    ):
+    said = form.read("allow", "deny")
+    if said is None or server.users.subject_of(user) != subject:
         return decision.ask_logout(server, request, user, client=leaving.client, again=True)
-    if form.decision.data == "deny":
+    if said == "deny":
         return page(server, "logged_out", stayed=True)
     server.users.end_login()
     return _leave(server, leaving)

@@ -22,7 +22,6 @@ from ..errors import (
 )
 from ..feature import ClientField, Feature
 from ..grant import TokenResponse
-from ..language import said
 from ..models import login_session
 from ..models.client import Client
 from ..models.handle import base64url
@@ -30,6 +29,7 @@ from ..models.login_session import SessionClient
 from ..models.signing_key import ALGORITHMS
 from ..request import Request
 from ..server import Server, current_server
+from ..texts import said
 
 _LONGEST_NONCE = 1024
 #: What an ID token says besides what is known about the user.

@@ -18,12 +18,12 @@ from sqlalchemy.orm import Session
 from ..errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
 from ..feature import Feature
 from ..grant import Grant, GrantNarrowed, TokenResponse
-from ..language import said
 from ..models import token as tokens
 from ..models.handle import REFRESH, is_handle
 from ..models.token import Family, Token
 from ..server import Server
 from ..signals import tell, token_refreshed, token_reuse_detected
+from ..texts import said
 
 _DEAD = "The refresh token is unknown, expired, revoked, or not this client's."
 

@@ -37,7 +37,11 @@ class Client(Base, ClientMixin):
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     client_name: Mapped[str] = mapped_column(Identifier)
     token_endpoint_auth_method: Mapped[str] = mapped_column(Identifier)
+    #: Two secrets at most: the one that was made last, and the one before it.
     secret_digest: Mapped[bytes | None] = mapped_column(Digest)
+    secret_issued_at: Mapped[int | None]
+    older_secret_digest: Mapped[bytes | None] = mapped_column(Digest)
+    older_secret_issued_at: Mapped[int | None]
     redirect_uris: Mapped[list[str]]
     origins: Mapped[list[str]]
     grant_types: Mapped[list[str]]
@@ -123,9 +127,13 @@ class Client(Base, ClientMixin):
         return any(uris.matches(registered, redirect_uri) for registered in self.redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return self.secret_digest is not None and hmac.compare_digest(
-            self.secret_digest, digest(client_secret)
-        )
+        shown = digest(client_secret)
+        fits = [
+            hmac.compare_digest(known, shown)
+            for known in (self.secret_digest, self.older_secret_digest)
+            if known is not None
+        ]
+        return any(fits)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
         # One method for all endpoints: a confidential client's id alone opens nothing.
@@ -208,7 +216,7 @@ def new_client(
     secret = new_secret() if client_secret is None else client_secret
     if len(secret) < 32:
         raise InvalidRequestError("A client secret has at least 32 characters.")
-    client.secret_digest = digest(secret)
+    client.secret_digest, client.secret_issued_at = digest(secret), now
     check(client)
     return client, secret
 
@@ -239,8 +247,13 @@ def check_shown(name: str, field: str) -> None:
     """
     if not name.strip() or len(name) > 255:
         raise InvalidRequestError(f"{field} is a text of 1 to 255 characters.")
-    if _UNSEEN.search(name):
+    if not can_be_shown(name):
         raise InvalidRequestError(f"{field} has a character in it that nobody sees.")
+
+
+def can_be_shown(name: str) -> bool:
+    """Say whether a page can show `name`, and nobody can be misled by how it is written."""
+    return bool(name.strip()) and len(name) <= 255 and not _UNSEEN.search(name)
 
 
 def save(session: Session, client: Client) -> None:

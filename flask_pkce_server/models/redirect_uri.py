@@ -10,6 +10,7 @@ import re
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ..errors import InvalidRequestError
+from ..texts import said
 
 #: Schemes that run code or read files in the browser that is sent there.
 _DANGEROUS = {
@@ -19,6 +20,11 @@ _DANGEROUS = {
 #: What we append: a URI that has one of these already would carry two of them.
 _OURS = {"code", "state", "iss", "error", "error_description", "error_uri"}
 _LONGEST = 2000
+#: What is said of a scheme that anybody may take.
+PLAIN_SCHEME = said(
+    "The scheme {scheme}: has no dot. Another app can claim it as easily; prefer one made from "
+    "your domain, as com.example.app: is (RFC 8252 7.1)."
+)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # RFC 3986: the characters of a URI, and nothing that could end a header or a tag.
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
@@ -30,41 +36,51 @@ def refuse_unfit(uri: str) -> None:
     Raises `InvalidRequestError`, whose description says what to change.
     """
     if not 1 <= len(uri) <= _LONGEST:
-        raise InvalidRequestError(f"A redirect URI is a text of 1 to {_LONGEST} characters.")
+        raise InvalidRequestError(said("A redirect URI is a text of 1 to 2000 characters."))
     if "#" in uri:
-        raise InvalidRequestError("A redirect URI has no fragment: leave out the # and the rest.")
+        raise InvalidRequestError(
+            said("A redirect URI has no fragment: leave out the # and the rest.")
+        )
     if "*" in uri:
-        raise InvalidRequestError("A redirect URI has no wildcard: register each URI as it is.")
+        raise InvalidRequestError(
+            said("A redirect URI has no wildcard: register each URI as it is.")
+        )
     if not _CHARACTERS.fullmatch(uri):
         raise InvalidRequestError(
-            "A redirect URI has only the characters of RFC 3986; percent-encode the others."
+            said("A redirect URI has only the characters of RFC 3986; percent-encode the others.")
         )
     parts = _split(uri)
     if parts is None or not _SCHEME.match(uri):
-        raise InvalidRequestError("A redirect URI is absolute: it starts with its scheme.")
+        raise InvalidRequestError(said("A redirect URI is absolute: it starts with its scheme."))
     if parts.scheme in _DANGEROUS:
-        raise InvalidRequestError("A redirect URI of this scheme would run in the browser itself.")
+        raise InvalidRequestError(
+            said("A redirect URI of this scheme would run in the browser itself.")
+        )
     if "@" in parts.netloc:
-        raise InvalidRequestError("A redirect URI has no user or password in it.")
+        raise InvalidRequestError(said("A redirect URI has no user or password in it."))
     if parts.scheme in ("http", "https") and not parts.hostname:
-        raise InvalidRequestError("A redirect URI of http or https names a host.")
+        raise InvalidRequestError(said("A redirect URI of http or https names a host."))
     if parts.scheme == "http" and not is_loopback(uri):
-        raise InvalidRequestError("A redirect URI is https; http only on this computer's loopback.")
+        raise InvalidRequestError(
+            said("A redirect URI is https; http only on this computer's loopback.")
+        )
     if _OURS.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
-        raise InvalidRequestError("A redirect URI has no code, state, iss or error in its query.")
+        raise InvalidRequestError(
+            said("A redirect URI has no code, state, iss or error in its query.")
+        )
     if any(part in (".", "..") for part in parts.path.split("/")):
-        raise InvalidRequestError("A redirect URI has no . or .. in its path.")
+        raise InvalidRequestError(said("A redirect URI has no . or .. in its path."))
 
 
 def warnings(uri: str) -> list[str]:
     """Say what is allowed in `uri` but better otherwise."""
+    return [PLAIN_SCHEME.format(scheme=urlsplit(uri).scheme)] if has_plain_scheme(uri) else []
+
+
+def has_plain_scheme(uri: str) -> bool:
+    """Say whether the scheme of `uri` is private, and not made from a domain (RFC 8252 7.1)."""
     scheme = urlsplit(uri).scheme
-    if scheme not in ("http", "https") and "." not in scheme:
-        return [
-            f"The scheme {scheme}: has no dot. Another app can claim it as easily; prefer "
-            f"one made from your domain, as com.example.app: is (RFC 8252 7.1)."
-        ]
-    return []
+    return scheme not in ("http", "https") and "." not in scheme
 
 
 def matches(registered: str, presented: str) -> bool:
