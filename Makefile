@@ -39,6 +39,18 @@ build: $(READY) ## build wheel and source distribution into dist/
 	rm -rf build dist
 	$(PY) -m build
 
+catalogs: $(READY) ## find the texts of the pages, bring the catalogs up to date, compile them
+	for command in extract_messages update_catalog; do \
+		$(PY) -c "import setuptools; setuptools.setup()" -q $$command || exit 1; \
+	done
+	@# Lines that nobody fills in, and a date that would change each time.
+	sed -i '/EMAIL@ADDRESS/d; /LL@li.org/d; /YEAR-MO-DA/d; /^"POT-Creation-Date/d' \
+		flask_pkce_server/translations/*/LC_MESSAGES/*.po
+	$(PY) -c "import setuptools; setuptools.setup()" -q compile_catalog
+
+screenshots: $(READY) ## take the pictures of the documentation, with Chromium
+	PYTHONPATH=. $(PY) docs/make_screenshots.py
+
 clean: ## remove what tests and builds leave behind, but not the environment
 	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -61,4 +73,4 @@ $(READY): pyproject.toml
 	$(PY) -m pip install -q -e '.[dev]'
 	@touch $@
 
-.PHONY: demo test test-services lint format typecheck build clean help venv
+.PHONY: demo test test-services lint format typecheck build catalogs screenshots clean help venv

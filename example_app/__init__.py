@@ -20,6 +20,7 @@ from flask import Flask
 
 from . import api, commands, demo, login, pages
 from .extensions import csrf, db, login_manager, pkce
+from .texts import SENTENCES
 
 
 def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
@@ -36,6 +37,15 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
             "notes:write": "Write notes for you",
             "calendar:read": "See your calendar",
         },
+        # What the sentences of the scopes are in the languages of the pages.
+        PKCE_TEXTS=SENTENCES,
+        # The consent page, and all others, in this app's own layout and colours.
+        PKCE_LAYOUT_TEMPLATE="layout.html",
+        PKCE_STYLESHEET="/static/pkce.css",
+        # People may leave that out, say for how long, and register apps of their own.
+        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["calendar:read"],
+        PKCE_AUTHORIZE_DAYS=[0, 90],
+        PKCE_FEATURES={"developer_portal": True},
         # An API in a process of its own; example_app/resource_server.py is it.
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_CONNECTED_APPS_NOTE_USE=True,

@@ -87,6 +87,12 @@ class Finding:
     wrong: bool
 
 
+def offered(metadata: Mapping[str, Any]) -> list[AppKind]:
+    """Return the kinds of app that a server with this metadata can sign in."""
+    known = metadata["grant_types_supported"]
+    return [kind for kind in KINDS if kind.grant_types[0] in known]
+
+
 def kind_of(client: Client) -> AppKind:
     """Return the kind of a client that was registered as one of `KINDS`."""
     named = client.client_metadata.get("app_kind")

@@ -92,7 +92,7 @@ class ConsentView:
     home: Link | None
     privacy: Link | None
     terms: Link | None
-    #: More than so many people here use the app; 0 for a handful or nobody.
+    #: So many people here use the app, or more; 0 for a handful or nobody.
     people: int
     #: For how many days it may be allowed, besides until removed; 0 is for this once.
     days: list[int]

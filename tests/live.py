@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import requests
@@ -33,13 +34,14 @@ def served(app: Flask) -> Iterator[str]:
 
 
 @contextmanager
-def served_host(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+def served_host(tmp_path: Path, **config: Any) -> Iterator[tuple[str, Flask]]:
     """Serve the host of the tests, with its address for an issuer."""
     app = make_app(
         # Unset: in tests the issuer is the port of the socket, which is not known before.
         PKCE_ISSUER=None,
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db",
         PKCE_SQLITE_PRAGMAS=True,
+        **config,
     )
     try:
         with served(app) as address:
@@ -60,8 +62,13 @@ def decide_in(browser: requests.Session, url: str, decision: str = "allow") -> s
     page = browser.get(url)
     if "<h1>Sign in</h1>" in page.text:
         page = browser.post(page.url, data={"username": "ada"})
-    action = re.search(r'<form method="post" action="([^"]*)"', page.text)[1]
     form = {**hidden_fields(page.text), "decision": decision}
-    answer = browser.post(urljoin(page.url, action), data=form, allow_redirects=False)
+    answer = browser.post(action_of(page), data=form, allow_redirects=False)
     assert answer.status_code == 303, answer.text
     return answer.headers["Location"]
+
+
+def action_of(page: requests.Response) -> str:
+    """Return where the form of the consent page is sent; a layout may have forms of its own."""
+    form = r'<form[^>]* action="([^"]*)">(?:(?!</form>).)*name="request"'
+    return urljoin(page.url, re.search(form, page.text, re.DOTALL)[1])

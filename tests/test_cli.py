@@ -235,6 +235,24 @@ def test_a_new_secret_ends_the_old_one(app: Flask, client: FlaskClient) -> None:
     assert "shown this once" in run(app, "client", "rotate-secret", known.client_id)
 
 
+def test_the_old_secret_is_kept_until_the_next_rotation(app: Flask, client: FlaskClient) -> None:
+    known = register(app, auth_method="client_secret_basic")
+
+    def rotate(*options: str) -> Registered:
+        made = json.loads(run(app, "client", "rotate-secret", known.client_id, *options, "--json"))
+        return Registered(**{**vars(known), "client_secret": made["client_secret"]})
+
+    def is_good(one: Registered) -> bool:
+        return Flow(client, one).refresh("x").status_code == 400
+
+    second = rotate("--keep")
+    assert [is_good(one) for one in (known, second)] == [True, True]
+    output = run(app, "client", "rotate-secret", known.client_id, "--keep", code=1)
+    assert "has two secrets already" in output
+    third = rotate()
+    assert [is_good(one) for one in (known, second, third)] == [False, False, True]
+
+
 def test_a_public_client_has_no_secret_to_rotate(app: Flask) -> None:
     output = run(app, "client", "rotate-secret", register(app).client_id, code=1)
     assert "public client" in output

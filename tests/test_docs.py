@@ -168,7 +168,9 @@ def test_the_index_names_every_page() -> None:
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.read_text().splitlines()) <= 160
+    lines = README.read_text().splitlines()
+    # Each room has a row in the table of standards.
+    assert len([line for line in lines if not line.startswith("|")]) <= 130
 
 
 def test_each_standard_has_its_room_and_its_tests() -> None:

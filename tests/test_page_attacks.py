@@ -655,13 +655,6 @@ def test_a_form_that_comes_as_anything_else_decides_nothing(app: Flask) -> None:
     assert_nothing_is_granted(flow, answer)
 
 
-def test_who_denies_first_has_allowed_nothing(app: Flask) -> None:
-    flow = Flow(sign_in(app), register(app))
-    answer = press(flow.browser, AUTHORIZE, flow.authorize(), decision=["deny", "allow"])
-    assert "code" not in parameters_of(answer)
-    assert_nothing_is_granted(flow, answer)
-
-
 def test_a_logout_that_nobody_decided_signs_nobody_out(app: Flask) -> None:
     browser = sign_in(app)
     page = browser.get(LOGOUT)
@@ -686,3 +679,85 @@ def test_a_removal_that_is_no_form_with_a_token_removes_nothing(app: Flask) -> N
     ):
         assert answer.status_code in (200, 400, 405)
         assert call(app, token) == 200
+
+
+# What is no form.
+
+
+@pytest.mark.parametrize("field", ["request", "csrf_token", "decision"])
+@pytest.mark.parametrize("path", [AUTHORIZE, LOGOUT])
+def test_a_file_in_the_place_of_a_field(app: Flask, path: str, field: str) -> None:
+    for browser in (app.test_client(), sign_in(app)):
+        form = {"decision": "allow", "request": "x", "csrf_token": "x"}
+        form[field] = (io.BytesIO(b"."), "file")
+        answer = browser.post(path, data=form, content_type="multipart/form-data")
+        assert answer.status_code < 500
+        assert "code=" not in answer.headers.get("Location", "")
+
+
+def test_json_and_files_press_no_button_of_connected_apps(app: Flask) -> None:
+    flow = Flow(sign_in(app), register(app), scope="profile")
+    token = flow.tokens()["access_token"]
+    good = hidden_fields(flow.browser.get(APPS).text)
+    for body in ([1], {"csrf_token": 1}, {**good, "remove": "app"}, {**good, "remove": {"a": 1}}):
+        assert flow.browser.post(APPS, json=body).status_code == 400
+    for field in ("client_id", "family_id", "remove"):
+        form = {**good, "remove": "app", field: (io.BytesIO(b"."), "file")}
+        answer = flow.browser.post(APPS, data=form, content_type="multipart/form-data")
+        assert answer.status_code in (303, 400)
+    for value in ("\0", "a b", "\n", "\u202e", "x" * 300):
+        for button in ("app", "session", "scopes"):
+            form = {**good, "remove": button, "client_id": value, "family_id": value}
+            assert flow.browser.post(APPS, data=form).status_code == 400
+    me = app.test_client().get("/api/me", headers={"Authorization": f"Bearer {token}"})
+    assert me.status_code == 200
+
+
+@pytest.mark.parametrize("reference", ["x\r\ny", "x; Path=/", "../", "0" * 15, "0" * 17])
+def test_a_reference_that_was_not_made_here_decides_nothing(app: Flask, reference: str) -> None:
+    flow = Flow(sign_in(app), register(app), scope="profile")
+    page = flow.authorize()
+    form = {**hidden_fields(page.text), "decision": "allow"}
+    answer = flow.browser.post(AUTHORIZE, query_string={"r": reference}, data=form)
+    assert answer.status_code == 400
+    assert "Set-Cookie" not in answer.headers
+    assert flow.authorize().status_code == 200
+
+
+@pytest.mark.parametrize("said", [["allow", "deny"], ["deny", "allow"], ["allow", "allow"]])
+def test_a_decision_given_twice_is_none(app: Flask, said: list[str]) -> None:
+    flow = Flow(sign_in(app), register(app), scope="profile")
+    page = flow.authorize()
+    answer = press(flow.browser, AUTHORIZE, page, decision=said)
+    assert answer.status_code == 400
+    assert "Please decide again." in answer.text
+    answer = press(flow.browser, LOGOUT, flow.browser.get(LOGOUT), decision=said)
+    assert answer.status_code == 400
+    assert flow.authorize().status_code == 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://evil.example\\.bank.example/",
+        "https://evil.example/<b>",
+        "https://[x",
+        "https://x:y/",
+        "http://app.example/",
+        "javascript:alert(1)",
+        "https://bank.example@evil.example/",
+        1,
+        ["https://app.example/"],
+    ],
+)
+def test_a_link_whose_host_could_mislead_is_not_registered(app: Flask, value: object) -> None:
+    client, _ = clients.new_client(
+        client_name="App",
+        redirect_uris=[REDIRECT_URI],
+        auth_method="none",
+        grant_types=["authorization_code"],
+        client_metadata={"client_uri": value},
+        now=1,
+    )
+    with pytest.raises(InvalidRequestError):
+        server_of(app).check_client(client)

@@ -190,6 +190,44 @@ def test_access_is_removed_while_the_app_refreshes_and_redeems(
             assert successor is None or flow.refresh(successor).status_code == 400
 
 
+def test_an_app_is_narrowed_while_it_refreshes_and_redeems(
+    make: Callable[..., Flow], rounds: range
+) -> None:
+    # After the answer nothing has the scope that was taken back, and nothing gets it again;
+    # with the rest the app goes on.
+    flow = make(PKCE_REFRESH_TOKEN_GRACE=0)
+    app = flow.browser.application
+
+    def me(token: str) -> int:
+        headers = {"Authorization": f"Bearer {token}"}
+        return app.test_client().get("/api/me", headers=headers).status_code
+
+    for _ in rounds:
+        spent, code = flow.tokens()["refresh_token"], flow.allow()["code"]
+        others = [flow.tokens()["refresh_token"] for _ in range(6)]
+        page = flow.browser.get("/oauth/apps").text
+        form = {
+            "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
+            "remove": "scopes",
+            "scope": "profile",
+            "client_id": flow.client.client_id,
+        }
+        *answers, redeemed, narrowed = at_once(
+            *[functools.partial(flow.refresh, one) for one in (spent, *others)],
+            lambda: flow.redeem(code),  # noqa: B023
+            lambda: flow.browser.post("/oauth/apps", data=form),  # noqa: B023
+        )
+        assert narrowed.headers["Location"].endswith("?done=narrowed")
+        # None of them is lost: who came too early or too late has less, and goes on.
+        for answer in (*answers, redeemed):
+            assert answer.status_code == 200
+            tokens = answer.get_json()
+            assert me(tokens["access_token"]) == 403
+            again = flow.refresh(tokens["refresh_token"]).get_json()
+            assert again["scope"] == "offline_access openid"
+            assert me(again["access_token"]) == 403
+
+
 @pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)
 def test_workers_that_make_or_rotate_keys_at_once_agree(make: Callable[..., Flow]) -> None:
     # Each with what it knows itself, as processes are.

@@ -7,10 +7,11 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ..first_steps import first_steps
 from ..models import client as clients
-from ..models import redirect_uri
+from ..models import client_secret, redirect_uri
 from ..models.client import AUTH_METHODS, Client
 from ..models.handle import digest, new_secret
 from ..server import Server, current_server
@@ -160,15 +161,25 @@ def delete(client_id: str, as_json: bool) -> None:
 
 @client_commands.command("rotate-secret")
 @click.argument("client_id")
+@click.option("--keep", is_flag=True, help="The old one stays good, until the next rotation.")
 @as_json_option
-def rotate_secret(client_id: str, as_json: bool) -> None:
-    """Give a client a new secret; the old one ends at once."""
-    client = _find(client_id)
+def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
+    """Give a client a new secret; the old one ends at once, or is kept beside it."""
+    server, client = current_server, _find(client_id)
     if client.is_public:
         raise click.ClickException(f"{client_id} is a public client and has no secret.")
-    secret = new_secret()
-    client.secret_digest = digest(secret)
-    current_server.store.write(lambda session: session.merge(client))
+    secret, now = new_secret(), server.now()
+
+    def rotate(session: Session) -> bool:
+        if keep:
+            return client_secret.add(session, client_id, digest(secret), now)
+        return client_secret.replace(session, client_id, digest(secret), now)
+
+    if not server.store.write(rotate):
+        raise click.ClickException(
+            f"{client_id} has two secrets already. Without --keep both of them end."
+        )
+    client = _find(client_id)
     if as_json:
         print_json(_shown(client, secret))
     else:

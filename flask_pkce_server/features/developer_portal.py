@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from wtforms import HiddenField
 
 from ..app_draft import Draft, read_draft
-from ..app_kind import KINDS, AppKind, kind_of
+from ..app_kind import KINDS, kind_of, offered
 from ..decision import PageForm, in_order
 from ..feature import ClientField, Feature, Problem, Route
 from ..first_steps import first_steps, snippet
@@ -78,8 +78,8 @@ def portal() -> Response:
     subject, form = server.users.subject_of(user), PortalForm()
     if flask.request.method == "GET":
         usual = frozenset({"openid", "profile"}) & _scopes(server).keys()
-        return _portal(server, subject, Draft(_kinds(server)[0], scopes=usual))
-    draft = read_draft(server, _kinds(server), _scopes(server))
+        return _portal(server, subject, Draft(offered(server.metadata())[0], scopes=usual))
+    draft = read_draft(server, offered(server.metadata()), _scopes(server))
     if not form.validate():
         draft.wrong["form"] = said("The form had expired. Please try again.")
     elif len(_apps_of(server, subject)) >= server.settings.developer_portal_most:
@@ -123,21 +123,15 @@ def _change(server: Server, client: Client, do: str) -> Response:
         server.store.write(lambda session: clients.save(session, session.merge(client)))
     elif do == "add_secret":
         secret = new_secret()
-        added = server.store.write(
-            lambda session: client_secret.add(
-                session, client.client_id, digest(secret), server.now()
-            )
-        )
-        if added:
+        client_id, now = client.client_id, server.now()
+        if server.store.write(
+            lambda session: client_secret.add(session, client_id, digest(secret), now)
+        ):
             client = server.find_client(client.client_id) or client
             return _app(server, client, secret=secret)
     elif do.startswith("end_secret "):
-        wanted = do.partition(" ")[2]
-        for known in filter(None, (client.secret_digest, client.older_secret_digest)):
-            if known.hex()[:16] == wanted:
-                server.store.write(
-                    lambda session: client_secret.end(session, client.client_id, known)  # noqa: B023
-                )
+        name = do.partition(" ")[2]
+        server.store.write(lambda session: client_secret.end(session, client, name))
     elif do == "delete":
         if flask.request.form.get("typed", "").strip() != client.client_name.strip():
             wrong = {"typed": said("That is not its name.")}
@@ -183,7 +177,7 @@ def _portal(server: Server, subject: str, draft: Draft) -> Response:
         allowed=True,
         apps=_apps_of(server, subject),
         draft=draft,
-        kinds=_kinds(server),
+        kinds=offered(server.metadata()),
         scopes=in_order(_scopes(server).items()),
         form=PortalForm(formdata=None),
         new_id=_signer(server).dumps(new_identifier()),
@@ -215,6 +209,7 @@ def _app(
         draft=draft,
         people=people,
         secret=secret,
+        secrets=client_secret.of_client(client),
         is_new=is_new,
         scopes=in_order(_scopes(server).items()),
         steps=steps,
@@ -231,12 +226,6 @@ def _to_app(client_id: str) -> Response:
 
 def _may_develop(server: Server, user: Any) -> bool:
     return server.users.may_develop is None or bool(server.users.may_develop(user))
-
-
-def _kinds(server: Server) -> list[AppKind]:
-    """Return the kinds of app that this server can sign in."""
-    known = server.metadata()["grant_types_supported"]
-    return [kind for kind in KINDS if kind.grant_types[0] in known]
 
 
 def _scopes(server: Server) -> dict[str, str]:

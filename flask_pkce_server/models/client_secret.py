@@ -2,11 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from .base import changed_rows
 from .client import Client
+
+
+@dataclass(frozen=True)
+class LiveSecret:
+    """What may be shown of a secret."""
+
+    #: Names it among those of its client, and tells nothing of it.
+    name: str
+    digest: bytes
+    #: Epoch seconds.
+    issued_at: int
+
+
+def of_client(client: Client) -> list[LiveSecret]:
+    """Return the secrets of a client that are good, the newest first."""
+    known = (
+        (client.secret_digest, client.secret_issued_at),
+        (client.older_secret_digest, client.older_secret_issued_at),
+    )
+    return [
+        LiveSecret(digest.hex()[:16], digest, issued_at or 0)
+        for digest, issued_at in known
+        if digest is not None
+    ]
 
 
 def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
@@ -29,19 +55,38 @@ def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> boo
     return changed_rows(session, statement) == 1
 
 
-def end(session: Session, client_id: str, secret_digest: bytes) -> bool:
-    """End one of two secrets; say whether it was one of them. The last one stays."""
-    of_two = Client.client_id == client_id, Client.older_secret_digest.is_not(None)
+def replace(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
+    """Give a confidential client one secret in the place of all that it has."""
+    statement = (
+        update(Client)
+        .where(Client.client_id == client_id, Client.secret_digest.is_not(None))
+        .values(
+            secret_digest=secret_digest,
+            secret_issued_at=now,
+            older_secret_digest=None,
+            older_secret_issued_at=None,
+        )
+    )
+    return changed_rows(session, statement) == 1
+
+
+def end(session: Session, client: Client, name: str) -> bool:
+    """End that one of two secrets which is called `name`; say whether it was one of them.
+
+    The last one stays.
+    """
+    wanted = [secret.digest for secret in of_client(client) if secret.name == name]
+    of_two = Client.client_id == client.client_id, Client.older_secret_digest.is_not(None)
     older = (
         update(Client)
-        .where(*of_two, Client.older_secret_digest == secret_digest)
+        .where(*of_two, Client.older_secret_digest.in_(wanted))
         .values(older_secret_digest=None, older_secret_issued_at=None)
     )
     if changed_rows(session, older) == 1:
         return True
     newer = (
         update(Client)
-        .where(*of_two, Client.secret_digest == secret_digest)
+        .where(*of_two, Client.secret_digest.in_(wanted))
         .ordered_values(
             (Client.secret_digest, Client.older_secret_digest),
             (Client.secret_issued_at, Client.older_secret_issued_at),

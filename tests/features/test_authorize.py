@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
-from flask_pkce_server import authorization_denied, authorization_granted
+from flask_pkce_server import ConfigurationError, authorization_denied, authorization_granted
+from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.testing import (
     REDIRECT_URI,
     Clock,
@@ -135,6 +137,162 @@ def test_what_is_new_is_marked_and_what_was_allowed_too(pkce_flow: Flow) -> None
     assert "New" in new
     pkce_flow.decide(page)
     assert pkce_flow.authorize(scope="notes:read").status_code == 302
+
+
+# What the page says of the app.
+
+
+def test_the_page_says_who_makes_the_app_and_who_uses_it(app: Flask) -> None:
+    told = {
+        "developer": "Notebook GmbH",
+        "client_uri": "https://notebook.example/about",
+        "policy_uri": "https://legal.example/privacy",
+        "tos_uri": "https://legal.example/terms",
+    }
+    known = register(app, client_metadata=told)
+    page = Flow(sign_in(app), known).authorize().text
+    assert "Made by <bdi>Notebook GmbH</bdi>" in page
+    for name in ("client_uri", "policy_uri", "tos_uri"):
+        host = told[name].split("/")[2]
+        link = rf'<a href="{told[name]}" rel="noopener noreferrer nofollow"><bdi[^>]*>{host}</bdi>'
+        assert re.search(link, page), name
+    assert "Not checked by host" in page
+    assert "Anybody can register" not in page
+    assert re.search(r"Registered here on \w+ \d+, \d{4}", page)
+    assert "Fewer than 10 people here use it" in page
+    assert 'href="/oauth/apps"' in page
+    verified = register(app, client_metadata={"verified": True})
+    assert "Checked by host" in Flow(sign_in(app), verified).authorize().text
+
+
+@pytest.mark.parametrize(("people", "told"), [(10, 10), (99, 10), (100, 100), (1100, 1000)])
+def test_people_are_told_in_steps(app: Flask, people: int, told: int) -> None:
+    known = register(app)
+    with app.app_context():
+        for number in range(people):
+            key, subject = number.to_bytes(32, "big"), f"s{number}"
+            row = {"subject": subject, "client_id": known.client_id, "scope": "a", "issued_at": 1}
+            app.db.session.add(Consent(digest=key, **row))
+        app.db.session.commit()
+    page = Flow(sign_in(app), known).authorize().text
+    assert f"At least {told} people here use it" in page
+
+
+def test_who_one_is_stands_first_and_staying_last(pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize(scope="offline_access notes:read profile openid").text
+    sentences = ["Know that you", "See your name", "Read your notes", "Keep this access"]
+    assert [page.index(one) for one in sentences] == sorted(page.index(one) for one in sentences)
+
+
+# What the user chooses.
+
+
+def granted(flow: Flow, page: TestResponse, **fields: object) -> str:
+    answer = flow.decide(page, **fields)
+    return flow.redeem(parameters_of(answer)["code"]).get_json()["scope"]
+
+
+@pytest.fixture
+def choosing() -> Flow:
+    app = make_app(PKCE_AUTHORIZE_OPTIONAL_SCOPES=["notes:write", "offline_access"])
+    return Flow(sign_in(app), register(app), scope="openid notes:read notes:write")
+
+
+def test_an_optional_scope_is_an_unticked_box(choosing: Flow) -> None:
+    page = choosing.authorize()
+    boxes = re.findall(r'<input type="checkbox"[^>]*>', page.text)
+    assert boxes == ['<input type="checkbox" name="scope" value="notes:write">']
+    assert granted(choosing, page) == "notes:read openid"
+
+
+def test_what_is_ticked_is_granted_and_nothing_else(choosing: Flow) -> None:
+    page = choosing.authorize()
+    ticked = ["notes:write", "profile", "offline_access", "nonsense"]
+    assert granted(choosing, page, scope=ticked) == "notes:read notes:write openid"
+    # What was granted once is not asked for again, nor left out.
+    assert choosing.authorize().status_code == 302
+    again = choosing.authorize(prompt="consent")
+    assert 'type="checkbox"' not in again.text
+    assert granted(choosing, again) == "notes:read notes:write openid"
+
+
+def test_what_was_left_out_is_offered_again_but_never_in_silence(choosing: Flow) -> None:
+    granted(choosing, choosing.authorize())
+    page = choosing.authorize()
+    assert page.status_code == 200
+    assert "New" in page.text
+    # Silent renewal goes on with what there is.
+    answer = choosing.authorize(prompt="none")
+    tokens = choosing.redeem(parameters_of(answer)["code"]).get_json()
+    assert tokens["scope"] == "notes:read openid"
+    # But never with nothing, and not for what cannot be left out.
+    error = parameters_of(choosing.authorize(prompt="none", scope="openid profile"))["error"]
+    assert error == "consent_required"
+    fresh = Flow(sign_in(choosing.browser.application, "bob"), choosing.client, scope="notes:write")
+    assert parameters_of(fresh.authorize(prompt="none"))["error"] == "consent_required"
+
+
+@pytest.mark.parametrize("scope", ["openid", "nonsense"])
+def test_what_nobody_can_leave_out_is_refused_at_start(scope: str) -> None:
+    with pytest.raises(ConfigurationError, match="nobody can leave out"):
+        make_app(PKCE_AUTHORIZE_OPTIONAL_SCOPES=[scope])
+
+
+@pytest.fixture
+def timed(pkce_clock: Clock) -> Flow:
+    app = make_app(PKCE_AUTHORIZE_DAYS=[90, 0])
+    app.extensions["pkce"].clock = pkce_clock
+    return Flow(sign_in(app), register(app), scope="profile offline_access")
+
+
+def test_how_long_is_asked_where_the_host_offers_it(pkce_flow: Flow, timed: Flow) -> None:
+    assert "For how long?" not in pkce_flow.authorize().text
+    page = timed.authorize().text
+    radios = re.findall(r'<input type="radio" name="days" value="(\d*)"( checked)?>', page)
+    assert radios == [("0", ""), ("90", ""), ("", " checked")]
+
+
+def test_for_90_days(timed: Flow, pkce_clock: Clock) -> None:
+    answer = timed.decide(timed.authorize(), days="90")
+    tokens = timed.redeem(parameters_of(answer)["code"]).get_json()
+    for _ in range(89):
+        pkce_clock.advance(86400)
+        tokens = timed.refresh(tokens["refresh_token"]).get_json()
+    assert timed.authorize().status_code == 302
+    pkce_clock.advance(86400 - 600)
+    # Nothing outlives the day.
+    tokens = timed.refresh(tokens["refresh_token"]).get_json()
+    assert tokens["expires_in"] == 600
+    pkce_clock.advance(600)
+    assert timed.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+    page = timed.authorize()
+    assert page.status_code == 200
+    assert "Allowed before" not in page.text
+
+
+def test_only_this_once(timed: Flow, pkce_clock: Clock) -> None:
+    answer = timed.decide(timed.authorize(), days="0")
+    pkce_clock.advance(30)
+    tokens = timed.redeem(parameters_of(answer)["code"]).get_json()
+    assert tokens["expires_in"] == 3600
+    assert timed.authorize().status_code == 200
+    pkce_clock.advance(1800)
+    assert timed.refresh(tokens["refresh_token"]).get_json()["expires_in"] == 1830
+    pkce_clock.advance(1900)
+    assert "error" in timed.refresh(tokens["refresh_token"]).get_json()
+
+
+def test_until_it_is_removed(timed: Flow, pkce_clock: Clock) -> None:
+    timed.decide(timed.authorize(), days="")
+    pkce_clock.advance(400 * 86400)
+    assert timed.authorize().status_code == 302
+
+
+@pytest.mark.parametrize("days", ["1", "-90", "9e9", "x", "9" * 5000])
+def test_a_time_that_is_not_offered_decides_nothing(timed: Flow, days: str) -> None:
+    page = timed.decide(timed.authorize(), days=days)
+    assert page.status_code == 400
+    assert "Please decide again." in page.text
 
 
 def test_consent_is_the_users_and_the_clients_own(app: Flask, pkce_flow: Flow) -> None:

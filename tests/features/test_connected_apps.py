@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_pkce_server import consent_withdrawn
+from flask_pkce_server import consent_narrowed, consent_withdrawn
 from flask_pkce_server.request import browser_of
 from flask_pkce_server.testing import Clock, Flow, register
 
@@ -35,7 +36,7 @@ def call(app: Flask, token: str, path: str = "/api/notes") -> int:
     return app.test_client(use_cookies=False).get(path, headers=headers).status_code
 
 
-def remove(browser: FlaskClient, what: str, **fields: str) -> TestResponse:
+def remove(browser: FlaskClient, what: str, **fields: Any) -> TestResponse:
     """Press a button of the page."""
     page = browser.get("/oauth/apps").text
     token = re.search(r'name="csrf_token" value="([^"]+)"', page)
@@ -190,9 +191,95 @@ def test_without_its_csrf_token_a_button_does_nothing(app: Flask, flow: Flow, to
     assert call(app, tokens["access_token"]) == 200
 
 
+# Less, in place.
+
+
+def test_an_app_is_let_do_less(app: Flask, flow: Flow) -> None:
+    told: list[dict] = []
+
+    def listen(app: Flask, **facts) -> None:
+        told.append(facts)
+
+    consent_narrowed.connect(listen, app)
+    tokens, on_its_way = flow.tokens(), flow.allow()["code"]
+    answer = remove(
+        flow.browser, "scopes", client_id=flow.client.client_id, scope=["notes:read", "nonsense"]
+    )
+    page = flow.browser.get(answer.headers["Location"]).text
+    assert "The app may do less now." in page
+    assert "Read your notes" not in page
+    assert "See your name and profile" in page
+    assert told == [{"client_id": flow.client.client_id, "subject": "1", "scopes": {"notes:read"}}]
+    # What it has goes on with less, at once.
+    assert call(app, tokens["access_token"]) == 403
+    assert call(app, tokens["access_token"], "/api/me") == 200
+    left = "offline_access openid profile"
+    assert flow.redeem(on_its_way).get_json()["scope"] == left
+    again = flow.refresh(tokens["refresh_token"]).get_json()
+    assert again["scope"] == left
+    assert call(app, again["access_token"]) == 403
+    # And the user is asked when it wants it again.
+    assert "New" in flow.authorize().text
+
+
+def test_who_is_not_asked_is_narrowed_all_the_same(app: Flask) -> None:
+    browser = sign_in(app)
+    flow = Flow(browser, register(app, skip_consent=True), scope="profile notes:read")
+    token = flow.tokens()["access_token"]
+    remove(browser, "scopes", client_id=flow.client.client_id, scope="notes:read")
+    assert call(app, token) == 403
+
+
+def test_without_staying_it_ends_with_the_access_token(flow: Flow) -> None:
+    tokens = flow.tokens()
+    remove(flow.browser, "scopes", client_id=flow.client.client_id, scope="offline_access")
+    assert flow.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+    assert call(flow.browser.application, tokens["access_token"]) == 200
+
+
+def test_who_signed_in_cannot_be_taken_back_alone(flow: Flow) -> None:
+    token = flow.tokens()["access_token"]
+    page = flow.browser.get("/oauth/apps").text
+    assert 'name="scope" value="openid"' not in page
+    remove(flow.browser, "scopes", client_id=flow.client.client_id, scope="openid")
+    assert call(flow.browser.application, token, "/oauth/userinfo") == 200
+
+
+def test_an_app_that_is_left_with_nothing_is_removed(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, register(app), scope="profile notes:read")
+    token = flow.tokens()["access_token"]
+    answer = remove(
+        client, "scopes", client_id=flow.client.client_id, scope=["profile", "notes:read"]
+    )
+    assert answer.headers["Location"].endswith("?done=removed")
+    assert call(app, token, "/api/me") == 401
+
+
+@pytest.mark.parametrize("scope", [[], ["nonsense"], ["profile"]])
+def test_only_what_an_app_has_is_taken_back(app: Flask, client: FlaskClient, scope: list) -> None:
+    flow = Flow(client, register(app), scope="openid notes:read")
+    token = flow.tokens()["access_token"]
+    answer = remove(client, "scopes", client_id=flow.client.client_id, scope=scope)
+    assert answer.headers["Location"].endswith("?done=")
+    assert call(app, token) == 200
+    other = remove(client, "scopes", client_id="another", scope="notes:read")
+    assert other.headers["Location"].endswith("?done=")
+
+
+def test_an_app_that_is_let_in_for_a_time_says_until_when(pkce_clock: Clock) -> None:
+    app = make_app(PKCE_AUTHORIZE_DAYS=[90])
+    app.extensions["pkce"].clock = pkce_clock
+    pkce_clock.now = 1790000000  # 2026-09-21
+    flow = Flow(sign_in(app), register(app), scope="profile")
+    flow.decide(flow.authorize(), days="90")
+    assert re.search(r'Until <time datetime="2026-12-20">', flow.browser.get("/oauth/apps").text)
+
+
 def test_an_unknown_button_does_nothing(app: Flask, flow: Flow) -> None:
     tokens = flow.tokens()
-    remove(flow.browser, "everything", client_id="")
+    for button in ("everything", ""):
+        answer = remove(flow.browser, button, client_id=flow.client.client_id)
+        assert answer.headers["Location"].endswith("?done=")
     assert call(app, tokens["access_token"]) == 200
 
 

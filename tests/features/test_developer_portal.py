@@ -1,0 +1,588 @@
+"""Developer portal: people register the apps that they make, and keep them in order."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import subprocess
+import sys
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from flask_pkce_server import Feature, client_registered
+from flask_pkce_server.models.client import Client
+from flask_pkce_server.testing import (
+    Clock,
+    Flow,
+    Registered,
+    hidden_fields,
+    parameters_of,
+    register,
+    server_of,
+)
+
+from ..conftest import sign_in
+from ..host import make_app
+from ..live import decide, served
+
+HERE = "/oauth/developer"
+URI = "https://app.example/callback"
+DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
+
+
+@pytest.fixture
+def app() -> Flask:
+    return make_app(PKCE_FEATURES={"developer_portal": True})
+
+
+def press(browser: FlaskClient, path: str, do: str, **fields: Any) -> TestResponse:
+    form = hidden_fields(browser.get(path).text)
+    return browser.post(path, data={**form, "do": do, **fields})
+
+
+def create(browser: FlaskClient, **fields: Any) -> TestResponse:
+    usual = {"kind": "server", "name": "My app", "redirect_uris": URI, "scope": ["profile"]}
+    return press(browser, HERE, "create", **{**usual, **fields})
+
+
+def shown(page: Any) -> Registered:
+    """Return the client of a page that has just been shown its secret."""
+
+    def field(name: str) -> str | None:
+        found = re.search(rf'id="{name}" readonly[^>]*value="([^"]+)"', page.text)
+        return found[1] if found else None
+
+    secret = field("client_secret")
+    method = "none" if secret is None else "client_secret_basic"
+    return Registered(field("client_id") or "", secret, URI, method)
+
+
+def page_of(client: Registered) -> str:
+    return f"{HERE}/{client.client_id}"
+
+
+def stored(app: Flask, client: Registered) -> Client | None:
+    with app.test_request_context():
+        return server_of(app).find_client(client.client_id)
+
+
+# Who may.
+
+
+def test_it_is_closed_until_the_host_opens_it() -> None:
+    app = make_app()
+    assert app.test_client().get(HERE).status_code == 404
+
+
+def test_who_is_not_signed_in_signs_in_first(app: Flask) -> None:
+    assert app.test_client().get(HERE).headers["Location"].startswith("/login?next=")
+    assert app.test_client().get(f"{HERE}/x").headers["Location"].startswith("/login?next=")
+
+
+def test_the_host_says_who_may(app: Flask) -> None:
+    app.pkce.may_develop(lambda user: user.username == "ada")
+    made = shown(create(sign_in(app)))
+    bob = sign_in(app, "bob")
+    page = bob.get(HERE)
+    assert page.status_code == 403
+    assert "You may not register apps here." in page.text
+    assert "<form" not in page.text
+    assert bob.post(HERE, data={"name": "x"}).status_code == 403
+    assert bob.get(page_of(made)).status_code == 404
+    # Who may no more keeps nothing of it either.
+    app.pkce.may_develop(lambda user: False)
+    assert sign_in(app).get(page_of(made)).status_code == 404
+
+
+def test_doctor_says_that_everybody_may(app: Flask) -> None:
+    assert (
+        "Everybody who is signed in" in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
+    )
+    app.pkce.may_develop(lambda user: True)
+    assert "Everybody" not in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
+
+
+def test_one_sees_and_changes_only_ones_own(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    bob = sign_in(app, "bob")
+    assert "My app" not in bob.get(HERE).text
+    assert bob.get(page_of(made)).status_code == 404
+    own = page_of(shown(create(bob, name="His")))
+    form = hidden_fields(bob.get(own).text)
+    for do in ("save", "add_secret", "delete"):
+        answer = bob.post(page_of(made), data={**form, "do": do, "typed": "My app", "name": "x"})
+        assert answer.status_code == 404
+    assert stored(app, made).client_name == "My app"
+    # Nor what the operator has registered.
+    operators = register(app)
+    assert client.get(f"{HERE}/{operators.client_id}").status_code == 404
+
+
+# To register.
+
+
+@pytest.mark.parametrize(
+    ("kind", "uri", "method"),
+    [
+        ("browser", "https://app.example/", "none"),
+        ("native", "com.example.app:/callback", "none"),
+        ("server", URI, "client_secret_basic"),
+    ],
+)
+def test_what_it_is_decides_the_rest(
+    app: Flask, client: FlaskClient, kind: str, uri: str, method: str
+) -> None:
+    told = []
+    client_registered.connect(lambda app, **facts: told.append(facts["client_id"]), weak=False)
+    page = create(client, kind=kind, redirect_uris=uri)
+    assert page.status_code == 200
+    made = shown(page)
+    known = stored(app, made)
+    assert known.token_endpoint_auth_method == method
+    assert known.grant_types == ["authorization_code", "refresh_token"]
+    assert known.redirect_uris == [uri]
+    assert known.scope == {"profile"}
+    assert known.self_registered
+    assert known.client_metadata == {"app_kind": kind, "developer": "Ada Lovelace"}
+    assert (made.client_secret is None) == (method == "none")
+    assert told[-1] == made.client_id
+    assert "My app" in client.get(HERE).text
+
+
+def test_the_app_signs_in_at_once(app: Flask, client: FlaskClient) -> None:
+    flow = Flow(client, shown(create(client)), scope="profile")
+    page = flow.authorize()
+    assert "Made by <bdi>Ada Lovelace</bdi>" in page.text
+    assert "Anybody can register an app here" in page.text
+    assert flow.tokens()["access_token"]
+    # Nobody has checked it: it asks each time.
+    assert flow.authorize().status_code == 200
+
+
+def test_until_the_operator_has_checked_it(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    run = app.test_cli_runner().invoke
+    assert run(args=["pkce", "client", "update", made.client_id, "--verified"]).exit_code == 0
+    flow = Flow(client, made, scope="profile")
+    page = flow.authorize()
+    assert "Checked by host" in page.text
+    assert "Anybody can register" not in page.text
+    flow.tokens()
+    assert flow.authorize().status_code == 302
+    # What was checked is what counts: a change ends it, saving the same does not.
+    same = {"name": "My app", "redirect_uris": URI, "scope": ["profile"]}
+    press(client, page_of(made), "save", **same)
+    assert stored(app, made).verified
+    press(client, page_of(made), "save", **{**same, "name": "The Bank"})
+    assert not stored(app, made).verified
+    assert "Anybody can register an app here" in flow.authorize().text
+
+
+def test_the_form_sent_twice_makes_one_app(client: FlaskClient) -> None:
+    form = hidden_fields(client.get(HERE).text)
+    data = {**form, "kind": "server", "name": "My app", "redirect_uris": URI, "do": "create"}
+    made = shown(client.post(HERE, data=data))
+    again = client.post(HERE, data=data)
+    assert again.status_code == 303
+    assert again.headers["Location"] == page_of(made)
+    assert 'id="client_secret"' not in client.get(page_of(made)).text
+    assert client.get(HERE).text.count("<bdi>My app</bdi>") == 1
+
+
+def test_an_id_that_was_not_made_here_is_refused(app: Flask, client: FlaskClient) -> None:
+    operators = register(app)
+    answer = create(client, new_id=operators.client_id)
+    assert answer.status_code == 400
+    assert "The form had expired." in answer.text
+    assert client.post(HERE, data={"name": "x"}).status_code == 400
+
+
+def test_how_many_one_may_have() -> None:
+    app = make_app(PKCE_FEATURES={"developer_portal": True}, PKCE_DEVELOPER_PORTAL_MOST=1)
+    client = sign_in(app)
+    assert create(client).status_code == 200
+    refused = create(client, name="Another")
+    assert refused.status_code == 400
+    assert "as many apps as one may have" in refused.text
+    assert 'value="Another"' in refused.text
+    assert create(sign_in(app, "bob")).status_code == 200
+
+
+def test_what_apps_of_the_portal_may_ask_for() -> None:
+    app = make_app(
+        PKCE_FEATURES={"developer_portal": True}, PKCE_DEVELOPER_PORTAL_SCOPES=["profile"]
+    )
+    client = sign_in(app)
+    assert "Write notes" not in client.get(HERE).text
+    made = shown(create(client, scope=["profile", "notes:write", "nonsense"]))
+    assert stored(app, made).scope == {"profile"}
+    flow = Flow(client, made)
+    assert parameters_of(flow.authorize(scope="notes:write"))["error"] == "invalid_scope"
+
+
+class Devices(Feature):
+    """A host's own room for devices, as far as the portal sees it."""
+
+    name = "devices"
+
+    def metadata(self, server: Any) -> dict[str, Any]:
+        return {"grant_types_supported": [DEVICE], "device_authorization_endpoint": "https://d/"}
+
+
+def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
+    assert (
+        'value="device"'
+        not in sign_in(make_app(PKCE_FEATURES={"developer_portal": True})).get(HERE).text
+    )
+    app = make_app(PKCE_FEATURES={"developer_portal": True}, features=(Devices(),))
+    client = sign_in(app)
+    assert 'value="device"' in client.get(HERE).text
+    page = create(client, kind="device", redirect_uris="")
+    known = stored(app, shown(page))
+    assert known.grant_types == [DEVICE, "refresh_token"]
+    assert known.redirect_uris == []
+    assert "curl https://d/" in page.text
+    assert "Sign in as the app would" not in page.text
+
+
+# What is wrong with each line.
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "told"),
+    [
+        ("server", "http://app.example/cb", "A redirect URI is https; http only on"),
+        ("server", "app.example/cb", "A redirect URI is absolute: it starts with its scheme."),
+        ("server", "https://app.example/#/cb", "has no fragment"),
+        ("server", "https://*.app.example/cb", "has no wildcard"),
+        ("server", "https://me:pw@app.example/cb", "no user or password"),
+        ("server", "javascript:alert(1)", "would run in the browser itself"),
+        ("server", "https://app.example/cb?code=1", "no code, state, iss or error"),
+        ("server", "https://app.example/a/../b", "has no . or .. in its path"),
+        ("server", "https://app.example/\u00e4", "only the characters of RFC 3986"),
+        ("browser", "com.example.app:/cb", "Only an app that people install has a scheme"),
+        ("server", "myapp://cb", "Only an app that people install has a scheme"),
+    ],
+)
+def test_a_line_that_cannot_be_registered(
+    app: Flask, client: FlaskClient, kind: str, line: str, told: str
+) -> None:
+    page = create(client, kind=kind, redirect_uris=f"{URI}\r\n\r\n  {line}  ")
+    assert page.status_code == 400
+    text = html.unescape(page.text)
+    assert "Line 3 <code" in text
+    assert told in text
+    # Nothing of what was typed is lost.
+    assert URI in text
+    assert line in text
+    assert 'value="My app"' in text
+    assert re.search(rf'value="{kind}" checked', text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "told"),
+    [
+        ("server", "http://localhost:8000/cb", "Good for trying it out"),
+        ("native", "myapp://cb", "The scheme myapp: has no dot."),
+    ],
+)
+def test_a_line_that_is_good_but_should_be_known(
+    client: FlaskClient, kind: str, line: str, told: str
+) -> None:
+    page = create(client, kind=kind, redirect_uris=f"{line}\n{line}")
+    assert page.status_code == 200
+    assert page.text.count(told) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("name", " ", "A name has 1 to 255 characters"),
+        ("name", "Bank\u202e", "A name has 1 to 255 characters"),
+        ("name", "x" * 5000, "A name has 1 to 255 characters"),
+        ("redirect_uris", " \n ", "It needs a place that the browser comes back to."),
+        ("client_uri", "http://app.example/", "This is not an https URL."),
+        ("policy_uri", "javascript:alert(1)", "This is not an https URL."),
+        ("tos_uri", "https://evil.example\\.bank.example/", "This is not an https URL."),
+    ],
+)
+def test_a_field_that_is_wrong(client: FlaskClient, field: str, value: str, told: str) -> None:
+    page = create(client, **{field: value})
+    assert page.status_code == 400
+    assert told in page.text
+    assert f'aria-describedby="{field}-wrong"' in page.text
+    assert "Nothing was saved yet" in page.text
+    assert "None yet." in client.get(HERE).text
+
+
+# To change.
+
+
+def test_an_app_is_changed(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    answer = press(
+        client,
+        page_of(made),
+        "save",
+        name="Renamed",
+        redirect_uris=f"{URI}\nhttps://app.example/two",
+        scope=["profile", "notes:read"],
+        client_uri="https://app.example/",
+    )
+    assert answer.status_code == 303
+    known = stored(app, made)
+    assert known.client_name == "Renamed"
+    assert known.redirect_uris == [URI, "https://app.example/two"]
+    assert known.scope == {"profile", "notes:read"}
+    assert known.client_metadata["client_uri"] == "https://app.example/"
+    # What is emptied is gone; the kind and the auth method stay what they are.
+    press(
+        client,
+        page_of(made),
+        "save",
+        name="Renamed",
+        redirect_uris=URI,
+        client_uri="",
+        kind="browser",
+    )
+    known = stored(app, made)
+    assert "client_uri" not in known.client_metadata
+    assert known.client_metadata["app_kind"] == "server"
+    assert known.token_endpoint_auth_method == "client_secret_basic"
+    assert Flow(client, made, scope="").redeem("x").get_json()["error"] == "invalid_grant"
+
+
+def test_a_change_that_is_wrong_changes_nothing(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    page = press(client, page_of(made), "save", name="Renamed", redirect_uris="http://x.example/")
+    assert page.status_code == 400
+    assert "http://x.example/" in page.text
+    assert stored(app, made).client_name == "My app"
+
+
+@pytest.mark.parametrize("token", [None, "forged"])
+@pytest.mark.parametrize("do", ["save", "add_secret", "delete"])
+def test_without_its_token_a_form_does_nothing(
+    app: Flask, client: FlaskClient, do: str, token: str | None
+) -> None:
+    made = shown(create(client))
+    data = {"do": do, "name": "x", "redirect_uris": URI, "typed": "My app", "csrf_token": token}
+    answer = client.post(page_of(made), data={k: v for k, v in data.items() if v is not None})
+    assert answer.status_code == 400
+    assert "The form had expired." in answer.text
+    known = stored(app, made)
+    assert known.client_name == "My app"
+    assert known.older_secret_digest is None
+
+
+def test_an_unknown_button_does_nothing(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    for do in ("", "explode", "end_secret", "end_secret 00"):
+        assert press(client, page_of(made), do, typed="My app").status_code == 303
+    assert stored(app, made).check_client_secret(made.client_secret or "")
+
+
+# Secrets.
+
+
+def test_two_secrets_live_at_once(app: Flask, client: FlaskClient, pkce_clock: Clock) -> None:
+    first = shown(create(client))
+    pkce_clock.advance(86400)
+    page = press(client, page_of(first), "add_secret")
+    second = shown(page)
+    assert second.client_secret not in (None, first.client_secret)
+    for one in (first, second):
+        assert Flow(client, one, scope="profile").tokens()["access_token"]
+    # No third one.
+    assert press(client, page_of(first), "add_secret").status_code == 303
+    text = client.get(page_of(first)).text
+    assert 'id="client_secret"' not in text
+    assert "Make a second secret" not in text
+    ends = re.findall(r'value="(end_secret \w+)"', text)
+    assert len(ends) == 2
+    # The newer stands first; whichever is ended, the other one is good.
+    press(client, page_of(first), ends[1])
+    known = stored(app, first)
+    assert not known.check_client_secret(first.client_secret or "")
+    assert known.check_client_secret(second.client_secret or "")
+    # The last one cannot be ended.
+    press(client, page_of(first), ends[0])
+    assert stored(app, first).check_client_secret(second.client_secret or "")
+
+
+def test_the_newer_secret_can_be_ended_too(app: Flask, client: FlaskClient) -> None:
+    first = shown(create(client))
+    second = shown(press(client, page_of(first), "add_secret"))
+    ends = re.findall(r'value="(end_secret \w+)"', client.get(page_of(first)).text)
+    press(client, page_of(first), ends[0])
+    known = stored(app, first)
+    assert known.check_client_secret(first.client_secret or "")
+    assert not known.check_client_secret(second.client_secret or "")
+    assert "Make a second secret" in client.get(page_of(first)).text
+
+
+def test_an_app_without_a_secret_gets_none(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client, kind="browser"))
+    assert press(client, page_of(made), "add_secret").status_code == 303
+    assert stored(app, made).secret_digest is None
+    assert "Secrets" not in client.get(page_of(made)).text
+
+
+# To delete.
+
+
+def test_an_app_is_deleted_by_its_name(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    assert "Nobody uses it yet." in client.get(page_of(made)).text
+    for name in ("ada", "bob"):
+        token = Flow(sign_in(app, name), made, scope="profile").tokens()["access_token"]
+    assert "2 people use it" in client.get(page_of(made)).text
+    refused = press(client, page_of(made), "delete", typed="Another app")
+    assert refused.status_code == 400
+    assert "That is not its name." in refused.text
+    assert stored(app, made) is not None
+    assert press(client, page_of(made), "delete", typed=" My app ").headers["Location"] == HERE
+    assert stored(app, made) is None
+    me = app.test_client().get("/api/me", headers={"Authorization": f"Bearer {token}"})
+    assert me.status_code == 401
+    assert client.get(page_of(made)).status_code == 404
+
+
+# Trying it, and the snippets: run as they are.
+
+
+def test_the_link_to_try_it_goes_through_the_flow(app: Flask, client: FlaskClient) -> None:
+    page = create(client)
+    url = html.unescape(re.search(r'class="pkce-button" href="([^"]+)"', page.text)[1])
+    parts = urlsplit(url)
+    consent = client.get(f"{parts.path}?{parts.query}")
+    answer = client.post(
+        "/oauth/authorize", data={**hidden_fields(consent.text), "decision": "allow"}
+    )
+    code = parameters_of(answer)["code"]
+    verifier = re.search(r"code_verifier=([\w-]+)", page.text)[1]
+    tokens = Flow(client, shown(page), verifier=verifier).redeem(code).get_json()
+    assert tokens["scope"] == "profile"
+
+
+def snippet(page: str, name: str) -> str:
+    found = re.search(rf'aria-label="{re.escape(name)}"><code>(.*?)</code>', page, re.DOTALL)
+    assert found, name
+    return html.unescape(found[1])
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterable[tuple[Flask, str]]:
+    app = make_app(
+        PKCE_ISSUER=None,
+        PKCE_FEATURES={"developer_portal": True},
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db",
+        PKCE_SQLITE_PRAGMAS=True,
+    )
+    with served(app) as address:
+        yield app, address
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+def portal_page(address: str, **fields: Any) -> requests.Response:
+    """Register an app in the portal at `address`; return its page."""
+    with requests.Session() as browser:
+        browser.post(f"{address}/login", data={"username": "ada"}, allow_redirects=False)
+        form = hidden_fields(browser.get(address + HERE).text)
+        usual = {"name": "My app", "scope": ["openid", "profile"], "do": "create"}
+        return browser.post(address + HERE, data={**form, **usual, **fields})
+
+
+def test_the_snippet_for_flask_signs_in(
+    live: tuple[Flask, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, address = live
+    page = portal_page(address, kind="server", redirect_uris="http://localhost/auth/cb")
+    monkeypatch.setenv("CLIENT_SECRET", shown(page).client_secret or "")
+    monkeypatch.setenv("SECRET_KEY", "of the client")
+    module = types.ModuleType("snippet")
+    exec(snippet(page.text, "authlib-flask.py"), module.__dict__)  # noqa: S102 - ours
+    relying = module.app.test_client()
+    back = urlsplit(decide(relying.get("/login").headers["Location"]))
+    assert relying.get(f"{back.path}?{back.query}").status_code == 302
+    with relying.session_transaction() as session:
+        assert session["user"]["sub"] == "1"
+
+
+def test_the_snippet_for_a_command_line_signs_in(live: tuple[Flask, str]) -> None:
+    _, address = live
+    page = portal_page(address, kind="native", redirect_uris="http://127.0.0.1/cb")
+    code = snippet(page.text, "authlib-cli.py")
+    # The browser and the terminal of a person, in one process.
+    stands_in = (
+        "import webbrowser, builtins, os\n"
+        "from tests.live import decide\n"
+        "os.environ['AUTHLIB_INSECURE_TRANSPORT'] = '1'\n"
+        "went = []\n"
+        "webbrowser.open = lambda url: went.append(decide(url))\n"
+        "builtins.input = lambda text: went[0]\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", stands_in + code],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent.parent.parent,
+        timeout=60,
+    )
+    assert done.stdout.startswith("fpk_at_"), done.stderr
+
+
+def test_the_snippet_for_curl_redeems_the_code(live: tuple[Flask, str]) -> None:
+    _, address = live
+    page = portal_page(address, kind="browser", redirect_uris="http://127.0.0.1/cb")
+    text = snippet(page.text, "curl.sh")
+    url = re.search(r"# (http://\S+)", text)[1]
+    code = parse_qs(urlsplit(decide(url)).query)["code"][0]
+    done = subprocess.run(
+        ["bash", "-c", text.replace("code=CODE", f"code={code}")], capture_output=True, text=True
+    )
+    assert '"access_token"' in done.stdout, done.stderr
+
+
+@pytest.mark.node
+def test_the_snippet_for_openid_client_signs_in(
+    live: tuple[Flask, str], packages: Path, tmp_path: Path
+) -> None:
+    _, address = live
+    page = portal_page(address, kind="server", redirect_uris="http://localhost/cb")
+    secret = shown(page).client_secret or ""
+    (packages / "portal_snippet.mjs").write_text(snippet(page.text, "openid-client.mjs"))
+    main = (
+        "import { begin, finish } from './portal_snippet.mjs';"
+        "const it = await begin(); console.log(it.url.href);"
+        "process.stdin.once('data', async (text) => {"
+        "  const tokens = await finish(String(text).trim(), it);"
+        "  console.log(tokens.claims().sub); process.exit(0); });"
+    )
+    (packages / "portal_main.mjs").write_text(main)
+    try:
+        with subprocess.Popen(
+            ["node", "portal_main.mjs"],
+            cwd=packages,
+            env={**os.environ, "CLIENT_SECRET": secret},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as node:
+            url = node.stdout.readline().strip()
+            out, _ = node.communicate(decide(url), timeout=30)
+        assert out.strip() == "1"
+    finally:
+        for name in ("portal_snippet.mjs", "portal_main.mjs"):
+            (packages / name).unlink()
