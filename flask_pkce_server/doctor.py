@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import sqlalchemy
+from jinja2 import TemplateNotFound
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
@@ -23,6 +24,7 @@ def problems_of_host(server: Server) -> Iterable[Problem]:
     yield from _problems_of_tables(server)
     yield from _problems_of_secret(server)
     yield from _problems_of_cookies(server)
+    yield from _problems_of_layout(server)
     yield from _problems_of_clients(server)
 
 
@@ -66,6 +68,29 @@ def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "SQLite is in WAL mode.")
+
+
+def _problems_of_layout(server: Server) -> Iterable[Problem]:
+    name = server.settings.layout_template
+    if name is None:
+        return
+    try:
+        blocks = server.app.jinja_env.get_template(name).blocks
+    except TemplateNotFound:
+        yield Problem(
+            "FAIL",
+            f"PKCE_LAYOUT_TEMPLATE names {name}, and there is no such template.",
+            f"templates/{name}",
+        )
+    else:
+        if "content" in blocks:
+            yield Problem("OK", f"The pages stand in {name}.")
+        else:
+            yield Problem(
+                "WARN",
+                f"{name} itself has no block content: see that one it extends has it.",
+                "{% block content %}{% endblock %}",
+            )
 
 
 def _problems_of_secret(server: Server) -> Iterable[Problem]:

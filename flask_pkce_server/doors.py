@@ -34,7 +34,7 @@ from .feature import Route
 from .models.base import asks_for_retry
 from .models.client import Client
 from .models.redirect_uri import matches
-from .pages import page
+from .pages import OWN_LAYOUT, page
 from .server import current_server
 
 logger = logging.getLogger(__name__)
@@ -102,15 +102,18 @@ def _json_error(error: OAuth2Error) -> Response:
 def _page_error(error: OAuth2Error) -> Response:
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
-    return page(
-        current_server,
-        "error",
-        error.status_code or 400,
-        error=error,
-        fault=_fault(error),
-        reference=reference,
-        explanation=_explanation() if current_app.debug else [],
-    )
+    told = {
+        "error": error,
+        "fault": _fault(error),
+        "reference": reference,
+        "explanation": _explanation() if current_app.debug else [],
+    }
+    try:
+        return page(current_server, "error", error.status_code or 400, **told)
+    except Exception:
+        # A layout of the host that fails must not take this page away too.
+        logger.exception("the error page could not be shown in the layout of the host")
+        return page(current_server, "_error", error.status_code or 400, layout=OWN_LAYOUT, **told)
 
 
 def _fault(error: OAuth2Error) -> str:

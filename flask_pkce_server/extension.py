@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.engine import Engine
 
-from . import interaction
+from . import interaction, pages
 from .cli import pkce_commands
 from .doors import behind_door
 from .errors import ConfigurationError
@@ -159,6 +159,7 @@ class PKCEServer:
         features = _choose(app, self._features)
         extra = {name for feature in self._features for name in feature.settings}
         settings = Settings.load(app.config, also_known=extra)
+        pages.check(settings)
         if settings.key_secret is not None:
             _check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
         db = self._db or app.extensions.get("sqlalchemy")

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import flask
 from flask import Response, render_template
 
+from .errors import ConfigurationError
 from .language import iso_day
+from .settings import Settings
 
 if TYPE_CHECKING:
     from .server import Server
+
+OWN_LAYOUT = "pkce/_layout.html"
+_PATH = re.compile(r"/(?![/\\])[!-~]*")
+
+
+def check(settings: Settings) -> None:
+    """Refuse a stylesheet that the policy of the pages would not load."""
+    sheet = settings.stylesheet
+    if sheet is not None and not _PATH.fullmatch(sheet):
+        raise ConfigurationError(
+            f"PKCE_STYLESHEET is {sheet!r}, and must be a path of this very origin.",
+            write='app.config["PKCE_STYLESHEET"] = "/static/look.css"',
+        )
 
 
 def page(server: Server, name: str, status: int = 200, **values: Any) -> Response:
@@ -22,7 +38,7 @@ def page(server: Server, name: str, status: int = 200, **values: Any) -> Respons
     language = server.languages.choose()
     text = render_template(
         f"pkce/{name}.html",
-        **values,
+        **{"layout": server.settings.layout_template or OWN_LAYOUT, **values},
         server=server,
         language=language,
         t=language.text,

@@ -12,7 +12,7 @@ from string import Formatter
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po
 from flask import Flask, session
 from flask.testing import FlaskClient
@@ -85,12 +85,11 @@ def test_every_text_is_translated(tag: str, template: Catalog) -> None:
 
 
 @in_each
-def test_what_is_compiled_is_fresh(tag: str, tmp_path: Path) -> None:
+def test_what_is_compiled_is_fresh(tag: str) -> None:
     # If not: make catalogs
-    with (tmp_path / "messages.mo").open("wb") as compiled:
-        write_mo(compiled, catalog(tag))
-    shipped = CATALOGS / tag / "LC_MESSAGES" / "messages.mo"
-    assert shipped.read_bytes() == (tmp_path / "messages.mo").read_bytes()
+    with (CATALOGS / tag / "LC_MESSAGES" / "messages.mo").open("rb") as compiled:
+        texts = {message.id: message.string for message in read_mo(compiled) if message.id}
+    assert texts == {message.id: message.string for message in catalog(tag) if message.id}
 
 
 # The pages.

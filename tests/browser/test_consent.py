@@ -134,7 +134,8 @@ def test_a_wrong_redirect_uri_is_told_and_leads_nowhere(
     page.goto(authorize_url(client, redirect_uri="https://evil.example/"))
     assert page.url.startswith(live[0])
     assert page.inner_text("h1") == "This did not work"
-    assert "not one that this client registered" in page.inner_text("[role=alert]")
+    assert "It is the app's fault, not yours." in page.inner_text("[role=alert]")
+    assert "not one that this client registered" in page.inner_text("main")
 
 
 def test_a_session_that_ends_on_the_consent_page_is_begun_again(
