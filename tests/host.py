@@ -7,6 +7,8 @@ from typing import Any
 from flask import Flask, request
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,12 +18,30 @@ SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
 ISSUER = "https://auth.example"
 
 
+class Compiled(BytecodeCache):
+    """The templates, compiled once for all apps of a process."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self.known:
+            bucket.bytecode_from_string(self.known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self.known[bucket.key] = bucket.bytecode_to_string()
+
+
+COMPILED = Compiled()
+
+
 def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config: Any) -> Flask:
     """Make the host app; `config` is put over the defaults.
 
     Signing in is a POST to /login with a username; the users are `ada` and `bob`.
     """
     app = Flask("host")
+    app.jinja_options = {"bytecode_cache": COMPILED}
     app.config.update(
         TESTING=True,
         SECRET_KEY=SECRET_KEY,
