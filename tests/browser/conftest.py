@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 from flask import Flask
@@ -27,6 +29,25 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+class Callback(BaseHTTPRequestHandler):
+    """The client's redirect URI: says what it got."""
+
+    def do_GET(self) -> None:
+        self._answer(urlsplit(self.path).query)
+
+    def do_POST(self) -> None:
+        self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def _answer(self, got: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(got.encode())
+
+    def log_message(self, *arguments: object) -> None:
+        pass
 
 
 # Not for the whole session: Playwright keeps an event loop in the thread of the tests, and
@@ -83,3 +104,15 @@ def authorize_url(live: tuple[str, Flask]) -> Callable[..., str]:
         return f"{live[0]}/oauth/authorize?{urlencode(request)}"
 
     return make
+
+
+@pytest.fixture
+def callback() -> Iterator[str]:
+    """A client on another origin; gives its redirect URI."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Callback)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://localhost:{server.server_port}/callback"
+    server.shutdown()
+    thread.join()
+    server.server_close()

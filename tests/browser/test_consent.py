@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,37 +16,6 @@ from flask_pkce_server.testing import Registered, register
 pytestmark = pytest.mark.browser
 
 HTTPS = "https://client.example/callback"
-
-
-class Callback(BaseHTTPRequestHandler):
-    """The client's redirect URI: says what it got."""
-
-    def do_GET(self) -> None:
-        self._answer(urlsplit(self.path).query)
-
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-    def _answer(self, got: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain")
-        self.end_headers()
-        self.wfile.write(got.encode())
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def callback() -> Iterator[str]:
-    """A client on another origin; gives its redirect URI."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Callback)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://localhost:{server.server_port}/callback"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
