@@ -6,15 +6,18 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import flask
+from sqlalchemy.orm import Session
 
 from .app_kind import AppKind, Finding, lint
 from .errors import InvalidRequestError
+from .models import client as clients
 from .models.client import Client, can_be_shown
 from .server import Server
 from .texts import said
 
 #: The pages of an app, under their names of RFC 7591 2.
 LINKS = ("client_uri", "policy_uri", "tos_uri")
+_MOST_URIS = 50
 
 
 @dataclass
@@ -46,15 +49,21 @@ class Draft:
             findings=lint(kind, lines)[1],
         )
 
-    def put_into(self, client: Client) -> None:
-        """Change `client` to what was typed; what was checked is not checked any more."""
+    def save(self, session: Session, client_id: str) -> None:
+        """Change the stored client to what was typed, and nothing else of it.
+
+        What the operator has checked is not checked any more.
+        """
+        client = session.get_one(Client, client_id)
         before = Draft.of(self.kind, client)
         client.client_name, client.redirect_uris = self.name, self.uris
         client.scope = self.scopes
         others = {n: v for n, v in client.client_metadata.items() if n not in LINKS}
-        client.client_metadata = {**others, **self.links}
+        metadata = {**others, **self.links}
+        client.client_metadata = metadata
         if Draft.of(self.kind, client) != before:
-            client.client_metadata.pop("verified", None)
+            client.client_metadata = {n: v for n, v in metadata.items() if n != "verified"}
+        clients.save(session, client)
 
 
 def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]) -> Draft:
@@ -72,7 +81,9 @@ def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]
     draft.uris, draft.findings = lint(kind, draft.redirect_uris)
     if not can_be_shown(draft.name):
         draft.wrong["name"] = said("A name has 1 to 255 characters, all of which one can see.")
-    if any(finding.wrong for finding in draft.findings):
+    if len(draft.uris) > _MOST_URIS:
+        draft.wrong["redirect_uris"] = said("There may be 50 redirect URIs at most.")
+    elif any(finding.wrong for finding in draft.findings):
         draft.wrong["redirect_uris"] = said("Not every line can be registered.")
     elif kind.has_browser and not draft.uris:
         draft.wrong["redirect_uris"] = said("It needs a place that the browser comes back to.")

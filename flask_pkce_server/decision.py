@@ -156,8 +156,9 @@ def ask_consent(
         form=_form(server, request, user),
         settle=settle,
     )
-    if server.users.consent_view is not None:
-        return flask.current_app.make_response(server.users.consent_view(consent))
+    answer = server.users.answer_consent(consent)
+    if answer is not None:
+        return flask.current_app.make_response(answer)
     return page(server, "consent", 400 if again else 200, consent=consent)
 
 

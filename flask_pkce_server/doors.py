@@ -42,8 +42,8 @@ logger = logging.getLogger(__name__)
 # No form-action: Chromium applies it to the redirect that follows the consent form, and
 # that one leads to the client.
 _POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; script-src {scripts}; "
-    "base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "script-src {scripts}; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

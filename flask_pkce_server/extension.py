@@ -101,7 +101,7 @@ class PKCEServer:
         """Decorate the function that answers with a consent page of the host's own.
 
         It gets a `ConsentView` and returns what a view returns: a page that posts the form,
-        or `consent.allow(...)` or `consent.deny()`.
+        `consent.allow(...)` or `consent.deny()`; or None, and our page asks.
         """
         self._users.consent_view = function
         return function

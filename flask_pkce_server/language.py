@@ -60,9 +60,13 @@ class Language:
         if message in _english() or "babel" not in flask.current_app.extensions:
             return None
         import flask_babel
+        from babel.core import UnknownLocaleError
 
-        with flask_babel.force_locale(self.tag.replace("-", "_")):
-            found: str = flask_babel.gettext(message)
+        try:
+            with flask_babel.force_locale(self.tag.replace("-", "_")):
+                found: str = flask_babel.gettext(message)
+        except UnknownLocaleError:
+            return None
         return found
 
 

@@ -106,6 +106,14 @@ class Users:
         """Return all claims about `user` that the host has, whoever may read them."""
         return dict(_call(self.claims, user))
 
+    def answer_consent(self, consent: Any) -> ResponseReturnValue | None:
+        """Return the host's own answer to a `ConsentView`; None if our page asks."""
+        return None if self.consent_view is None else _call(self.consent_view, consent)
+
+    def may_register(self, user: Any) -> bool:
+        """Say whether `user` may register apps in the portal."""
+        return self.may_develop is None or bool(_call(self.may_develop, user))
+
     def end_login(self) -> None:
         """Sign the user out of the host."""
         _call(self.logout)

@@ -23,7 +23,7 @@ from .host import make_app
 def served(app: Flask) -> Iterator[str]:
     """Serve `app` on a free loopback port; give its address."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -196,7 +196,7 @@ def live(app: Flask) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, app, threaded=True)
     address = f"http://127.0.0.1:{server.server_port}"
     app.extensions["pkce"].settings.__dict__["issuer"] = address
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield address
     server.shutdown()
@@ -270,7 +270,7 @@ def test_the_confidential_web_client(
     monkeypatch.setenv("SECRET_KEY", "a-secret-key-of-the-client")
     web = runpy.run_path(str(ROOT / "example_app/clients/web/app.py"))["app"]
     server = make_server("127.0.0.1", 0, web, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
         address = f"http://127.0.0.1:{server.server_port}"

@@ -385,8 +385,11 @@ def test_the_texts_of_the_host_are_translated_by_its_flask_babel(tmp_path: Path)
         app.db.create_all()
         app.db.session.add(app.User(username="ada", name="Ada"))
         app.db.session.commit()
+    app.extensions["pkce"].languages = Languages([], {"tlh": {}})
     page = page_in(app, "de")
     assert "Deine Notizen lesen" in page
+    # A language that Babel knows nothing of.
+    assert "Read your notes" in page_in(app, "tlh")
     # Ours are ours.
     assert "NICHT UNSERES" not in page
 

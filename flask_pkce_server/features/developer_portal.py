@@ -73,7 +73,7 @@ def portal() -> Response:
     server, user = current_server, current_server.users.current()
     if user is None:
         return server.users.ask_login(here())
-    if not _may_develop(server, user):
+    if not server.users.may_register(user):
         return page(server, "developer", 403, allowed=False, apps=[])
     subject, form = server.users.subject_of(user), PortalForm()
     if flask.request.method == "GET":
@@ -102,9 +102,9 @@ def app(client_id: str) -> Response:
     if user is None:
         return server.users.ask_login(here())
     subject, form = server.users.subject_of(user), PortalForm()
-    client = _app_of(server, subject, client_id) if _may_develop(server, user) else None
+    client = _app_of(server, subject, client_id) if server.users.may_register(user) else None
     if client is None:
-        return page(server, "developer", 404, allowed=_may_develop(server, user), apps=None)
+        return page(server, "developer", 404, allowed=server.users.may_register(user), apps=None)
     if flask.request.method == "GET":
         return _app(server, client)
     if not form.validate():
@@ -119,8 +119,7 @@ def _change(server: Server, client: Client, do: str) -> Response:
         draft = read_draft(server, [kind_of(client)], _scopes(server))
         if draft.wrong:
             return _app(server, client, draft)
-        draft.put_into(client)
-        server.store.write(lambda session: clients.save(session, session.merge(client)))
+        server.store.write(lambda session: draft.save(session, client.client_id))
     elif do == "add_secret":
         secret = new_secret()
         client_id, now = client.client_id, server.now()
@@ -222,10 +221,6 @@ def _app(
 def _to_app(client_id: str) -> Response:
     where = flask.url_for("pkce.developer_app", client_id=client_id)
     return Response(status=303, headers={"Location": where})
-
-
-def _may_develop(server: Server, user: Any) -> bool:
-    return server.users.may_develop is None or bool(server.users.may_develop(user))
 
 
 def _scopes(server: Server) -> dict[str, str]:

@@ -110,7 +110,7 @@ def authorize_url(live: tuple[str, Flask]) -> Callable[..., str]:
 def callback() -> Iterator[str]:
     """A client on another origin; gives its redirect URI."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Callback)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield f"http://localhost:{server.server_port}/callback"
     server.shutdown()

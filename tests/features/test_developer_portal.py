@@ -104,6 +104,15 @@ def test_the_host_says_who_may(app: Flask) -> None:
     assert sign_in(app).get(page_of(made)).status_code == 404
 
 
+def test_the_host_may_say_it_in_a_coroutine(app: Flask) -> None:
+    @app.pkce.may_develop
+    async def may_develop(user: Any) -> bool:
+        return bool(user.username == "ada")
+
+    assert sign_in(app).get(HERE).status_code == 200
+    assert sign_in(app, "bob").get(HERE).status_code == 403
+
+
 def test_doctor_says_that_everybody_may(app: Flask) -> None:
     assert (
         "Everybody who is signed in" in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
@@ -310,6 +319,8 @@ def test_a_line_that_is_good_but_should_be_known(
         ("name", " ", "A name has 1 to 255 characters"),
         ("name", "Bank\u202e", "A name has 1 to 255 characters"),
         ("name", "x" * 5000, "A name has 1 to 255 characters"),
+        ("name", "</title><script>alert(1)</script>" * 9, "A name has 1 to 255 characters"),
+        ("redirect_uris", "\n".join(f"{URI}/{n}" for n in range(51)), "50 redirect URIs at most"),
         ("redirect_uris", " \n ", "It needs a place that the browser comes back to."),
         ("client_uri", "http://app.example/", "This is not an https URL."),
         ("policy_uri", "javascript:alert(1)", "This is not an https URL."),
@@ -321,6 +332,7 @@ def test_a_field_that_is_wrong(client: FlaskClient, field: str, value: str, told
     assert page.status_code == 400
     assert told in page.text
     assert f'aria-describedby="{field}-wrong"' in page.text
+    assert "<script" not in page.text
     assert "Nothing was saved yet" in page.text
     assert "None yet." in client.get(HERE).text
 
@@ -360,6 +372,16 @@ def test_an_app_is_changed(app: Flask, client: FlaskClient) -> None:
     assert known.client_metadata["app_kind"] == "server"
     assert known.token_endpoint_auth_method == "client_secret_basic"
     assert Flow(client, made, scope="").redeem("x").get_json()["error"] == "invalid_grant"
+
+
+def test_what_is_typed_is_escaped(client: FlaskClient) -> None:
+    hostile = '"><script>alert(1)</script>'
+    page = create(client, name=hostile, redirect_uris=hostile, client_uri=hostile)
+    assert "<script" not in page.text
+    made = shown(create(client, name=hostile))
+    for answer in (client.get(HERE), client.get(page_of(made))):
+        assert "<script" not in answer.text
+        assert "&lt;script&gt;" in answer.text
 
 
 def test_a_change_that_is_wrong_changes_nothing(app: Flask, client: FlaskClient) -> None:
