@@ -135,7 +135,7 @@ def _change(server: Server, client: Client, do: str) -> Response:
         if flask.request.form.get("typed", "").strip() != client.client_name.strip():
             wrong = {"typed": said("That is not its name.")}
             return _app(server, client, wrong=wrong)
-        server.store.write(lambda session: client_owner.remove(session, client.client_id))
+        server.store.write(lambda session: clients.remove(session, client.client_id))
         return Response(status=303, headers={"Location": flask.url_for("pkce.developer")})
     return _to_app(client.client_id)
 

@@ -13,12 +13,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import InvalidRequestError
 from . import redirect_uri as uris
-from .authorization_code import AuthorizationCode
 from .base import Base, Digest, Identifier, changed_rows
-from .consent import Consent, ScopeUse
 from .handle import digest, new_identifier, new_secret
-from .login_session import SessionClient
-from .token import Token
 
 # Controls, directions, and blanks without width; joiners beside ASCII.
 _UNSEEN = re.compile(
@@ -275,9 +271,14 @@ def save(session: Session, client: Client) -> None:
 
 
 def remove(session: Session, client_id: str) -> bool:
-    """Delete a client and all that was given to it; say whether it was there."""
-    for table in (AuthorizationCode, Token, Consent, ScopeUse, ClientOrigin, SessionClient):
-        session.execute(delete(table).where(table.client_id == client_id))
+    """Delete a client and all that hangs on it; say whether it was there.
+
+    That is every row with its client_id: who registers the same id again starts anew.
+    """
+    for mapper in sorted(Base.registry.mappers, key=lambda one: one.class_.__tablename__):
+        if mapper.class_ is not Client and "client_id" in mapper.columns:
+            its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
+            session.execute(its, execution_options={"synchronize_session": False})
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from . import client as clients
 from .base import Base, Identifier
 from .client import Client
 
@@ -36,9 +35,3 @@ def find(session: Session, subject: str, client_id: str) -> Client | None:
     owner = session.get(ClientOwner, client_id)
     mine = owner is not None and owner.subject == subject
     return session.get(Client, client_id) if mine else None
-
-
-def remove(session: Session, client_id: str) -> None:
-    """Delete a client, all that was given to it, and that somebody owned it."""
-    clients.remove(session, client_id)
-    session.execute(delete(ClientOwner).where(ClientOwner.client_id == client_id))

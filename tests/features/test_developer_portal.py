@@ -192,6 +192,10 @@ def test_until_the_operator_has_checked_it(app: Flask, client: FlaskClient) -> N
     same = {"name": "My app", "redirect_uris": URI, "scope": ["profile"]}
     press(client, page_of(made), "save", **same)
     assert stored(app, made).verified
+    unsay = ["pkce", "client", "update", made.client_id, "--no-verified"]
+    assert run(args=unsay).exit_code == 0
+    assert not stored(app, made).verified
+    run(args=["pkce", "client", "update", made.client_id, "--verified"])
     press(client, page_of(made), "save", **{**same, "name": "The Bank"})
     assert not stored(app, made).verified
     assert "Anybody can register an app here" in flow.authorize().text
@@ -478,6 +482,16 @@ def test_an_app_is_deleted_by_its_name(app: Flask, client: FlaskClient) -> None:
     me = app.test_client().get("/api/me", headers={"Authorization": f"Bearer {token}"})
     assert me.status_code == 401
     assert client.get(page_of(made)).status_code == 404
+
+
+def test_who_owned_a_deleted_app_owns_no_other_of_its_id(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client))
+    run = app.test_cli_runner().invoke
+    assert run(args=["pkce", "client", "delete", made.client_id]).exit_code == 0
+    register(app, client_id=made.client_id)
+    assert client.get(page_of(made)).status_code == 404
+    assert "My app" not in client.get(HERE).text
+    assert "Notebook" not in client.get(HERE).text
 
 
 # Trying it, and the snippets: run as they are.
