@@ -57,7 +57,7 @@ class Language:
 
     def _of_host(self, message: str) -> str | None:
         """Return what the host's Flask-Babel makes of a text that is the host's own."""
-        if message in _english() or "babel" not in flask.current_app.extensions:
+        if "babel" not in flask.current_app.extensions or message in _english():
             return None
         import flask_babel
         from babel.core import UnknownLocaleError

@@ -107,6 +107,10 @@ def authorize() -> Response:
         standing = _standing(server, request, user)
         if _must_ask(server, request, standing.scopes):
             return _ask(server, request, grant, reference, standing)
+        until = standing.until(request.scopes)
+        if until is not None:
+            # What is answered without asking ends when what it rests on does.
+            request.bindings[UNTIL] = until
     except OAuth2Error as error:
         return _refuse(server, request, error)
     response = server.create_authorization_response(request, user, grant)
@@ -211,7 +215,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
 def _standing(server: Server, request: Request, user: Any) -> Standing:
     """Return what `user` has granted to the client before, and how many others did."""
     if not request.scopes or request.client.skip_consent:
-        return Standing(frozenset(), 0)
+        return Standing({}, 0)
     subject, client_id = server.users.subject_of(user), request.client.client_id
     with server.store.reading() as session:
         return consent.standing(session, subject, client_id, server.now())

@@ -44,10 +44,20 @@ class Consent(Base):
 class Standing:
     """How a user and a client stand to each other."""
 
-    #: What the user has granted before.
-    scopes: frozenset[str]
+    #: What the user has granted before, and when each has to be asked again (None: never).
+    granted: Mapping[str, int | None]
     #: How many people let the client in, counted up to `MOST_PEOPLE`.
     people: int
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the user has granted before."""
+        return frozenset(self.granted)
+
+    def until(self, scopes: Iterable[str]) -> int | None:
+        """Return when the first of `scopes` has to be asked again; None for never."""
+        ends = (self.granted.get(scope) for scope in scopes)
+        return min((end for end in ends if end is not None), default=None)
 
 
 class ScopeUse(Base):
@@ -86,15 +96,15 @@ def standing(session: Session, subject: str, client_id: str, now: int) -> Standi
     counted = people.limit(MOST_PEOPLE).subquery()
     rows: Sequence[Any] = session.execute(
         union_all(
-            select(Consent.scope, null()).where(
+            select(Consent.scope, Consent.expires_at, null()).where(
                 Consent.subject == subject, Consent.client_id == client_id, is_live(now)
             ),
-            select(null(), func.count()).select_from(counted),
+            select(null(), null(), func.count()).select_from(counted),
         )
     ).all()
     return Standing(
-        scopes=frozenset(scope for scope, _ in rows if scope is not None),
-        people=max(number or 0 for _, number in rows),
+        granted={scope: until for scope, until, _ in rows if scope is not None},
+        people=max(number or 0 for _, _, number in rows),
     )
 
 

@@ -270,6 +270,31 @@ def test_for_90_days(timed: Flow, pkce_clock: Clock) -> None:
     assert "Allowed before" not in page.text
 
 
+def test_what_is_answered_without_asking_ends_on_the_same_day(
+    timed: Flow, pkce_clock: Clock
+) -> None:
+    timed.decide(timed.authorize(), days="90")
+    pkce_clock.advance(90 * 86400 - 600)
+    for changes in ({}, {"prompt": "none"}):
+        silent = timed.authorize(**changes)
+        assert silent.status_code == 302
+        tokens = timed.redeem(parameters_of(silent)["code"]).get_json()
+        assert tokens["expires_in"] == 600
+    pkce_clock.advance(600)
+    assert timed.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
+
+
+def test_of_scopes_that_end_on_several_days_the_first_counts(
+    timed: Flow, pkce_clock: Clock
+) -> None:
+    timed.decide(timed.authorize(scope="profile"), days="90")
+    timed.decide(timed.authorize(scope="notes:read"), days="")
+    pkce_clock.advance(90 * 86400 - 600)
+    for scope, seconds in (("profile notes:read", 600), ("notes:read", 3600)):
+        code = parameters_of(timed.authorize(scope=scope))["code"]
+        assert timed.redeem(code).get_json()["expires_in"] == seconds
+
+
 def test_only_this_once(timed: Flow, pkce_clock: Clock) -> None:
     answer = timed.decide(timed.authorize(), days="0")
     pkce_clock.advance(30)
