@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from .app_kind import AppKind, Finding, lint
 from .errors import InvalidRequestError
 from .models import client as clients
-from .models.client import Client, can_be_shown
+from .models import shown_name
+from .models.client import Client
 from .server import Server
 from .texts import said
 
@@ -79,7 +80,7 @@ def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]
         scopes=frozenset(typed.getlist("scope")) & frozenset(scopes),
     )
     draft.uris, draft.findings = lint(kind, draft.redirect_uris)
-    if not can_be_shown(draft.name):
+    if not shown_name.is_fit(draft.name):
         draft.wrong["name"] = said("A name has 1 to 255 characters, all of which one can see.")
     if len(draft.uris) > _MOST_URIS:
         draft.wrong["redirect_uris"] = said("There may be 50 redirect URIs at most.")

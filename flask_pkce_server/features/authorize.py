@@ -21,8 +21,8 @@ from ..errors import (
     OAuth2Error,
 )
 from ..feature import ClientField, Feature, Route
-from ..models import consent
-from ..models.client import Client, check_shown
+from ..models import consent, shown_name
+from ..models.client import Client
 from ..models.consent import Standing
 from ..models.redirect_uri import refuse_unfit
 from ..models.token import UNTIL
@@ -39,7 +39,7 @@ def check_page(server: Server, client: Client, value: Any) -> None:
 
 def check_name(server: Server, client: Client, value: Any) -> None:
     """Refuse a name that could pass for another."""
-    check_shown(value, "developer")
+    shown_name.check(value, "developer")
 
 
 class AuthorizeFeature(Feature):

@@ -15,7 +15,8 @@ from flask import Response, current_app, g
 from sqlalchemy.exc import DBAPIError
 
 from ..feature import Feature
-from ..models.client import Client, is_origin_of_any
+from ..models import client_origin
+from ..models.client import Client
 from ..protect import GUARDED
 from ..server import Server, current_server
 
@@ -63,7 +64,7 @@ def _speaks_here(origin: str) -> bool:
         return client.speaks_from(origin)
     try:
         with current_server.store.reading() as session:
-            return is_origin_of_any(session, origin)
+            return client_origin.is_of_any(session, origin)
     except DBAPIError:
         # The answer is ready, and is an error that tells of it already.
         return False

@@ -22,7 +22,7 @@ from ..decision import PageForm, in_order
 from ..feature import ClientField, Feature, Problem, Route
 from ..first_steps import first_steps, snippet
 from ..models import client as clients
-from ..models import client_owner, client_secret
+from ..models import client_owner, client_secret, shown_name
 from ..models.client import Client
 from ..models.client_owner import ClientOwner
 from ..models.connection import people_of
@@ -153,7 +153,7 @@ def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Respon
         client_metadata={
             "app_kind": kind.name,
             **draft.links,
-            **({"developer": maker} if clients.can_be_shown(maker) else {}),
+            **({"developer": maker} if shown_name.is_fit(maker) else {}),
         },
         now=server.now(),
     )

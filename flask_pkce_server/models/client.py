@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import hmac
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import ClientMixin
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import InvalidRequestError
+from . import client_origin, shown_name
 from . import redirect_uri as uris
 from .base import Base, Digest, Identifier, changed_rows
 from .handle import digest, new_identifier, new_secret
 
-# Controls, directions, and blanks without width; joiners beside ASCII.
-_UNSEEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
-    r"\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
-    r"|(?:^|[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?:$|[\x00-\x7f])"
-)
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
 
 
@@ -158,19 +152,6 @@ class Client(Base, ClientMixin):
         }
 
 
-class ClientOrigin(Base):
-    """A web origin that pages of a client are served from, to be found by origin.
-
-    Made from the client's row by `save`: a preflight names an origin and no client.
-    """
-
-    __tablename__ = "pkce_client_origin"
-
-    digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
-    origin: Mapped[str] = mapped_column(Identifier, index=True)
-    client_id: Mapped[str] = mapped_column(Identifier, index=True)
-
-
 def new_client(
     *,
     client_name: str,
@@ -219,7 +200,7 @@ def new_client(
 
 def check(client: Client) -> None:
     """Refuse a client that must not be stored; raises `InvalidRequestError`."""
-    check_shown(client.client_name, "client_name")
+    shown_name.check(client.client_name, "client_name")
     if not client.client_id.isascii() or not client.client_id.isprintable():
         raise InvalidRequestError("A client_id has visible ASCII characters only.")
     if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
@@ -235,23 +216,6 @@ def check(client: Client) -> None:
             raise InvalidRequestError("An origin is scheme://host[:port] and nothing after it.")
 
 
-def check_shown(name: str, field: str) -> None:
-    """Refuse a name that a page could not show as it is; raises `InvalidRequestError`.
-
-    Characters that nobody sees make one name look like another (Unicode TR 36 2.5): what
-    turns the direction of text, and joiners but between letters that need them.
-    """
-    if not name.strip() or len(name) > 255:
-        raise InvalidRequestError(f"{field} is a text of 1 to 255 characters.")
-    if not can_be_shown(name):
-        raise InvalidRequestError(f"{field} has a character in it that nobody sees.")
-
-
-def can_be_shown(name: str) -> bool:
-    """Say whether a page can show `name`, and nobody can be misled by how it is written."""
-    return bool(name.strip()) and len(name) <= 255 and not _UNSEEN.search(name)
-
-
 def save(session: Session, client: Client) -> None:
     """Store a new or a changed client and the origins it may speak from.
 
@@ -259,15 +223,7 @@ def save(session: Session, client: Client) -> None:
     """
     session.add(client)
     session.flush()
-    session.execute(delete(ClientOrigin).where(ClientOrigin.client_id == client.client_id))
-    session.add_all(
-        ClientOrigin(
-            digest=digest(f"{origin} {client.client_id}"),
-            origin=origin,
-            client_id=client.client_id,
-        )
-        for origin in sorted(_origins(client))
-    )
+    client_origin.replace(session, client.client_id, _origins(client))
 
 
 def remove(session: Session, client_id: str) -> bool:
@@ -280,14 +236,6 @@ def remove(session: Session, client_id: str) -> bool:
             its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
             session.execute(its, execution_options={"synchronize_session": False})
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
-
-
-def is_origin_of_any(session: Session, origin: str) -> bool:
-    """Say whether pages of some client are served from `origin`."""
-    rows = session.execute(
-        select(ClientOrigin.digest).where(ClientOrigin.origin == origin).limit(1)
-    )
-    return rows.first() is not None
 
 
 def _origins(client: Client) -> set[str]:

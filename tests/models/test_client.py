@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models.client import Client, is_origin_of_any, new_client, remove, save
+from flask_pkce_server.models.client import Client, new_client, remove, save
+from flask_pkce_server.models.client_origin import is_of_any
 from flask_pkce_server.models.handle import digest
 
 URI = "https://client.example/cb"
@@ -77,12 +78,12 @@ def test_origins_are_found_while_the_client_is_there(app: Flask) -> None:
     with app.app_context():
         store.write(lambda session: save(session, client))
         with store.reading() as session:
-            assert is_origin_of_any(session, "https://client.example")
-            assert is_origin_of_any(session, "http://localhost:5173")
-            assert not is_origin_of_any(session, "https://evil.example")
+            assert is_of_any(session, "https://client.example")
+            assert is_of_any(session, "http://localhost:5173")
+            assert not is_of_any(session, "https://evil.example")
         assert client.speaks_from("https://client.example")
         assert not client.speaks_from("null")
         assert store.write(lambda session: remove(session, client.client_id))
         assert not store.write(lambda session: remove(session, client.client_id))
         with store.reading() as session:
-            assert not is_origin_of_any(session, "https://client.example")
+            assert not is_of_any(session, "https://client.example")
