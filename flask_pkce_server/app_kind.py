@@ -13,9 +13,8 @@ from typing import Any
 from .errors import InvalidRequestError
 from .models import redirect_uri as uris
 from .models.client import Client
+from .models.device_code import GRANT_TYPE as DEVICE
 from .texts import said
-
-_DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ KINDS = (
         said("On a device without a browser"),
         said("A television or a machine: people sign in on their phone."),
         "none",
-        (_DEVICE, "refresh_token"),
+        (DEVICE, "refresh_token"),
         ("curl-device.sh",),
         has_browser=False,
     ),

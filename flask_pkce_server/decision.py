@@ -83,7 +83,7 @@ class ConsentView:
     account: str
     #: What it asks for: who the user is first, staying when they are gone last.
     scopes: list[AskedScope]
-    #: Where the browser goes after the decision: a host, or the scheme of an app.
+    #: Where the browser goes after the decision: a host, or the scheme of an app; "" if nowhere.
     destination: str
     #: Whether that is a program on this computer rather than a web site.
     destination_is_local: bool
@@ -137,29 +137,30 @@ def ask_consent(
 
     `again` says that the form came back in a state that decides nothing.
     """
-    client: Client = request.client
-    destination = request.valid_redirect_uri or ""
-    consent = ConsentView(
-        client=client,
-        account=server.users.name_of(user),
-        scopes=_asked(server, request, standing.scopes),
-        destination=uris.shown_host(destination),
-        destination_is_local=uris.is_loopback(destination) or uris.is_private_use(destination),
-        developer=client.client_metadata.get("developer"),
-        home=_link(client, "client_uri"),
-        privacy=_link(client, "policy_uri"),
-        terms=_link(client, "tos_uri"),
-        people=next((step for step in _STEPS if standing.people >= step), 0),
-        days=sorted(server.settings.authorize_days),
-        action=path_of(reference),
-        again=again,
-        form=_form(server, request, user),
-        settle=settle,
-    )
+    consent = _view(server, request, user, standing, settle, path_of(reference), again)
     answer = server.users.answer_consent(consent)
     if answer is not None:
         return flask.current_app.make_response(answer)
     return page(server, "consent", 400 if again else 200, consent=consent)
+
+
+def ask_device_consent(
+    server: Server,
+    request: Request,
+    user: Any,
+    *,
+    standing: Standing,
+    settle: Callable[[frozenset[str] | None, int | None], Response],
+    user_code: str,
+    again: bool = False,
+) -> Response:
+    """Show the consent page for a device, which shows `user_code`; always ours.
+
+    What it warns of must not be left out: whoever sent somebody a code would get in.
+    """
+    consent = _view(server, request, user, standing, settle, path_of(), again)
+    status = 400 if again else 200
+    return page(server, "device_consent", status, consent=consent, user_code=user_code)
 
 
 def read_days(server: Server) -> int | None:
@@ -206,6 +207,38 @@ def ask_logout(
         client=client,
         action=path_of(),
         again=again,
+    )
+
+
+def _view(
+    server: Server,
+    request: Request,
+    user: Any,
+    standing: Standing,
+    settle: Callable[[frozenset[str] | None, int | None], Response],
+    action: str,
+    again: bool,
+) -> ConsentView:
+    client: Client = request.client
+    # Of a device there is none: nobody is sent anywhere.
+    uri = request.valid_redirect_uri
+    local = uri is not None and (uris.is_loopback(uri) or uris.is_private_use(uri))
+    return ConsentView(
+        client=client,
+        account=server.users.name_of(user),
+        scopes=_asked(server, request, standing.scopes),
+        destination="" if uri is None else uris.shown_host(uri),
+        destination_is_local=local,
+        developer=client.client_metadata.get("developer"),
+        home=_link(client, "client_uri"),
+        privacy=_link(client, "policy_uri"),
+        terms=_link(client, "tos_uri"),
+        people=next((step for step in _STEPS if standing.people >= step), 0),
+        days=sorted(server.settings.authorize_days),
+        action=action,
+        again=again,
+        form=_form(server, request, user),
+        settle=settle,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
@@ -44,13 +45,19 @@ def first_steps(server: Server, client: Client, secret: str) -> FirstSteps:
         "code_challenge": challenge_of(verifier),
         "code_challenge_method": "S256",
     }
-    parts = ["curl", server.url_of("token")]
     body = {
         "grant_type": "authorization_code",
         "redirect_uri": uri,
         "code_verifier": verifier,
         "code": "CODE",
     }
+    curl = token_line(server, client, secret, body)
+    return FirstSteps(f"{server.url_of('authorize')}?{urlencode(request)}", curl)
+
+
+def token_line(server: Server, client: Client, secret: str, body: Mapping[str, str]) -> str:
+    """Return the line of curl by which `client` sends `body` to the token endpoint."""
+    parts, body = ["curl", server.url_of("token")], dict(body)
     if client.token_endpoint_auth_method == "client_secret_basic":
         parts += ["-u", f"{client.client_id}:{secret}"]
     else:
@@ -59,7 +66,7 @@ def first_steps(server: Server, client: Client, secret: str) -> FirstSteps:
         body["client_secret"] = secret
     for name, value in body.items():
         parts += ["--data-urlencode", f"{name}={value}"]
-    return FirstSteps(f"{server.url_of('authorize')}?{urlencode(request)}", shlex.join(parts))
+    return shlex.join(parts)
 
 
 def snippet(server: Server, client: Client, name: str, steps: FirstSteps | None) -> str:

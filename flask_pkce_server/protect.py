@@ -17,7 +17,7 @@ from werkzeug.local import LocalProxy
 from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenError, OAuth2Error
 from .models.client import Client
 from .models.handle import ACCESS, digest, is_handle
-from .models.token import Token
+from .models.token import NOBODY, Token
 from .server import current_server
 from .signals import tell, token_used
 
@@ -30,8 +30,13 @@ GUARDED = "_pkce_scopes"
 
 @dataclass(frozen=True)
 class CurrentToken:
-    """The access token that a guarded view was reached with."""
+    """The access token that a guarded view was reached with.
 
+    A client may have it for itself, by its credentials (RFC 6749 4.4): then `is_machine` is
+    true, `subject` is empty and `user` is None, whatever the client is called.
+    """
+
+    #: The text that names the user; "" where there is none.
     subject: str
     client_id: str
     scopes: frozenset[str]
@@ -40,10 +45,15 @@ class CurrentToken:
     issued_at: int
     expires_at: int
 
+    @property
+    def is_machine(self) -> bool:
+        """Whether the client acts for itself and not for a user."""
+        return self.subject == NOBODY
+
     @functools.cached_property
     def user(self) -> Any:
-        """The host's user, loaded when first asked for; None if they are gone."""
-        return current_server.users.load(self.subject)
+        """The host's user, loaded when first asked for; None if there is none, or no longer."""
+        return None if self.is_machine else current_server.users.load(self.subject)
 
 
 class AccessTokenValidator(BearerTokenValidator):

@@ -191,7 +191,10 @@ def register(
     redirect_uris: tuple[str, ...] = (REDIRECT_URI,),
     **more: Any,
 ) -> Registered:
-    """Register a client with `app`; `more` goes to `models.client.new_client`."""
+    """Register a client with `app`; `more` goes to `models.client.new_client`.
+
+    One that no browser comes back to has `redirect_uris=()` and its `grant_types`.
+    """
     server = server_of(app)
     more.setdefault("grant_types", ["authorization_code", "refresh_token"])
     with app.app_context():
@@ -204,7 +207,7 @@ def register(
         )
         server.check_client(client)
         server.store.write(lambda session: clients.save(session, client))
-    return Registered(client.client_id, secret, redirect_uris[0], auth_method)
+    return Registered(client.client_id, secret, next(iter(redirect_uris), ""), auth_method)
 
 
 @pytest.fixture(scope="session", autouse=True)

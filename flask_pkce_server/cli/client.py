@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..first_steps import first_steps
+from ..first_steps import first_steps, token_line
 from ..models import client as clients
 from ..models import client_secret, redirect_uri
 from ..models.client import AUTH_METHODS, Client
@@ -61,7 +61,7 @@ def create(
             redirect_uris=redirect_uris,
             auth_method=method,
             grant_types=_grant_types(server, grant_types)
-            if redirect_uris or not metadata.get("resource_server")
+            if redirect_uris or grant_types or not metadata.get("resource_server")
             else [],
             scope=_scope(server, scope),
             origins=origins,
@@ -86,6 +86,10 @@ def create(
         click.echo("Then put the code from the address bar in the place of CODE, within a minute:")
         click.echo()
         click.echo(f"  {steps.curl}")
+    elif client.check_grant_type("client_credentials"):
+        body = {"grant_type": "client_credentials"}
+        click.echo("\nThis gives it a token; add scope=... for what it may do:\n")
+        click.echo(f"  {token_line(server, client, secret or '', body)}")
 
 
 @client_commands.command("list")
@@ -175,6 +179,11 @@ def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
             return client_secret.add(session, client_id, digest(secret), now)
         return client_secret.replace(session, client_id, digest(secret), now)
 
+    if keep and client.secret_digest is None:
+        raise click.ClickException(
+            f"{client_id} has no secret that could be kept beside a new one: what was imported "
+            "ends. Leave out --keep."
+        )
     if not server.store.write(rotate):
         raise click.ClickException(
             f"{client_id} has two secrets already. Without --keep both of them end."

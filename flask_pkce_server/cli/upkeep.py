@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from ..doctor import problems_of_host
-from ..models import authorization_code, consent, login_session, token
+from ..models import authorization_code, consent, device_code, guess, login_session, token
 from ..server import current_server
 from .output import Clearly, as_json_option, print_json
 
@@ -23,6 +23,8 @@ def prune(as_json: bool) -> None:
     for name, of_table in {
         "tokens": token.prune,
         "authorization_codes": authorization_code.prune,
+        "device_codes": device_code.prune,
+        "guesses": guess.prune,
         "session_clients": login_session.prune,
         "consents": consent.prune,
     }.items():

@@ -90,7 +90,9 @@ class ConnectedAppsFeature(Feature):
         yield Route("apps", "/apps", apps, ("GET", "POST"), "page")
 
     def check_authorization_request(self, request: Request) -> None:
-        if request.user is not None:
+        if request.on_device:
+            request.bindings[self.name] = {"device": True}
+        elif request.user is not None:
             browser, system = browser_of(flask.request.headers.get("User-Agent", ""))
             request.bindings[self.name] = {"browser": browser, "system": system}
 
@@ -104,6 +106,8 @@ class ConnectedAppsFeature(Feature):
         family_id: str,
     ) -> None:
         """Note that `scopes` were used; written down once an hour and process."""
+        if not subject:
+            return  # a client that acts for itself
         server: Server = app.extensions["pkce"]
         now = server.now()
         due = [scope for scope in scopes if self._is_due(f"{subject}\n{client_id}\n{scope}", now)]

@@ -64,11 +64,12 @@ def describe(server: Server, token: Token | None, client: Client) -> dict[str, A
         "active": True,
         "scope": " ".join(sorted(scopes)),
         "client_id": token.client_id,
-        "sub": server.subject_for(owner, token.subject),
         "iss": server.issuer,
         "iat": token.issued_at,
         "exp": token.expires_at,
     }
+    if not token.is_machine:
+        description["sub"] = server.subject_for(owner, token.subject)
     if token.kind == "access":
         description["token_type"] = "Bearer"
     audience = token.bindings.get("audience")

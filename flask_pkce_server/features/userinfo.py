@@ -48,7 +48,7 @@ def userinfo() -> Response:
     server, scopes, posted = current_server, ("openid",), _token_of_body()
     try:
         token = protect.acquire(posted, scopes)
-        user = server.users.load(token.subject)
+        user = None if token.is_machine else server.users.load(token.subject)
         if user is None:
             raise InvalidTokenError()
     except OAuth2Error as error:

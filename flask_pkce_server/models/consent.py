@@ -9,8 +9,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Index, delete, func, null, or_, select, union_all, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from . import device_code
 from .authorization_code import AuthorizationCode
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .device_code import DeviceCode
 from .handle import digest
 from .token import Token
 
@@ -154,6 +156,7 @@ def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
     session.execute(delete(ScopeUse).filter_by(**of_client))
     codes = update(AuthorizationCode).where(AuthorizationCode.consumed_at.is_(None))
     total += changed_rows(session, codes.filter_by(**of_client).values(consumed_at=now))
+    total += device_code.withdraw(session, subject, client_id, now)
     live = update(Token).where(Token.revoked_at.is_(None))
     while found := changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
         total += found
@@ -174,7 +177,7 @@ def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str]
         session, delete(Consent).filter_by(**of_client).where(Consent.scope.in_(gone))
     )
     session.execute(delete(ScopeUse).filter_by(**of_client).where(ScopeUse.scope.in_(gone)))
-    for table in (AuthorizationCode, Token):
+    for table in (AuthorizationCode, DeviceCode, Token):
         while found := _with_any(session, table, gone, of_client):
             total += len(found)
             for key, its in found:
@@ -194,7 +197,7 @@ def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str]
 
 def _with_any(
     session: Session,
-    table: type[AuthorizationCode] | type[Token],
+    table: type[AuthorizationCode] | type[DeviceCode] | type[Token],
     scopes: frozenset[str],
     of_client: Mapping[str, str],
 ) -> list[tuple[bytes, frozenset[str]]]:

@@ -15,6 +15,8 @@ from .handle import digest
 
 #: The binding that says when what the user allowed is over (epoch seconds).
 UNTIL = "until"
+#: The subject of a token that a client has for itself (RFC 6749 4.4): that of no user.
+NOBODY = ""
 
 
 class Token(Base, TokenMixin):
@@ -40,6 +42,11 @@ class Token(Base, TokenMixin):
 
     def __repr__(self) -> str:
         return f"<Token {self.kind} of {self.client_id}>"
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether its client has it for itself, and no user stands behind it."""
+        return self.subject == NOBODY
 
     def is_live(self, now: int) -> bool:
         """Say whether it may be used at `now` (epoch seconds)."""
