@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from . import foreign_secret
 from .base import changed_rows
 from .client import Client
 
@@ -56,10 +57,10 @@ def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> boo
 
 
 def replace(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
-    """Give a confidential client one secret in the place of all that it has."""
+    """Give a confidential client one secret in the place of all that it has, or of none."""
     statement = (
         update(Client)
-        .where(Client.client_id == client_id, Client.secret_digest.is_not(None))
+        .where(Client.client_id == client_id, Client.token_endpoint_auth_method != "none")
         .values(
             secret_digest=secret_digest,
             secret_issued_at=now,
@@ -67,7 +68,9 @@ def replace(session: Session, client_id: str, secret_digest: bytes, now: int) ->
             older_secret_issued_at=None,
         )
     )
-    return changed_rows(session, statement) == 1
+    replaced = changed_rows(session, statement) == 1
+    foreign_secret.forget(session, client_id)
+    return replaced
 
 
 def end(session: Session, client: Client, name: str) -> bool:

@@ -1,0 +1,136 @@
+"""Command: `flask pkce import`, clients and consents from another product.
+
+Each product has a file that reads its export; what it says goes through the same checks
+as what an operator types.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+import click
+from flask.cli import with_appcontext
+from sqlalchemy.orm import Session
+
+from ...models.client import Client
+from ...server import Server, current_server
+from ...signals import client_registered, tell
+from ..output import Clearly, as_json_option
+from . import auth0, django_oauth_toolkit, doorkeeper, keycloak, okta
+from .admission import take_over
+from .imported import Export, UnfitExport
+from .report import Report
+from .takeover import Takeover
+
+PRODUCTS: dict[str, Callable[[Any], Export]] = {
+    "auth0": auth0.read,
+    "okta": okta.read,
+    "keycloak": keycloak.read,
+    "doorkeeper": doorkeeper.read,
+    "django-oauth-toolkit": django_oauth_toolkit.read,
+}
+
+
+@click.command("import")
+@click.argument("file", type=click.File("rb"))
+@click.option(
+    "--from", "product", type=click.Choice(list(PRODUCTS)), required=True, help="Who wrote FILE."
+)
+@click.option(
+    "--auth-method",
+    type=click.Choice(["client_secret_basic", "client_secret_post"]),
+    default="client_secret_basic",
+    show_default=True,
+    help="How confidential clients send their secret, where FILE does not say.",
+)
+@click.option("--dry-run", is_flag=True, help="Report what would be done, and store nothing.")
+@as_json_option
+@with_appcontext
+def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_json: bool) -> None:
+    """Take over clients and consents from FILE, the export of another product.
+
+    Clients that are here already are left alone. What is not taken over is said, and why.
+    """
+    server = current_server
+    try:
+        export = PRODUCTS[product](_content(file))
+    except UnfitExport as error:
+        raise click.ClickException(
+            f"{file.name} is no export of {product} that can be read: {error}."
+        ) from None
+    with Clearly():
+        takeovers = _takeovers(server, export, product, auth_method)
+        if not dry_run:
+            server.store.write(lambda session: _save(session, takeovers))
+    for taken in takeovers:
+        if taken.outcome == "imported" and not dry_run:
+            tell(client_registered, server.app, client_id=taken.client_id)
+    report = Report(product, dry_run, tuple(takeovers), export.losses)
+    report.print_json() if as_json else report.print_lines()
+
+
+def _content(file: BinaryIO) -> Any:
+    try:
+        return json.load(file, parse_constant=_refuse_constant)
+    except OSError as error:
+        raise UnfitExport(f"it cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError):
+        raise UnfitExport("it is not JSON") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not of JSON")
+
+
+def _takeovers(server: Server, export: Export, product: str, auth_method: str) -> list[Takeover]:
+    """Return what becomes of each client; nothing is stored yet."""
+    known: dict[str, bool] = {}
+
+    def is_user(subject: str) -> bool:
+        if subject not in known:
+            known[subject] = _is_user(server, subject)
+        return known[subject]
+
+    takeovers: dict[str, Takeover] = {}
+    again: list[Takeover] = []
+    for found in export.clients:
+        taken = Takeover(found.client_id, found.client_name or found.client_id, len(found.granted))
+        if found.client_id in takeovers:
+            again.append(taken.leave_out("The file has it twice; this one comes later."))
+            continue
+        if _is_here(server, found.client_id):
+            taken.leave_out("There is a client of this id already.", "left alone")
+        else:
+            taken = take_over(
+                server, found, product=product, auth_method=auth_method, is_user=is_user
+            )
+        takeovers[found.client_id] = taken
+    for one in export.left_out:
+        again.append(Takeover(one.client_id, one.client_id, one.grants).leave_out(one.why))
+    return [*takeovers.values(), *again]
+
+
+def _is_here(server: Server, client_id: str) -> bool:
+    # Not `find_client`: a room may look for one on the network.
+    with server.store.reading() as session:
+        return session.get(Client, client_id) is not None
+
+
+def _is_user(server: Server, subject: str) -> bool:
+    """Say whether somebody has the id of the other product as their subject here."""
+    if not 1 <= len(subject) <= 255:
+        return False
+    try:
+        user = server.users.load(subject)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # The host's loader was never asked for an id of this kind.
+        return False
+    # Not only loaded by it: to `int` are "12" and "1_2" the same.
+    return user is not None and server.users.subject_of(user) == subject
+
+
+def _save(session: Session, takeovers: list[Takeover]) -> None:
+    for taken in takeovers:
+        taken.save(session)

@@ -1,0 +1,228 @@
+"""Admission: what of an imported client passes the checks of this server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...errors import InvalidRequestError
+from ...models import foreign_secret, redirect_uri, shown_name
+from ...models.client import AUTH_METHODS, Client
+from ...models.handle import digest
+from ...server import Server
+from .consents import listed, take_consents
+from .imported import Imported
+from .takeover import Takeover
+
+#: A secret of fewer characters can be guessed; one of fewer than ours should be changed.
+_SHORTEST, _SHORT = 16, 32
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+_ORIGIN = re.compile(r"(https?://[A-Za-z0-9.\-\[\]:]+)/?")
+# RFC 6749 2.3.1: where a client does not encode them, they are read as something else.
+_MISREAD = re.compile(r"[%+]|[^\x21-\x7e]")
+_OLD_GRANTS = ("implicit", "password")
+
+
+def take_over(
+    server: Server,
+    found: Imported,
+    *,
+    product: str,
+    auth_method: str,
+    is_user: Callable[[str], bool],
+) -> Takeover:
+    """Make a client of ours of what an export tells, and say what that leaves behind.
+
+    `auth_method` is for a confidential client that may use either way to send its secret;
+    `is_user` says whether there is a user of that subject here.
+    """
+    name = (found.client_name or "").strip()
+    taken = Takeover(found.client_id, name or found.client_id, len(found.granted))
+    taken.losses += found.losses
+    taken.minds += found.minds
+    if not shown_name.is_fit(taken.client_name):
+        taken.lose(f"the name {name}", "A page could not show it as it is.")
+        taken.client_name = found.client_id
+    method = found.auth_method or auth_method
+    if method not in AUTH_METHODS:
+        return taken.leave_out(f"It shows who it is by {method}; here: {', '.join(AUTH_METHODS)}.")
+    uris = _redirect_uris(found, taken)
+    grant_types = _grant_types(server, found, method, uris, taken)
+    if not grant_types and not found.metadata.get("resource_server"):
+        return taken.leave_out("No way to get a token is left of it.")
+    client = Client(
+        client_id=found.client_id,
+        client_name=taken.client_name,
+        token_endpoint_auth_method=method,
+        redirect_uris=uris,
+        origins=_origins(found, taken),
+        grant_types=grant_types,
+        scope=_scope(server, found, taken),
+        client_metadata={},
+        skip_consent=found.skip_consent,
+        issued_at=server.now(),
+    )
+    try:
+        server.check_client(client)
+    except InvalidRequestError as error:
+        return taken.leave_out(error.description)
+    taken.client = client
+    if client.is_public and found.metadata.get("resource_server"):
+        return taken.leave_out("An API without a secret cannot look at tokens.")
+    _add_metadata(server, client, found.metadata, taken)
+    if grant_types:
+        _add_what_sdks_need(server, client, product)
+    elif "resource_server" not in client.client_metadata:
+        return taken.leave_out("It is an API, and nothing here tells APIs of tokens.")
+    _take_secret(found, client, taken)
+    if found.auth_method is None:
+        taken.minds.append(
+            f"It has to send its secret by {method}: the export does not say which way it does. "
+            "--auth-method chooses the other one."
+        )
+    take_consents(server, found.granted, client, is_user, taken)
+    return taken
+
+
+def _redirect_uris(found: Imported, taken: Takeover) -> list[str]:
+    kept = []
+    for uri in found.redirect_uris:
+        try:
+            if uri.startswith("urn:ietf:wg:oauth:2.0:oob"):
+                raise InvalidRequestError("Nobody copies codes here; http://127.0.0.1 is the way.")
+            redirect_uri.refuse_unfit(uri)
+        except InvalidRequestError as error:
+            taken.lose(f"redirect URI {uri}", error.description)
+        else:
+            kept.append(uri)
+            taken.minds += redirect_uri.warnings(uri)
+    return kept
+
+
+def _grant_types(
+    server: Server, found: Imported, method: str, uris: list[str], taken: Takeover
+) -> list[str]:
+    known, kept = server.metadata()["grant_types_supported"], []
+    for name in found.grant_types:
+        if name in _OLD_GRANTS:
+            taken.lose(f"grant type {name}", "OAuth 2.1 does not have it.")
+        elif name not in known:
+            taken.lose(f"grant type {name}", "This server does not have it.")
+        elif name == "client_credentials" and method == "none":
+            taken.lose(f"grant type {name}", "A public client has no credentials.")
+        elif name == "authorization_code" and not uris:
+            why = "None of its redirect URIs can be carried. Name them in the file, each exactly."
+            none = "It has no redirect URI."
+            taken.lose(f"grant type {name}", why if found.redirect_uris else none)
+        else:
+            kept.append(name)
+    if kept == ["refresh_token"]:
+        taken.lose("grant type refresh_token", "Nothing gives it the first one.")
+        return []
+    return kept
+
+
+def _origins(found: Imported, taken: Takeover) -> list[str]:
+    kept = []
+    for text in found.origins:
+        match = _ORIGIN.fullmatch(text)
+        try:
+            origin = redirect_uri.origin_of(match[1]) if match and len(text) <= 255 else None
+        except ValueError:
+            origin = None
+        if origin is None:
+            why = "An origin is scheme://host[:port], without a wildcard and a path."
+            taken.lose(f"origin {text}", why)
+        elif origin not in kept:
+            kept.append(origin)
+    return kept
+
+
+def _scope(server: Server, found: Imported, taken: Takeover) -> frozenset[str] | None:
+    if found.scope is None:
+        return None
+    unknown = found.scope - server.scopes.keys()
+    if unknown:
+        taken.lose(f"scopes {listed(unknown)}", "Not declared in PKCE_SCOPES.")
+    return found.scope - unknown
+
+
+def _add_metadata(
+    server: Server, client: Client, metadata: Mapping[str, Any], taken: Takeover
+) -> None:
+    """Give `client` those lines of its registration that the rooms take, each by itself."""
+    for name, value in metadata.items():
+        if value in (None, "", []):
+            continue
+        several = isinstance(value, list)
+        for one in value if several else [value]:
+            kept = [*client.client_metadata.get(name, ()), one] if several else one
+            why = _add_line(server, client, name, kept)
+            if why is not None:
+                taken.lose(f"{name} {one}", why)
+
+
+def _add_what_sdks_need(server: Server, client: Client, product: str) -> None:
+    """Give `client` what those written for `product` expect, where that is to be had."""
+    wanted = {"dialect": product}
+    if product == "keycloak":
+        # Its SDKs read the access token.
+        wanted["access_token_format"] = "jwt"
+    for name, value in wanted.items():
+        _add_line(server, client, name, value)
+
+
+def _add_line(server: Server, client: Client, name: str, value: Any) -> str | None:
+    """Add a line to the registration of `client`; if no room takes it, say why."""
+    before = client.client_metadata
+    client.client_metadata = {**before, name: value}
+    try:
+        server.check_client(client)
+    except InvalidRequestError as error:
+        client.client_metadata = before
+        return str(error.description)
+    return None
+
+
+def _take_secret(found: Imported, client: Client, taken: Takeover) -> None:
+    secret, hashed = found.secret, found.secret_hash
+    if client.is_public:
+        if secret or hashed:
+            taken.lose("the secret", "A public client has none, and must not send one.")
+        return
+    rotate = f"Make a new one: flask pkce client rotate-secret {client.client_id}"
+    why = _why_not_kept(secret, hashed)
+    if why is not None:
+        taken.lose("the secret", f"{why} {rotate}")
+    elif hashed is not None and not _DIGEST.fullmatch(hashed):
+        taken.secret, taken.secret_hash = "carried, as a hash until it is first used", hashed
+    else:
+        # A plain SHA-256 is just what we keep ourselves.
+        known = digest(secret or "") if hashed is None else bytes.fromhex(hashed)
+        client.secret_digest, client.secret_issued_at = known, client.issued_at
+        taken.secret = "carried"
+    if why is not None or secret is None:
+        return
+    if len(secret) < _SHORT:
+        taken.minds.append(f"Its secret has {len(secret)} characters, {_SHORT} are usual. {rotate}")
+    if _MISREAD.search(secret) and client.token_endpoint_auth_method == "client_secret_basic":
+        taken.minds.append(
+            "Its secret has characters that a client must percent-encode in a Basic header "
+            "(RFC 6749 2.3.1); not every client does."
+        )
+
+
+def _why_not_kept(secret: str | None, hashed: str | None) -> str | None:
+    """Say why a secret of a confidential client is not carried; None if it is."""
+    if hashed is not None:
+        return None if _DIGEST.fullmatch(hashed) else foreign_secret.why_unreadable(hashed)
+    if not secret:
+        return "The export has none."
+    if set(secret) == {"*"} or secret.startswith("${vault."):
+        return "The export hides it."
+    if len(secret) < _SHORTEST:
+        return f"It has {len(secret)} characters; it could be guessed."
+    if len(secret.encode()) > foreign_secret.LONGEST:
+        return "It is longer than any secret is here."
+    return None

@@ -1,0 +1,210 @@
+"""Foreign secret: what is read, what it costs, and that it becomes ours once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import bcrypt
+import pytest
+from flask import Flask
+from sqlalchemy import event
+
+from flask_pkce_server.models import client_secret, foreign_secret
+from flask_pkce_server.models.base import Base
+from flask_pkce_server.models.client import Client
+from flask_pkce_server.models.foreign_secret import ForeignSecret, fits, why_unreadable
+from flask_pkce_server.models.handle import digest
+from flask_pkce_server.testing import Flow, Registered, register, server_of
+
+from ..host import make_app
+from ..services import own_database
+
+SECRET = "a-secret-that-nobody-guesses"
+
+
+def pbkdf2(secret: str, iterations: int = 1000, salt: str = "pepper") -> str:
+    made = hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), iterations)
+    return f"pbkdf2_sha256${iterations}${salt}${base64.b64encode(made).decode()}"
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.services),
+        pytest.param("mariadb", marks=pytest.mark.services),
+    ]
+)
+def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    if request.param == "sqlite":
+        app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+        yield app
+        with app.app_context():
+            app.db.engine.dispose()
+        return
+    with own_database(request.param) as uri:
+        app = make_app(SQLALCHEMY_DATABASE_URI=uri)
+        yield app
+        with app.app_context():
+            app.db.engine.dispose()
+
+
+@pytest.fixture
+def known(app: Flask) -> Registered:
+    """A client whose secret another product hashed."""
+    made = register(app, auth_method="client_secret_basic")
+
+    def hash_it(session) -> None:
+        client = session.get_one(Client, made.client_id)
+        client.secret_digest = client.secret_issued_at = None
+        foreign_secret.add(session, made.client_id, pbkdf2(SECRET))
+
+    with app.app_context():
+        server_of(app).store.write(hash_it)
+    return Registered(**{**vars(made), "client_secret": SECRET})
+
+
+def state(app: Flask, client_id: str) -> tuple[bytes | None, str | None]:
+    with app.app_context(), server_of(app).store.reading() as session:
+        digest = session.get_one(Client, client_id).secret_digest
+        return digest, foreign_secret.find(session, client_id)
+
+
+def upgrade(app: Flask, client_id: str, secret: str) -> bool:
+    with app.app_context():
+        return server_of(app).store.write(
+            lambda session: foreign_secret.upgrade(session, client_id, digest(secret), 7)
+        )
+
+
+def rotate(app: Flask, client_id: str, secret: str) -> bool:
+    with app.app_context():
+        return server_of(app).store.write(
+            lambda session: client_secret.replace(session, client_id, digest(secret), 8)
+        )
+
+
+def test_the_host_makes_its_table_with_the_others(app: Flask) -> None:
+    assert ForeignSecret.__tablename__ in Base.metadata.tables
+    assert ForeignSecret.__tablename__ in app.db.metadata.tables
+
+
+def test_the_first_use_makes_it_ours(app: Flask, known: Registered) -> None:
+    assert upgrade(app, known.client_id, SECRET)
+    assert state(app, known.client_id) == (digest(SECRET), None)
+    assert not upgrade(app, known.client_id, "another")
+    assert state(app, known.client_id) == (digest(SECRET), None)
+
+
+def test_a_new_secret_takes_the_place_of_a_hash(app: Flask, known: Registered) -> None:
+    assert rotate(app, known.client_id, "new")
+    assert not upgrade(app, known.client_id, SECRET)
+    assert state(app, known.client_id) == (digest("new"), None)
+
+
+def test_many_first_uses_at_once_are_all_right(app: Flask, known: Registered) -> None:
+    starting, answers = threading.Barrier(8), []
+
+    def use() -> None:
+        flow = Flow(app.test_client(), known)
+        starting.wait()
+        answers.append(flow.refresh("x").get_json()["error"])
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # The client is who it says; its refresh token is none.
+    assert answers == ["invalid_grant"] * 8
+    assert state(app, known.client_id) == (digest(SECRET), None)
+
+
+def test_a_secret_that_ends_while_it_is_checked_is_refused(app: Flask, known: Registered) -> None:
+    def rotate_first(connection, cursor, statement: str, *rest) -> None:
+        if statement.startswith("UPDATE pkce_client") and not done:
+            done.append(statement)
+            assert rotate(app, known.client_id, "new")
+
+    done: list[str] = []
+    with app.app_context():
+        event.listen(app.db.engine, "before_cursor_execute", rotate_first)
+    assert Flow(app.test_client(), known).refresh("x").get_json()["error"] == "invalid_client"
+    assert done
+    assert state(app, known.client_id) == (digest("new"), None)
+
+
+@pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
+def test_no_other_client_pays_for_it(app: Flask, method: str) -> None:
+    statements = []
+
+    def note(connection, cursor, statement: str, *rest) -> None:
+        statements.append(statement)
+
+    flow = Flow(app.test_client(), register(app, auth_method=method))
+    with app.app_context():
+        event.listen(app.db.engine, "before_cursor_execute", note)
+    flow.refresh("x")
+    flow.client.client_secret = None if method == "none" else "wrong"
+    flow.refresh("x")
+    assert statements
+    assert not [one for one in statements if "pkce_foreign_secret" in one]
+
+
+@pytest.mark.parametrize(
+    "secret_hash",
+    [
+        pbkdf2(SECRET),
+        bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4)).decode(),
+        bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4, b"2a")).decode(),
+        bcrypt.hashpw(SECRET.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$"),
+    ],
+    # Salted anew each time, and tests have the same names in all processes.
+    ids=["pbkdf2", "2b", "2a", "2y"],
+)
+def test_what_django_and_doorkeeper_hash_is_read(secret_hash: str) -> None:
+    assert why_unreadable(secret_hash) is None
+    assert fits(secret_hash, SECRET)
+    for wrong in ("", SECRET + "x", SECRET[:-1], SECRET.upper(), "\u00e9", "a\0b", "x" * 5000):
+        assert not fits(secret_hash, wrong)
+
+
+def test_bcrypt_reads_72_bytes_as_it_did_when_it_hashed() -> None:
+    secret = "\u00e9" * 40
+    hashed = bcrypt.hashpw(secret.encode()[:72], bcrypt.gensalt(4)).decode()
+    assert fits(hashed, secret)
+    assert not fits(hashed, "\u00e9" * 35)
+
+
+@pytest.mark.parametrize(
+    "secret_hash",
+    [
+        "",
+        SECRET,
+        "0" * 64,
+        pbkdf2(SECRET).replace("sha256", "sha1"),
+        pbkdf2(SECRET) + "=",
+        pbkdf2(SECRET).replace("$1000$", "$01000$"),
+        pbkdf2(SECRET).replace("$1000$", "$0$"),
+        pbkdf2(SECRET).replace("$1000$", "$10000001$"),
+        pbkdf2(SECRET).replace("$1000$", "$99999999999$"),
+        "$2b$16$" + "." * 53,
+        "$2b$03$" + "." * 53,
+        "$2x$04$" + "." * 53,
+        "$2b$04$" + "/" * 53,
+        "$2b$04$" + "." * 52,
+        "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA",
+    ],
+)
+def test_what_cannot_be_read_or_would_cost_too_much_fits_nothing(secret_hash: str) -> None:
+    assert why_unreadable(secret_hash)
+    assert not fits(secret_hash, SECRET)
+    assert SECRET not in (why_unreadable(secret_hash) or "")
+
+
+def test_a_hash_is_in_no_repr() -> None:
+    row = ForeignSecret(client_id="shop", secret_hash=pbkdf2(SECRET))
+    assert row.secret_hash not in repr(row)
