@@ -8,12 +8,24 @@ WORKERS ?= 2
 ARGS ?=
 
 PY = $(VENV)/bin/python
+REACT = example_app/react
 READY = $(VENV)/.ready
 
 demo: $(READY) ## start the example app (the default)
 	@echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo / demo"
 	@# By the environment, so that the app knows its port before it listens on it.
 	@FLASK_RUN_PORT=$(PORT) $(PY) -m flask --app example_app run
+
+demo-react: npm $(READY) ## build the React sample and serve it, beside make demo
+	cd $(REACT) && npm install --no-audit --no-fund --no-package-lock --loglevel=error
+	cd $(REACT) && npm run --silent build
+	@echo "Open http://127.0.0.1:5173/ while make demo runs in another terminal, and sign in"
+	@echo "there as demo / demo"
+	@$(PY) -m flask --app $(REACT)/serve.py run --port 5173
+
+npm:
+	@command -v npm >/dev/null \
+	|| { echo "npm is not here: install Node.js 20 or newer, which brings it." >&2; exit 1; }
 
 test: $(READY) ## run every test that this machine has the services for
 	@# A part of it: make test ARGS="tests/features -k replay"; the whole, counted: ARGS=--cov
@@ -52,7 +64,7 @@ screenshots: $(READY) ## take the pictures of the documentation, with Chromium
 	PYTHONPATH=. $(PY) docs/make_screenshots.py
 
 clean: ## remove what tests and builds leave behind, but not the environment
-	rm -rf build dist *.egg-info htmlcov .coverage .coverage.* .hypothesis
+	rm -rf build dist $(REACT)/dist *.egg-info htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.*' -prune -exec rm -rf {} +
 
@@ -73,4 +85,4 @@ $(READY): pyproject.toml
 	$(PY) -m pip install -q -e '.[dev]'
 	@touch $@
 
-.PHONY: demo test test-services lint format typecheck build catalogs screenshots clean help venv
+.PHONY: demo demo-react npm test test-services lint format typecheck build catalogs screenshots clean help venv

@@ -29,7 +29,8 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{Path(app.instance_path) / 'notes.db'}",
-        PKCE_ISSUER=f"http://127.0.0.1:{_port()}",
+        # With the slash that Auth0's SDK expects.
+        PKCE_ISSUER=f"http://127.0.0.1:{_port()}/",
         PKCE_SITE_NAME="Marginalia",
         PKCE_SCOPES={
             "profile": "See your name and e-mail address",
@@ -46,6 +47,9 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         PKCE_AUTHORIZE_OPTIONAL_SCOPES=["calendar:read"],
         PKCE_AUTHORIZE_DAYS=[0, 90],
         PKCE_FEATURES={"developer_portal": True},
+        # Apps that are written with these products' SDKs sign in here too, as the one in
+        # example_app/react does.
+        PKCE_DIALECTS=["auth0", "okta", "keycloak"],
         # An API in a process of its own; example_app/resource_server.py is it.
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_CONNECTED_APPS_NOTE_USE=True,

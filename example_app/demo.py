@@ -1,18 +1,25 @@
-"""What the demo starts with: tables, the user demo/demo, some notes, the playground's client."""
+"""What the demo starts with: tables, the user demo/demo, some notes, the clients."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.client import Client, new_client, save
+from flask_pkce_server.models.device_code import GRANT_TYPE as DEVICE
 
 from .extensions import db
 from .models import Note, User
 
 PLAYGROUND = "playground"
+TELEVISION = "television"
+REACT = "react"
+#: Where `make demo-react` serves that one.
+REACT_ORIGIN = "http://127.0.0.1:5173"
 
 
 def fill_once() -> None:
@@ -45,17 +52,45 @@ def _fill() -> None:
     from flask_pkce_server.server import current_server
 
     def register(session: Session) -> None:
-        if session.get(Client, PLAYGROUND) is None:
-            page = f"{current_server.issuer.rstrip('/')}/playground"
-            client, _ = new_client(
-                client_id=PLAYGROUND,
-                client_name="The playground",
-                redirect_uris=[page],
-                auth_method="none",
-                grant_types=["authorization_code", "refresh_token"],
-                client_metadata={"post_logout_redirect_uris": [page]},
-                now=current_server.now(),
-            )
-            save(session, client)
+        for client_id, registration in _clients(current_server.issuer).items():
+            if session.get(Client, client_id) is None:
+                client, _ = new_client(
+                    client_id=client_id,
+                    auth_method="none",
+                    now=current_server.now(),
+                    **registration,
+                )
+                save(session, client)
 
     current_server.store.write(register)
+
+
+def _clients(issuer: str) -> dict[str, dict[str, Any]]:
+    """Return the registrations of the clients by their client_id; all are public ones."""
+    page = f"{issuer.rstrip('/')}/playground"
+    found: dict[str, dict[str, Any]] = {
+        PLAYGROUND: {
+            "client_name": "The playground",
+            "redirect_uris": [page],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "client_metadata": {"post_logout_redirect_uris": [page]},
+        },
+        TELEVISION: {
+            "client_name": "The television",
+            "redirect_uris": [],
+            "grant_types": [DEVICE, "refresh_token"],
+        },
+    }
+    # On this computer only, where it is the demo's own. And not on localhost: to a browser
+    # that is another site, and the session does not come along in a frame there.
+    if urlsplit(issuer).hostname == "127.0.0.1":
+        found[REACT] = {
+            "client_name": "The React sample",
+            "redirect_uris": [REACT_ORIGIN],
+            "grant_types": ["authorization_code", "refresh_token"],
+            # About public clients on the loopback users are asked each time (RFC 8252 8.6),
+            # so its silent renewal would be answered consent_required.
+            "skip_consent": True,
+            "client_metadata": {"post_logout_redirect_uris": [REACT_ORIGIN]},
+        }
+    return found

@@ -21,7 +21,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000")
+ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000/")
 AUDIENCE = os.environ.get("AUDIENCE", "http://127.0.0.1:5002")
 #: Seconds for which the keys are kept. A new key is published well before it signs.
 KEEP = 3600
@@ -41,7 +41,8 @@ def keys() -> KeySet:
     """Return the keys of the issuer, read again when they are older than `KEEP`."""
     global _keys
     if _keys is None or _keys[0] + KEEP < time.time():
-        metadata = _read(f"{ISSUER}/.well-known/oauth-authorization-server")
+        # RFC 8414 3.1: without the slash that an issuer may end with.
+        metadata = _read(ISSUER.rstrip("/") + "/.well-known/oauth-authorization-server")
         _keys = time.time(), KeySet.import_key_set(_read(metadata["jwks_uri"]))
     return _keys[1]
 

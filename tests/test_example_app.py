@@ -20,11 +20,13 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from example_app import create_app
+from example_app.demo import REACT, REACT_ORIGIN
 from flask_pkce_server.testing import Flow, Registered, hidden_fields, parameters_of, register
 
 from .live import action_of
 
 ROOT = Path(__file__).parent.parent
+CODE = re.compile(r"[B-Z]{4}-[B-Z]{4}")
 
 
 @pytest.fixture
@@ -167,6 +169,47 @@ def test_the_environment_configures_it(tmp_path: Path, monkeypatch: pytest.Monke
     close(app)
 
 
+def test_the_clients_to_copy_know_the_issuer_of_the_demo(app: Flask) -> None:
+    issuer = app.extensions["pkce"].issuer
+    # Auth0's SDK wants the slash.
+    assert issuer == "http://127.0.0.1:5000/"
+    clients = ROOT / "example_app" / "clients"
+    for file in (
+        clients / "cli.py",
+        clients / "device_client.py",
+        clients / "spa" / "app.js",
+        clients / "web" / "app.py",
+        ROOT / "example_app" / "resource_server.py",
+    ):
+        assert f'"{issuer}"' in file.read_text(), file
+    settings = (ROOT / "example_app" / "react" / "src" / "settings.js").read_text()
+    assert re.findall('= "(.*)";', settings) == [issuer.rstrip("/"), REACT]
+
+
+def test_the_demo_lets_its_react_sample_in_without_asking(app: Flask, tmp_path: Path) -> None:
+    with app.app_context():
+        known = app.extensions["pkce"].find_client(REACT)
+    assert (known.is_public, known.skip_consent) == (True, True)
+    assert known.redirect_uris == [REACT_ORIGIN]
+    assert known.client_metadata["post_logout_redirect_uris"] == [REACT_ORIGIN]
+    # A demo that others visit has nobody on the loopback to trust.
+    elsewhere = create_app(
+        {
+            "SECRET_KEY": "a-secret-key-of-the-tests-0123456789",
+            "PKCE_ISSUER": "https://auth.example/",
+            "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/elsewhere.db",
+        }
+    )
+    with elsewhere.app_context():
+        assert elsewhere.extensions["pkce"].find_client(REACT) is None
+    close(elsewhere)
+
+
+def test_doctor_has_nothing_to_say_against_the_demo(app: Flask) -> None:
+    done = app.test_cli_runner().invoke(args=["pkce", "doctor"])
+    assert "FAIL" not in done.output, done.output
+
+
 def test_several_workers_may_start_at_once(tmp_path: Path) -> None:
     # Each fills an empty demo, and gives the same key; none fails.
     code = (
@@ -192,13 +235,13 @@ def test_several_workers_may_start_at_once(tmp_path: Path) -> None:
 
 @pytest.fixture
 def live(app: Flask) -> Iterator[str]:
-    """The example app on a loopback port; gives its address."""
+    """The example app on a loopback port; gives its issuer, which ends with a slash."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    address = f"http://127.0.0.1:{server.server_port}"
-    app.extensions["pkce"].settings.__dict__["issuer"] = address
+    issuer = f"http://127.0.0.1:{server.server_port}/"
+    app.extensions["pkce"].settings.__dict__["issuer"] = issuer
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
-    yield address
+    yield issuer
     server.shutdown()
     thread.join()
     server.server_close()
@@ -230,6 +273,39 @@ def test_the_command_line_client(app: Flask, live: str) -> None:
             raise
         assert "Hello Dora Demo <demo@example.com>." in client.stdout.read()
     assert client.returncode == 0
+
+
+def test_the_client_on_a_device(app: Flask, live: str) -> None:
+    app.extensions["pkce"].settings.__dict__["device_code_interval"] = 1
+    command = [sys.executable, "-u", "example_app/clients/device_client.py", "--issuer", live]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as client:
+        url = next(line.strip() for line in client.stdout if line.strip().startswith("http"))
+        code = next(found[0] for line in client.stdout if (found := CODE.findall(line)))
+        try:
+            with requests.Session() as session:
+                page = session.get(url)
+                form = {**hidden_fields(page.text), "username": "demo", "password": "demo"}
+                page = session.post(page.url, data=form)
+                form = {**hidden_fields(page.text), "user_code": code.lower()}
+                page = session.post(url, data=form)
+                assert "The television" in page.text
+                form = {**hidden_fields(page.text), "decision": "allow"}
+                assert "You can go back to your device" in session.post(url, data=form).text
+        except BaseException:
+            client.kill()
+            raise
+        assert "Hello Dora Demo <demo@example.com>." in client.stdout.read()
+    assert client.returncode == 0
+
+
+def test_the_client_on_a_device_that_is_not_let_in(app: Flask, live: str) -> None:
+    command = [sys.executable, "example_app/clients/device_client.py", "--issuer", live]
+    for more in (["--client-id", "unheard-of"], ["--scope", "unheard-of"]):
+        done = subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("Refused: invalid_")
 
 
 def test_the_resource_server(

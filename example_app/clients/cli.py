@@ -59,12 +59,14 @@ def fetch(url: str, form: dict[str, str] | None = None, token: str = "") -> dict
 def main() -> None:
     """Sign in, call the API, and give the token back."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    options.add_argument("--issuer", default="http://127.0.0.1:5000")
+    options.add_argument("--issuer", default="http://127.0.0.1:5000/")
     options.add_argument("--client-id", default="notes-cli")
     options.add_argument("--no-browser", action="store_true", help="only print the URL")
     given = options.parse_args()
 
-    server = fetch(given.issuer + "/.well-known/oauth-authorization-server")
+    # RFC 8414 3.1: without the slash that an issuer may end with.
+    address = given.issuer.rstrip("/")
+    server = fetch(address + "/.well-known/oauth-authorization-server")
     if server["issuer"] != given.issuer:
         sys.exit(f"This server calls itself {server['issuer']}, not {given.issuer}.")
     listener = HTTPServer(("127.0.0.1", 0), Callback)
@@ -103,7 +105,7 @@ def main() -> None:
             "code_verifier": verifier,
         },
     )
-    me = fetch(given.issuer + "/api/me", token=tokens["access_token"])
+    me = fetch(address + "/api/me", token=tokens["access_token"])
     print(f"Hello {me['name']} <{me['email']}>.")
     fetch(
         server["revocation_endpoint"],

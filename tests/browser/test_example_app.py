@@ -124,7 +124,7 @@ def test_the_single_page_app_on_its_own_origin(page: Page, live: tuple[str, Flas
     address, app = live
     with served_spa() as origin:
         register(app, client_id="spa", redirect_uris=(f"{origin}/",))
-        page.goto(f"{origin}/?{urlencode({'issuer': address})}")
+        page.goto(f"{origin}/?{urlencode({'issuer': f'{address}/'})}")
         page.click("#sign-in")
         sign_in_and_allow(page)
         out = page.locator("#out")

@@ -17,8 +17,10 @@ const query = new URLSearchParams(location.search);
 for (const name of ["issuer", "client_id"]) {
   if (query.has(name)) sessionStorage.setItem(name, query.get(name));
 }
-const issuer = query.get("iss") ?? sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000";
-const known = sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000";
+const known = sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000/";
+const issuer = query.get("iss") ?? known;
+// RFC 8414 3.1: without the slash that an issuer may end with.
+const address = known.replace(/\/$/, "");
 const clientId = sessionStorage.getItem("client_id") ?? "spa";
 const redirectUri = location.origin + "/";
 const out = document.getElementById("out");
@@ -40,7 +42,7 @@ async function json(url, options) {
   return body;
 }
 
-const discover = () => json(`${known}/.well-known/oauth-authorization-server`);
+const discover = () => json(`${address}/.well-known/oauth-authorization-server`);
 
 const post = (url, form) =>
   json(url, { method: "POST", body: new URLSearchParams({ client_id: clientId, ...form }) });
@@ -83,7 +85,7 @@ async function comeBack() {
 
 async function callApi() {
   const headers = { Authorization: `Bearer ${tokens.access_token}` };
-  say(await json(`${known}/api/me`, { headers }));
+  say(await json(`${address}/api/me`, { headers }));
 }
 
 async function refresh() {

@@ -28,13 +28,15 @@ app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex()
 # The demo runs on the same host name, and cookies know no ports.
 app.config["SESSION_COOKIE_NAME"] = "web_client"
 
-ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000")
+ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000/")
+# RFC 8414 3.1: without the slash that an issuer may end with.
+ADDRESS = ISSUER.rstrip("/")
 oauth = OAuth(app)
 notes = oauth.register(
     "notes",
     client_id=os.environ.get("CLIENT_ID", "web"),
     client_secret=os.environ.get("CLIENT_SECRET"),
-    server_metadata_url=f"{ISSUER}/.well-known/oauth-authorization-server",
+    server_metadata_url=f"{ADDRESS}/.well-known/oauth-authorization-server",
     client_kwargs={"scope": "profile offline_access", "code_challenge_method": "S256"},
 )
 #: The tokens of each session, by a name that the browser holds in its signed cookie.
@@ -47,7 +49,7 @@ def home() -> ResponseReturnValue:
     token = tokens.get(session.get("name", ""))
     if token is None:
         return f'<h1>A web client</h1><p><a href="{url_for("sign_in")}">Sign in</a></p>'
-    answer = notes.get(f"{ISSUER}/api/me", token=token)
+    answer = notes.get(f"{ADDRESS}/api/me", token=token)
     return (
         f"<h1>A web client</h1><pre>{answer.text}</pre>"
         f'<p><a href="{url_for("refresh")}">Refresh</a></p>'

@@ -1,0 +1,16 @@
+import { useAuth0 } from "@auth0/auth0-react";
+import { Link } from "react-router-dom";
+
+export function Home() {
+  const { isAuthenticated, user } = useAuth0();
+  return (
+    <>
+      <h1>{isAuthenticated ? `Good day, ${user.name}` : "A diary for people with ferns"}</h1>
+      <p>
+        This page is for everybody. <Link to="/profile">Your profile</Link> and{" "}
+        <Link to="/api">the API</Link> are for those who logged in: try them first, and you are
+        asked to.
+      </p>
+    </>
+  );
+}
