@@ -13,10 +13,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from .feature import Problem
-from .models import redirect_uri
+from .models import authorization_code, redirect_uri
 from .models.base import Base
 from .models.client import Client
 from .server import Server
+
+_MOST_CLIENTS_NAMED = 20
 
 
 def problems_of_host(server: Server) -> Iterable[Problem]:
@@ -26,6 +28,7 @@ def problems_of_host(server: Server) -> Iterable[Problem]:
     yield from _problems_of_cookies(server)
     yield from _problems_of_layout(server)
     yield from _problems_of_clients(server)
+    yield from _problems_of_challenges(server)
 
 
 def _problems_of_tables(server: Server) -> Iterable[Problem]:
@@ -141,3 +144,20 @@ def _problems_of_clients(server: Server) -> Iterable[Problem]:
                 f"{client.client_id} may ask for scopes that are not declared: {unknown}.",
                 'app.config["PKCE_SCOPES"]["..."] = "..."',
             )
+
+
+def _problems_of_challenges(server: Server) -> Iterable[Problem]:
+    try:
+        with server.store.reading() as session:
+            found = authorization_code.sharing_a_challenge(session, _MOST_CLIENTS_NAMED)
+    except DBAPIError:
+        return  # said by _problems_of_tables
+    if found:
+        yield Problem(
+            "WARN",
+            f"A code_challenge came more than once from: {', '.join(sorted(found))}. "
+            "Once may be a page that was reloaded.",
+            "code that makes a new code_verifier for each sign-in",
+        )
+    else:
+        yield Problem("OK", "No code_challenge came more than once.")

@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
-from sqlalchemy import Text, and_, exists, or_, update
+from sqlalchemy import Text, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
@@ -77,6 +77,23 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
         .values(consumed_at=now)
     )
     return changed_rows(session, statement) == 1
+
+
+def sharing_a_challenge(session: Session, limit: int) -> set[str]:
+    """Return the clients that sent one code_challenge more than once, of up to `limit` pairs.
+
+    A verifier is for one sign-in (RFC 7636 4.1). Two clients may share a challenge too,
+    where both have it from the same example.
+    """
+    first, last = func.min(AuthorizationCode.client_id), func.max(AuthorizationCode.client_id)
+    statement = (
+        select(first, last)
+        .group_by(AuthorizationCode.code_challenge)
+        .having(func.count() > 1)
+        .distinct()
+        .limit(limit)
+    )
+    return {client_id for pair in session.execute(statement) for client_id in pair}
 
 
 def prune(session: Session, now: int, limit: int) -> int:
