@@ -34,17 +34,22 @@ from .feature import Route
 from .models.base import asks_for_retry
 from .models.client import Client
 from .models.redirect_uri import matches
-from .pages import OWN_LAYOUT, page
+from .pages import OWN_LAYOUT, allowed_here, page
 from .server import current_server
 
 logger = logging.getLogger(__name__)
 
 # No form-action: Chromium applies it to the redirect that follows the consent form, and
 # that one leads to the client.
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "script-src {scripts}; base-uri 'none'; frame-ancestors 'none'"
-)
+_POLICY = {
+    "default-src": "'none'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "script-src": "'none'",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
 
 
 def behind_door(route: Route) -> Callable[..., Response]:
@@ -62,7 +67,8 @@ def behind_door(route: Route) -> Callable[..., Response]:
             elif flask.request.method not in allowed:
                 raise MethodNotAllowed()
             else:
-                response = current_app.make_response(route.view(**values))
+                told = {name: value for name, value in values.items() if name[0] != "_"}
+                response = current_app.make_response(route.view(**told))
         except Exception as raised:  # noqa: BLE001 - the door: nothing may pass it unnamed
             response = refuse[route.door](_named(raised))
         if flask.request.method == "OPTIONS" or response.status_code == 405:
@@ -145,10 +151,11 @@ def _explanation() -> list[str]:
 
 
 def _finish_page(response: Response) -> Response:
-    # form_post sends itself by a script of ours; no other page has one.
-    scripts = "'self'" if flask.g.get("_pkce_script") else "'none'"
-    response.headers["Content-Security-Policy"] = _POLICY.format(scripts=scripts)
-    response.headers["X-Frame-Options"] = "DENY"
+    policy = {**_POLICY, **allowed_here()}
+    response.headers["Content-Security-Policy"] = "; ".join(map(" ".join, policy.items()))
+    if policy["frame-ancestors"] == "'none'":
+        # What one origin may frame cannot be said in this header.
+        response.headers["X-Frame-Options"] = "DENY"
     # Not no-referrer: Flask-WTF would refuse every form over https.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"

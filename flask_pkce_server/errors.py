@@ -21,14 +21,18 @@ from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenEr
 
 __all__ = [
     "AccessDeniedError",
+    "AuthorizationPendingError",
     "ConfigurationError",
     "ConsentRequiredError",
+    "DeadRefreshTokenError",
+    "ExpiredTokenError",
     "InsufficientScopeError",
     "InteractionExpired",
     "InvalidClientError",
     "InvalidGrantError",
     "InvalidRequestError",
     "InvalidScopeError",
+    "InvalidTargetError",
     "InvalidTokenError",
     "LoginRequiredError",
     "MethodNotAllowed",
@@ -36,6 +40,7 @@ __all__ = [
     "RequestNotSupportedError",
     "RequestUriNotSupportedError",
     "ServerError",
+    "SlowDownError",
     "TemporarilyUnavailable",
     "UnauthorizedClientError",
     "UnmetRequirementsError",
@@ -96,6 +101,40 @@ class UnsupportedResponseTypeError(OAuth2Error):
 
     error = "unsupported_response_type"
     description = "This server has no such response_type; it is code."
+
+
+class DeadRefreshTokenError(InvalidGrantError):
+    """RFC 6749 5.2: a refresh token that opens nothing, or no longer."""
+
+    description = "The refresh token is unknown, expired, revoked, or not this client's."
+
+
+class InvalidTargetError(OAuth2Error):
+    """RFC 8707 2: a resource that this server issues no tokens for."""
+
+    error = "invalid_target"
+    description = "A resource that was asked for is not one that this server has tokens for."
+
+
+class AuthorizationPendingError(OAuth2Error):
+    """RFC 8628 3.5: the user has not decided yet."""
+
+    error = "authorization_pending"
+    description = "The user has not decided yet; ask again after the interval."
+
+
+class SlowDownError(OAuth2Error):
+    """RFC 8628 3.5: the user has not decided yet, and the device asks too often."""
+
+    error = "slow_down"
+    description = "This came before the interval was over, which is 5 seconds longer from now on."
+
+
+class ExpiredTokenError(OAuth2Error):
+    """RFC 8628 3.5: nobody decided in time."""
+
+    error = "expired_token"
+    description = "The device_code has expired. Ask for another one when the user wants to go on."
 
 
 class LoginRequiredError(OAuth2Error):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -251,7 +251,7 @@ def _listen_to_flask_login(server: Server) -> None:
 
 
 def _mount(server: Server, prefix: str) -> None:
-    """Add the routes of all rooms: below `prefix`, documents at the root of the origin.
+    """Add the routes of all rooms and their aliases: below `prefix` or at the root.
 
     An issuer with a path names its endpoints below that path. A proxy may take the path
     away before the app sees it, or may not: the routes are there in both cases.
@@ -265,21 +265,28 @@ def _mount(server: Server, prefix: str) -> None:
                 write=f"/{path.strip('/')}",
             )
     issuer_path = urlsplit(server.issuer).path.rstrip("/")
-    for route in (route for feature in server.features for route in feature.routes(server)):
-        usual = route.path if route.path.startswith("/.well-known/") else prefix + route.path
-        path = moved.get(route.name, usual)
-        server.routes[route.name], server.paths[route.name] = route, path
-        view = behind_door(route)
+
+    def mount(path: str, name: str, view: Callable[..., Response] | None = None) -> None:
         for mounted in dict.fromkeys((path, issuer_path + path)):
             server.app.add_url_rule(
                 mounted,
-                f"pkce.{route.name}",
+                f"pkce.{name}",
                 view,
                 # All of them: a wrong method is answered behind the door, in its manners.
                 methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
                 provide_automatic_options=False,
                 strict_slashes=False,
             )
+
+    for route in (route for feature in server.features for route in feature.routes(server)):
+        usual = route.path if route.at_root else prefix + route.path
+        path = moved.get(route.name, usual)
+        server.routes[route.name], server.paths[route.name] = route, path
+        mount(path, route.name, behind_door(route))
+    for feature in server.features:
+        for path, name in feature.aliases(server).items():
+            if name in server.routes and path != server.paths[name]:
+                mount(path, name)
     for name in moved.keys() - server.routes.keys():
         raise ConfigurationError(
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',

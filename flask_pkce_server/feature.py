@@ -24,9 +24,10 @@ class Route:
     """A path that a room answers.
 
     `name` is the key of `PKCE_ENDPOINTS` and the endpoint `pkce.<name>`; `path` lies below
-    the URL prefix, or at the root of the origin if it starts with `/.well-known/`. `door`
-    says whom the route is for, and so its manners: a `page` for people, an `endpoint` for
-    programs, a public `document` for everybody.
+    the URL prefix, or at the root of the origin if `at_root` is set. A variable in it whose
+    name begins with an underscore is not told to the view. `door` says whom the route is
+    for, and so its manners: a `page` for people, an `endpoint` for programs, a public
+    `document` for everybody.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Route:
     view: Callable[..., Any]
     methods: tuple[str, ...]
     door: Literal["page", "endpoint", "document"]
+    at_root: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,13 @@ class Feature:
         """Return the paths that this room answers."""
         return ()
 
+    def aliases(self, server: Server) -> Mapping[str, str]:
+        """Return further paths, from the root of the origin, of routes that rooms have.
+
+        Each with the name of its route; one whose room is left out is not mounted.
+        """
+        return {}
+
     def metadata(self, server: Server) -> Mapping[str, Any]:
         """Return this room's lines of the discovery document; lists are joined."""
         return {}
@@ -106,6 +115,12 @@ class Feature:
         What it says must be proven, but for its times and whether it was revoked.
         """
         return None
+
+    def translate_request(self, server: Server, request: Request) -> None:
+        """Put into the words of the RFCs what a client says in those of another product.
+
+        The client is not known yet, and nothing of the request is checked.
+        """
 
     def resolve_authorization_request(self, request: Request) -> None:
         """Put what was pushed or signed in the place of what the browser carried."""

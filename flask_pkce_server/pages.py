@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import flask
-from flask import Response, render_template
+from flask import Response, g, render_template
 
 from .errors import ConfigurationError
 from .language import iso_day
@@ -49,6 +49,21 @@ def page(server: Server, name: str, status: int = 200, **values: Any) -> Respons
     response = Response(text, status=status, mimetype="text/html")
     response.headers["Content-Language"] = language.tag
     return response
+
+
+def allow_here(**directives: str) -> None:
+    """Let the page that answers this request do what pages may not.
+
+    By the directives of its content security policy: `script_src="'self'"`.
+    """
+    found = {name.replace("_", "-"): sources for name, sources in directives.items()}
+    g._pkce_policy = {**allowed_here(), **found}
+
+
+def allowed_here() -> dict[str, str]:
+    """Return what the page that answers this request may do besides."""
+    allowed: dict[str, str] = g.get("_pkce_policy", {})
+    return allowed
 
 
 def here() -> str:

@@ -15,6 +15,7 @@ from .errors import InvalidRequestError
 #: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
 _REPEATABLE = {"resource", "audience"}
 _LONGEST_VALUE = 8192
+FORM = "application/x-www-form-urlencoded"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -88,8 +89,10 @@ class Request(OAuth2Request):
         #: RFC 7636: the challenge of the verifier that a token request proved.
         self.proven_challenge: str | None = None
         self.scopes: frozenset[str] = frozenset()
-        #: Of a token request: all scopes of the grant, even where it asks for fewer now.
+        #: Of a token request: all scopes of the grant, even where it asks for fewer now, and
+        #: what the grant is tied to.
         self.granted_scopes: frozenset[str] = frozenset()
+        self.granted_bindings: Mapping[str, Any] = {}
         #: What the client asks of the sign-in, and what to do about it now.
         self.must_not_ask = False
         self.must_login = False
@@ -103,15 +106,36 @@ class Request(OAuth2Request):
         self.consented: frozenset[str] = frozenset()
         #: What the grant is tied to; a room writes under its own name.
         self.bindings: dict[str, Any] = {}
+        #: Whether what is granted is for another device than the browser it is granted in, and
+        #: so no part of that browser's session (RFC 8628).
+        self.on_device = False
+        #: What the tokens are for, where the client says it (RFC 8707 2).
+        self.resources: tuple[str, ...] = ()
+        #: The product whose SDK sent it, if that shows, and what that expects where it differs:
+        #: an access token that it can read, the claims of the scopes in its ID token, sentences
+        #: that it looks for.
+        self.dialect: str | None = None
+        self.wants_jwt = False
+        self.wants_claims = False
+        self.sentences: Mapping[type[Exception], str] = {}
+        #: The web origin of the page that sent the browser to sign out, where its word is
+        #: taken for the user's.
+        self.sent_from: str | None = None
 
     @property
     def form(self) -> dict[str, str]:
         return self.payload.data
 
+    def replace(self, **values: str | None) -> None:
+        """Put parameters in the place of those of the same names; None takes one away."""
+        kept = {name: [] if value is None else [value] for name, value in values.items()}
+        every = {**self.payload.datalist, **kept}
+        self.payload = Payload((name, value) for name, them in every.items() for value in them)
+
     def check_form(self) -> None:
         """Refuse what is not a well-formed form (RFC 6749 3.2)."""
         self.payload.check()
-        if self.mimetype != "application/x-www-form-urlencoded":
+        if self.mimetype != FORM:
             raise InvalidRequestError("Send the parameters as application/x-www-form-urlencoded.")
 
     @classmethod

@@ -14,6 +14,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response, current_app, g
 from werkzeug.local import LocalProxy
 
+from .client_authentication import authenticate
 from .errors import (
     InvalidClientError,
     InvalidRequestError,
@@ -27,12 +28,12 @@ from .models import client as clients
 from .models.base import Store
 from .models.client import Client
 from .models.handle import base64url, digest, is_handle
-from .models.redirect_uri import is_private_use
+from .models.redirect_uri import origin_of
 from .models.signing_key import KeyRing
 from .models.token import Token
-from .pages import page
-from .redirect import VerbatimRedirect
+from .pages import allow_here
 from .request import Request
+from .response_mode import RESPONSE_MODES
 from .settings import Settings
 from .users import Users
 
@@ -41,8 +42,6 @@ if TYPE_CHECKING:
 
 _LONGEST_STATE = 2048
 _SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-
-RESPONSE_MODES = ("query", "fragment", "form_post")
 
 
 class Server(AuthorizationServer):
@@ -89,6 +88,10 @@ class Server(AuthorizationServer):
         self.scopes: dict[str, str] = dict(settings.scopes)
         #: How a client may show who it is: method name -> reads (client_id, proof) or None.
         self.client_auth_methods: dict[str, Callable[[Request], tuple[str, str] | None]] = {}
+        #: What the issuer of debug ends with.
+        self.issuer_tail = ""
+        #: How an authorization response may travel, by response_mode.
+        self.response_modes = dict(RESPONSE_MODES)
         #: What rooms read in a client's registration, by name.
         self.client_fields: dict[str, ClientField] = {}
         for feature in features:
@@ -112,7 +115,7 @@ class Server(AuthorizationServer):
         port = os.environ.get("FLASK_RUN_PORT", "5000")
         if flask.has_request_context():
             port = flask.request.environ["SERVER_PORT"]
-        return "http://127.0.0.1" + ("" if port == "80" else f":{port}")
+        return "http://127.0.0.1" + ("" if port == "80" else f":{port}") + self.issuer_tail
 
     def url_of(self, name: str) -> str:
         """Return the URL of the route `name`: the issuer's, whatever proxy is in front."""
@@ -180,7 +183,12 @@ class Server(AuthorizationServer):
 
     def create_oauth2_request(self, request: Any) -> Request:
         """Return `request` if it is made already, else the one that Flask holds."""
-        return request if isinstance(request, Request) else Request.of_flask(self.issuer)
+        if isinstance(request, Request):
+            return request
+        made = Request.of_flask(self.issuer)
+        for feature in self.features:
+            feature.translate_request(self, made)
+        return made
 
     def find_client(self, client_id: str) -> Client | None:
         """Return the client, from the database or from a room that knows it otherwise."""
@@ -256,14 +264,16 @@ class Server(AuthorizationServer):
         request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
         # From here on an error goes to the client.
         payload = request.payload
-        mode = payload.data.get("response_mode", "query")
-        if mode in RESPONSE_MODES:
-            request.response_mode = mode
+        name = payload.data.get("response_mode", "query")
+        mode = self.response_modes.get(name)
+        fits = mode is not None and mode.fits(client, request.valid_redirect_uri)
+        if fits:
+            request.response_mode = name
         payload.check()
-        if mode not in RESPONSE_MODES:
-            raise InvalidRequestError("response_mode is query, fragment or form_post.")
-        if mode == "form_post" and is_private_use(request.valid_redirect_uri):
-            raise InvalidRequestError("form_post needs a redirect URI of http or https.")
+        if mode is None:
+            raise InvalidRequestError("response_mode has a value that this server does not know.")
+        if not fits:
+            raise InvalidRequestError("This response_mode needs another kind of redirect URI.")
         if not payload.response_type:
             raise InvalidRequestError("response_type is missing; it is code.")
         if not any(
@@ -306,7 +316,7 @@ class Server(AuthorizationServer):
     def send_back_error(self, request: Request, error: OAuth2Error) -> Response:
         """Tell the client of `error` through the browser (RFC 6749 4.1.2.1)."""
         return self.send_back(
-            request, {"error": error.error, "error_description": error.description}
+            request, {"error": error.error, "error_description": described(error)}
         )
 
     def send_back(self, request: Request, params: Mapping[str, str]) -> Response:
@@ -321,11 +331,12 @@ class Server(AuthorizationServer):
         if request.payload.state:
             fields["state"] = request.payload.state
         fields["iss"] = self.issuer
-        if request.response_mode == "form_post":
-            g._pkce_script = True
-            return page(self, "form_post", action=request.valid_redirect_uri, fields=fields)
-        fragment = request.response_mode == "fragment"
-        return VerbatimRedirect(request.valid_redirect_uri, fields, fragment=fragment)
+        origin = origin_of(request.valid_redirect_uri)
+        if origin is not None and "none" in request.payload.data.get("prompt", "").split():
+            # Nobody is asked anything: what a client loads into a frame of its own.
+            allow_here(frame_ancestors=origin)
+        mode = self.response_modes[request.response_mode]
+        return mode.send(self, request.valid_redirect_uri, fields)
 
     # The token endpoint, and all others that a client authenticates at.
 
@@ -346,37 +357,14 @@ class Server(AuthorizationServer):
         RFC 6749 2.3: one method, and only one. Whatever fails, the answer is the same.
         `methods` is Authlib's: here every endpoint takes every method.
         """
-        request.check_form()
-        shown = {
-            name: credentials
-            for name, read in self.client_auth_methods.items()
-            if (credentials := read(request)) is not None
-        }
-        if len(shown) > 1:
-            raise InvalidRequestError("The client authenticates by more than one method.")
-        named = request.payload.client_id
-        method, (client_id, proof) = next(iter(shown.items()), ("none", (named or "", "")))
-        # Basic with an empty secret: some libraries name a public client so.
-        method = method if proof else "none"
-        if not client_id:
-            raise InvalidClientError("The request does not say which client it is from.")
-        if named and named != client_id:
-            raise InvalidRequestError("client_id is not the client that authenticates.")
-        client = self.find_client(client_id)
-        # An unknown client is checked like any other, against a secret that nothing fits.
-        known = client or Client(token_endpoint_auth_method=method)
-        fits = known.check_endpoint_auth_method(method, endpoint) and (
-            method == "none" or known.check_client_secret(proof)
-        )
-        if client is None or not fits:
-            raise InvalidClientError("The client is unknown, or did not prove who it is.")
-        request.auth_method = method
-        return client
+        return authenticate(self, request, endpoint)
 
     def handle_error_response(self, request: Any, error: OAuth2Error) -> Response:
         """Return `error` as JSON (RFC 6749 5.2); a description is always there."""
+        sentences = {} if request is None else request.sentences
         response = flask.jsonify(
-            error=error.error, error_description=error.description or "The request is not valid."
+            error=error.error,
+            error_description=sentences.get(type(error), described(error)),
         )
         response.status_code = error.status_code
         response.headers["Cache-Control"] = "no-store"
@@ -386,6 +374,11 @@ class Server(AuthorizationServer):
             if flask.request.headers.get("Authorization", "").lower().startswith("basic"):
                 response.headers["WWW-Authenticate"] = f'Basic realm="{self.issuer}"'
         return response
+
+
+def described(error: OAuth2Error) -> str:
+    """Return the description of an error; there always is one, since some SDKs need it."""
+    return error.description or "The request is not valid."
 
 
 current_server = cast(Server, LocalProxy(lambda: current_app.extensions["pkce"]))

@@ -41,6 +41,11 @@ class Settings:
     features: dict[str, bool] = _setting(
         {}, 'Rooms to open or to leave out: `{"revocation": false}`.'
     )
+    dialects: list[str] = _setting(
+        [],
+        "The products whose SDKs are served at their own paths, in their own manners: auth0, "
+        "okta, keycloak, reachfive, cloudentity, miniorange.",
+    )
     site_name: str | None = _setting(
         None, "What the pages call the host; the app's name where unset."
     )
@@ -102,6 +107,19 @@ class Settings:
     refresh_token_issue: Literal["offline_access", "always"] = _setting(
         "offline_access",
         "Whether refresh tokens go only to those who were granted offline_access.",
+    )
+    client_credentials_scopes: list[str] = _setting(
+        [],
+        "The scopes that clients may ask for in their own name, without a user; none where "
+        "empty, and their tokens only say which client it is.",
+    )
+    device_code_lifetime: int = _setting(
+        600,
+        "Seconds that a user has to enter the code of a device and decide.",
+        at_least=60,
+    )
+    device_code_interval: int = _setting(
+        5, "Seconds that a device waits between two questions.", at_least=1
     )
     openid_id_token_lifetime: int = _setting(
         3600, "Seconds that an ID token is good for.", at_least=1

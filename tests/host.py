@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from flask import Flask, request
@@ -13,9 +14,12 @@ from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_pkce_server import Feature, PKCEServer, current_token
+from flask_pkce_server.features.dialects import DIALECTS
 
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
 ISSUER = "https://auth.example"
+#: With PKCE_TEST_DIALECTS=1 the whole suite is run with all of them on: no answer changes.
+SPOKEN = list(DIALECTS) if os.environ.get("PKCE_TEST_DIALECTS") == "1" else []
 
 
 class Compiled(BytecodeCache):
@@ -33,6 +37,24 @@ class Compiled(BytecodeCache):
 
 
 COMPILED = Compiled()
+
+
+db = SQLAlchemy()
+
+
+class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    active: Mapped[bool] = mapped_column(default=True)
+
+    @property
+    def is_active(self) -> bool:
+        return self.active
+
+
+#: What fills an empty SQLite, by the names of its tables: found out once in a process.
+SCRIPTS: dict[frozenset[str], str] = {}
 
 
 def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config: Any) -> Flask:
@@ -53,19 +75,10 @@ def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config:
             "notes:write": "Write notes for you",
         },
     )
+    wanted = config.get("PKCE_FEATURES")
+    if SPOKEN and not (isinstance(wanted, dict) and wanted.get("dialects") is False):
+        app.config["PKCE_DIALECTS"] = SPOKEN
     app.config.update(config)
-    db = SQLAlchemy()
-
-    class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
-        id: Mapped[int] = mapped_column(primary_key=True)
-        username: Mapped[str] = mapped_column(String(80), unique=True)
-        name: Mapped[str] = mapped_column(String(80))
-        active: Mapped[bool] = mapped_column(default=True)
-
-        @property
-        def is_active(self) -> bool:
-            return self.active
-
     db.init_app(app)
     login = LoginManager(app)
     login.login_view = "login_page"
@@ -117,9 +130,23 @@ def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config:
     if init:
         pkce.init_app(app)
         with app.app_context():
-            db.create_all()
-            db.session.add_all(
-                [User(username="ada", name="Ada Lovelace"), User(username="bob", name="Bob")]
-            )
-            db.session.commit()
+            fill()
     return app
+
+
+def fill() -> None:
+    """Make the tables and the users, on the database of the current app."""
+    tables, connection = frozenset(db.metadata.tables), db.engine.raw_connection()
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    if is_sqlite and tables in SCRIPTS:
+        connection.driver_connection.executescript(SCRIPTS[tables])
+        connection.close()
+        return
+    db.create_all()
+    db.session.add_all(
+        [User(username="ada", name="Ada Lovelace"), User(username="bob", name="Bob")]
+    )
+    db.session.commit()
+    if is_sqlite:
+        SCRIPTS[tables] = "\n".join(connection.driver_connection.iterdump())
+    connection.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +22,13 @@ from .host import make_app
 
 
 @contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve `app` on a free loopback port; give its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def served(app: Flask, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve `app` on a loopback port, a free one where none is said; give its address."""
+    server = make_server("127.0.0.1", port, app, threaded=True, ssl_context=tls)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
@@ -34,21 +36,29 @@ def served(app: Flask) -> Iterator[str]:
 
 
 @contextmanager
-def served_host(tmp_path: Path, **config: Any) -> Iterator[tuple[str, Flask]]:
-    """Serve the host of the tests, with its address for an issuer."""
+def served_host(
+    tmp_path: Path, issuer_path: str = "", tls: ssl.SSLContext | None = None, **config: Any
+) -> Iterator[tuple[str, Flask]]:
+    """Serve the host of the tests, with its address and `issuer_path` for an issuer."""
+    scheme, port = "http" if tls is None else "https", _free_port()
     app = make_app(
-        # Unset: in tests the issuer is the port of the socket, which is not known before.
-        PKCE_ISSUER=None,
+        PKCE_ISSUER=f"{scheme}://127.0.0.1:{port}{issuer_path}",
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db",
         PKCE_SQLITE_PRAGMAS=True,
         **config,
     )
     try:
-        with served(app) as address:
+        with served(app, port, tls) as address:
             yield address, app
     finally:
         with app.app_context():
             app.db.engine.dispose()
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def decide(url: str, decision: str = "allow") -> str:

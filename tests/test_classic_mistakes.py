@@ -67,7 +67,7 @@ def flow(app: Flask) -> Flow:
         ({"response_type": None}, "response_type is missing"),
         ({"response_type": "token"}, "no such response_type; it is code"),
         ({"response_type": "id_token token"}, "no such response_type; it is code"),
-        ({"response_mode": "jwt"}, "response_mode is"),
+        ({"response_mode": "jwt"}, "response_mode has"),
         ({"scope": "notes.read"}, "not declared here"),
         ({"scope": "profile,notes:read"}, "not declared here"),
         ({"prompt": "none login"}, "prompt=none stands alone"),

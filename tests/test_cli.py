@@ -153,7 +153,8 @@ def test_a_client_id_is_given_once(app: Flask) -> None:
     assert "already" in run(app, "client", "create", *args, code=1)
 
 
-def test_a_scheme_without_a_dot_is_a_warning_and_no_refusal(app: Flask) -> None:
+def test_a_scheme_without_a_dot_is_a_warning_and_no_refusal() -> None:
+    app = make_app(PKCE_DIALECTS=[])
     args = ["--name", "N", "--type", "public", "--redirect-uri", "cursor://callback"]
     assert "Mind: The scheme cursor: has no dot" in run(app, "client", "create", *args)
     assert "cursor: has no dot" in run(app, "doctor")
@@ -285,12 +286,14 @@ def test_prune_says_what_it_deleted(app: Flask, pkce_flow: Flow, pkce_clock: Clo
     assert json.loads(run(app, "prune", "--json"))["deleted"] == {
         "tokens": 2,
         "authorization_codes": 2,
+        "device_codes": 0,
+        "guesses": 0,
         "session_clients": 0,
         "consents": 0,
         "signing_keys": 0,
     }
     output = run(app, "prune")
-    assert output.startswith("Deleted 0 tokens, 0 authorization codes, 0 session clients")
+    assert output.startswith("Deleted 0 tokens, 0 authorization codes, 0 device codes, 0 guesses")
 
 
 def test_without_tables_the_commands_say_so() -> None:

@@ -40,6 +40,19 @@ PIECE = re.compile(
     r"^```(python|console)\n(.*?)^```$|^<!-- test:(.*?)-->$", re.DOTALL | re.MULTILINE
 )
 
+#: Of the behaviours that docs/behaviours.md tells, all and in this order.
+LABELS = """
+    MO1 MO2 MO3 MO4 MO5 MO6 MO7 MO8 MO9 MO10 MO11 MO12 MO13 MO14
+    RF1 RF2 RF3 RF4 RF5 RF6 RF7 RF8 RF9 RF10 RF11 RF12 RF13 RF14
+    CE1 CE2 CE3 CE4 CE5 CE6 CE7 CE8 CE9 CE10 CE11 CE12
+    A1 A2 A3 A4 A5 A6 A7 A8 A9 A10 A11 A12
+    U1 U2 U3 U4 U5 U6 U7 U8 U9 U10 U11 U12 U13 U14 U15
+    S1 S2 S3 S4 S5 S6 S7 S8 S9 S10 S11 S12 S13 S14
+    K1 K2 K3 K4 K5 K6 K7
+    NA1 NA2 NA3 NA4 NA5
+    T1 T2 T3 T4 T5 T6
+"""
+
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -191,6 +204,26 @@ def test_each_mistake_has_the_test_that_keeps_it_out() -> None:
     assert len(rows) == len(mistakes) > 40
     for file, name in rows:
         assert f"def {name}(" in (ROOT / file).read_text(), name
+
+
+def test_each_behaviour_that_products_describe_has_its_tests() -> None:
+    text = (DOCS / "behaviours.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| ([A-Z]+\d+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    assert [label for label, _ in rows] == LABELS.split()
+    named = set()
+    for label, cell in rows:
+        file = ""
+        for path, name in re.findall(r"\[[\w.]+\]\(\.\./(\S+)\)|`(\w+)`", cell):
+            file = path or file
+            if not name:
+                continue
+            assert f"def {name}(" in (ROOT / file).read_text(), name
+            assert label.startswith("S") or label in name.split("_"), (label, name)
+            named.add(name)
+    # And no behaviour is tested that the page does not tell.
+    for file in ("tests/test_behaviours.py", "tests/clients/test_spring_facts.py"):
+        tests = re.findall(r"^def (test_\w+)", (ROOT / file).read_text(), re.MULTILINE)
+        assert [name for name in tests if name not in named] == []
 
 
 def test_the_images_are_shown_and_small() -> None:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from flask_pkce_server.testing import register
+from flask_pkce_server.testing import Flow, new_verifier, register
 
-from .host import make_app
+from . import host
+from .conftest import sign_in
+
+#: With an issuer as every product's SDK wants it: nothing is left to be said of that.
+make_app = partial(host.make_app, PKCE_ISSUER="https://auth.example/")
+
+
+@pytest.fixture
+def app() -> Flask:
+    return make_app()
 
 
 def levels(app: Flask, code: int = 0) -> dict[str, dict]:
@@ -92,3 +102,24 @@ def test_a_file_that_is_not_in_wal_mode_is_a_warning(tmp_path: Path) -> None:
 def test_scopes_that_are_not_declared_any_more_are_named(app: Flask) -> None:
     register(app, scope=["profile", "gone"])
     assert find(levels(app), "not declared: gone")["level"] == "WARN"
+
+
+def test_a_challenge_that_is_used_again_is_told_with_its_clients(app: Flask) -> None:
+    # RFC 7636 4.1: a verifier for each sign-in
+    words = "came more than once"
+    browser, known = sign_in(app), [register(app) for _ in range(4)]
+    for client in known:
+        Flow(browser, client).allow()
+    assert find(levels(app), words)["level"] == "OK"
+    careless = Flow(browser, known[0])
+    careless.allow()
+    careless.allow()
+    # Two that have their verifier from the same example.
+    example = new_verifier()
+    for client in known[1:3]:
+        Flow(browser, client, verifier=example).allow()
+    problem = find(levels(app), words)
+    assert problem["level"] == "WARN"
+    assert "a new code_verifier for each sign-in" in problem["fix"]
+    named = [client.client_id in problem["about"] for client in known]
+    assert named == [True, True, True, False]

@@ -24,6 +24,7 @@ from flask_pkce_server.language import Languages, shipped
 from flask_pkce_server.testing import Flow, hidden_fields, register
 
 from .conftest import sign_in
+from .device import Device, press, television
 from .host import make_app
 
 ROOT = Path(__file__).parent.parent
@@ -193,6 +194,24 @@ def pages(app: Flask) -> Iterator[tuple[str, str]]:
     )
     app.pkce.may_develop(lambda user: False)
     yield "portal, closed", client.get("/oauth/developer").text
+    device = Device(client, television(app, name="5", client_metadata=told), scope="profile")
+    yield "device", client.get("/oauth/device").text
+    yield "device, malformed", device.enter("x").text
+    yield "device, unknown", device.enter("BCDF-GHJK").text
+    yield "device, expired", client.post("/oauth/device").text
+    device.start()
+    yield "device, named", client.get(f"/oauth/device?user_code={device.user_code}").text
+    page = device.enter()
+    yield "device, consent", page.text
+    yield "device, undecided", press(client, page, "maybe").text
+    yield "device, allowed", press(client, page, "allow").text
+    device.poll()
+    yield "device, connected", client.get("/oauth/apps").text
+    device.start()
+    yield "device, denied", device.decide("deny").text
+    for _ in range(5):
+        page = device.enter("BCDF-GHJK")
+    yield "device, too many", page.text
     yield "error", flow.authorize(client_id="unknown").text
     yield "expired", client.get("/oauth/authorize?r=0123456789abcdef").text
     form = hidden_fields(
@@ -241,7 +260,7 @@ def test_every_string_of_every_page_is_translated(tag: str) -> None:
             if tag in ("ar", "ja"):
                 # Nor a word of another alphabet, but those that the catalog itself has.
                 assert set(re.findall("[A-Za-z]{2,}", text)) <= latin, (name, text)
-    assert len(seen) == 27
+    assert len(seen) == 38
 
 
 def test_in_english_every_page_says_so() -> None:

@@ -45,7 +45,7 @@ def test_without_refresh_tokens_nobody_gets_or_uses_one() -> None:
     assert flow.refresh("fpk_rt_x").get_json()["error"] == "unsupported_grant_type"
     assert parameters_of(flow.authorize(scope="offline_access"))["error"] == "invalid_scope"
     document = app.extensions["pkce"].metadata()
-    assert document["grant_types_supported"] == ["authorization_code"]
+    assert "refresh_token" not in document["grant_types_supported"]
     assert "offline_access" not in document["scopes_supported"]
 
 
@@ -169,6 +169,6 @@ def test_a_room_brings_clients_scopes_routes_lines_and_findings(app: Flask, clie
     assert app.test_client().get("/oauth/tenant").get_json() == {"tenant": "acme"}
     document = app.extensions["pkce"].metadata()
     assert document["tenants_supported"] == ["acme"]
-    assert document["response_modes_supported"] == ["query", "fragment", "form_post"]
+    assert document["response_modes_supported"][:3] == ["query", "fragment", "form_post"]
     findings = app.test_cli_runner().invoke(args=["pkce", "doctor", "--json"]).output
     assert "The tenant is acme." in [found["about"] for found in json.loads(findings)]

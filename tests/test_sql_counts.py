@@ -10,9 +10,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from flask_pkce_server.testing import Flow, register
+from flask_pkce_server.testing import Flow, hidden_fields, register
 
 from .conftest import sign_in
+from .device import Device, press, television
 from .host import make_app
 
 
@@ -212,6 +213,84 @@ def test_the_page_of_connected_apps_takes_4_statements(flow: Flow, expect: Calla
     flow.tokens()
     with expect(4, 0):
         assert flow.browser.get("/oauth/apps").status_code == 200
+
+
+@pytest.mark.parametrize("scope", ["", "notes:read"])
+def test_a_token_of_a_machine_takes_2_statements_and_1_commit(tmp_path: Path, scope: str) -> None:
+    app = make_app(
+        SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/machine.db",
+        PKCE_CLIENT_CREDENTIALS_SCOPES=["notes:read"],
+    )
+    what = {"redirect_uris": (), "grant_types": ["client_credentials"]}
+    machine = Flow(sign_in(app), register(app, auth_method="client_secret_basic", **what))
+    with Counted(app).expect(2, 1):
+        form = {"grant_type": "client_credentials", "scope": scope}
+        assert machine.post("token", form).status_code == 200
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+@pytest.fixture
+def device(app: Flask, flow: Flow) -> Device:
+    device = Device(flow.browser, television(app))
+    # So that the guesses of this window are counted already.
+    device.start()
+    assert device.enter("BCDF-GHJK").status_code == 400
+    device.tokens()
+    return device
+
+
+def test_a_device_starts_with_2_statements_and_1_commit(device: Device, expect: Callable) -> None:
+    with expect(2, 1):
+        assert device.start().status_code == 200
+
+
+def test_a_device_that_waits_takes_3_statements_and_1_commit(
+    device: Device, expect: Callable
+) -> None:
+    device.start()
+    with expect(3, 1):
+        assert device.error() == "authorization_pending"
+    with expect(4, 1):
+        assert device.error() == "slow_down"
+
+
+def test_the_page_for_codes_takes_none(device: Device, expect: Callable) -> None:
+    with expect(0, 0):
+        assert device.browser.get("/oauth/device?user_code=BCDF-GHJK").status_code == 200
+
+
+def test_a_right_code_takes_5_statements_and_1_commit(device: Device, expect: Callable) -> None:
+    device.start()
+    form = hidden_fields(device.browser.get("/oauth/device").text)
+    with expect(5, 1):
+        page = device.browser.post("/oauth/device", data={**form, "user_code": device.user_code})
+    assert page.status_code == 200
+
+
+def test_a_wrong_code_takes_2_statements_and_1_commit(device: Device, expect: Callable) -> None:
+    form = hidden_fields(device.browser.get("/oauth/device").text)
+    with expect(2, 1):
+        page = device.browser.post("/oauth/device", data={**form, "user_code": "BCDF-GHJK"})
+    assert page.status_code == 400
+
+
+@pytest.mark.parametrize("decision", ["allow", "deny"])
+def test_to_decide_on_a_device_takes_3_statements_and_1_commit(
+    device: Device, expect: Callable, decision: str
+) -> None:
+    device.start()
+    page = device.enter()
+    with expect(3, 1):
+        assert press(device.browser, page, decision).status_code == 200
+
+
+def test_a_device_code_takes_4_statements_and_1_commit(device: Device, expect: Callable) -> None:
+    # One less than a code with an ID token: its client takes part in no session.
+    device.start()
+    device.decide()
+    with expect(4, 1):
+        assert device.poll().status_code == 200
 
 
 def test_what_is_no_token_takes_none(app: Flask, flow: Flow, expect: Callable) -> None:

@@ -9,9 +9,12 @@ from ..feature import Feature
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature
+from .client_credentials import ClientCredentialsFeature
 from .connected_apps import ConnectedAppsFeature
 from .cors import CorsFeature
 from .developer_portal import DeveloperPortalFeature
+from .device_code import DeviceCodeFeature
+from .dialects import DialectsFeature
 from .discovery import DiscoveryFeature
 from .introspection import IntrospectionFeature
 from .issuer import IssuerFeature
@@ -22,6 +25,7 @@ from .openid import OpenIDFeature
 from .pkce import PkceFeature
 from .prompt import PromptFeature
 from .refresh_token import RefreshTokenFeature
+from .resource_indicators import ResourceIndicatorsFeature
 from .revocation import RevocationFeature
 from .token import TokenFeature
 from .userinfo import UserinfoFeature
@@ -34,6 +38,11 @@ FEATURES: tuple[type[Feature], ...] = (
     PkceFeature,
     AuthorizationCodeFeature,
     RefreshTokenFeature,
+    ClientCredentialsFeature,
+    DeviceCodeFeature,
+    # Before jwt_access_token: they say what is in one.
+    DialectsFeature,
+    ResourceIndicatorsFeature,
     # Before openid: the ID token has a hash of the access token in it.
     JwtAccessTokenFeature,
     PromptFeature,

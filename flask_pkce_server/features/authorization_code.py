@@ -119,6 +119,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
             raise InvalidGrantError("redirect_uri is not the one that the code was sent to.")
         self.request.authorization_code = code
         self.request.granted_scopes = code.scope
+        self.request.granted_bindings = code.bindings
 
     def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
         """Return the stored code if it is this client's; nobody can probe or spend another's."""

@@ -27,7 +27,7 @@ from ..models.consent import Standing
 from ..models.redirect_uri import refuse_unfit
 from ..models.token import UNTIL
 from ..request import Request
-from ..server import RESPONSE_MODES, Server, current_server
+from ..server import Server, current_server
 
 
 def check_page(server: Server, client: Client, value: Any) -> None:
@@ -78,7 +78,7 @@ class AuthorizeFeature(Feature):
         return {
             "authorization_endpoint": server.url_of("authorize"),
             "response_types_supported": ["code"],
-            "response_modes_supported": list(RESPONSE_MODES),
+            "response_modes_supported": list(server.response_modes),
             "ui_locales_supported": server.languages.tags,
         }
 

@@ -73,7 +73,7 @@ def _speaks_here(origin: str) -> bool:
 def _allow(response: Response, origin: str) -> None:
     headers, asked = response.headers, flask.request.headers
     headers["Access-Control-Allow-Origin"] = origin
-    headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, Retry-After"
+    headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, DPoP-Nonce, Retry-After"
     if flask.request.method != "OPTIONS":
         return
     headers["Access-Control-Allow-Methods"] = headers.get("Allow", "")

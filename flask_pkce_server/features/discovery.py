@@ -7,7 +7,7 @@ are the rooms' own; nothing is written here a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,16 +30,18 @@ class DiscoveryFeature(Feature):
         inserted = urlsplit(server.issuer).path.rstrip("/")
         for name in _NAMES:
             place = f"/.well-known/{name}"
-            yield Route(name, place, document, ("GET",), "document")
+            yield _document(name, place, document)
             if inserted:
-                yield Route(f"{name}_of_path", place + inserted, document, ("GET",), "document")
+                yield _document(f"{name}_of_path", place + inserted, document)
             # A catch-all of the host would answer with a page, and clients choke on that.
-            yield Route(
-                f"{name}_unknown", f"{place}/<path:other>", no_document, ("GET",), "document"
-            )
+            yield _document(f"{name}_unknown", f"{place}/<path:other>", no_document)
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"scopes_supported": list(server.scopes)}
+
+
+def _document(name: str, path: str, view: Callable[..., Any]) -> Route:
+    return Route(name, path, view, ("GET",), "document", at_root=True)
 
 
 def document() -> Response:

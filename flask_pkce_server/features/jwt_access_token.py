@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import InvalidRequestError
@@ -17,11 +17,12 @@ from ..feature import ClientField, Feature
 from ..grant import TokenResponse
 from ..models.client import Client
 from ..models.handle import base64url
-from ..models.token import Token
+from ..models.token import NOBODY, Token
 from ..request import Request
 from ..server import Server, current_server
 
 _TYPES = {"at+jwt", "application/at+jwt"}
+_MACHINE = "client_credentials"
 
 
 def check_format(server: Server, client: Client, value: Any) -> None:
@@ -50,20 +51,22 @@ class JwtAccessTokenFeature(Feature):
     )
 
     def check_token_request(self, request: Request) -> None:
-        if is_jwt(current_server, request.client, request.granted_scopes):
+        if is_jwt(current_server, request, request.granted_scopes):
             current_server.keys.prepare()
 
     def complete_token_response(self, response: TokenResponse) -> None:
-        server, client, token = response.server, response.request.client, response.access
-        audience = audience_of(server, token.scope)
+        server, request, token = response.server, response.request, response.access
+        audience = audience_of(server, token.scope, request.resources)
         if audience != [server.issuer]:
             token.bindings = {**token.bindings, "audience": audience}
-        if not is_jwt(server, client, token.scope):
+        if not is_jwt(server, request, token.scope):
             return
         bound = token.bindings.get("openid", {})
         claims = {
             "iss": server.issuer,
-            "sub": token.subject,
+            # RFC 9068 2.2: where no user is, the client. Which of both, a claim of ours says:
+            # somebody's subject may be the client_id of an app.
+            "sub": token.subject or token.client_id,
             "aud": audience[0] if len(audience) == 1 else audience,
             "client_id": token.client_id,
             "exp": token.expires_at,
@@ -72,7 +75,11 @@ class JwtAccessTokenFeature(Feature):
             "scope": " ".join(sorted(token.scope)),
             # RFC 9068 2.2.1
             **{name: bound[name] for name in ("auth_time", "acr", "amr") if name in bound},
+            # An SDK that reads it watches the session by it.
+            **{name: bound[name] for name in ("sid",) if request.wants_jwt and name in bound},
         }
+        if token.is_machine:
+            claims["grant_type"] = _MACHINE
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )
@@ -84,21 +91,26 @@ class JwtAccessTokenFeature(Feature):
         return _as_token(claims)
 
 
-def is_jwt(server: Server, client: Client, scopes: frozenset[str]) -> bool:
-    """Say whether `client` is given a JWT for `scopes`."""
+def is_jwt(server: Server, request: Request, scopes: frozenset[str]) -> bool:
+    """Say whether the client of a token request is given a JWT for `scopes`."""
+    client: Client = request.client
     if server.subject_for(client, "subject") != "subject":
         # A JWT tells everybody the user's own subject.
         return False
-    elsewhere = audience_of(server, scopes) != [server.issuer]
-    usual = "jwt" if server.settings.jwt_access_token or elsewhere else "opaque"
+    elsewhere = audience_of(server, scopes, request.resources) != [server.issuer]
+    jwt = server.settings.jwt_access_token or request.wants_jwt or elsewhere
+    usual = "jwt" if jwt else "opaque"
     return bool(client.client_metadata.get("access_token_format", usual) == "jwt")
 
 
-def audience_of(server: Server, scopes: frozenset[str]) -> list[str]:
+def audience_of(server: Server, scopes: frozenset[str], asked: Iterable[str] = ()) -> list[str]:
     """Return whom a token with `scopes` is for: this app, and the APIs that they open.
 
-    RFC 9068 3: where no resource was named, the scopes tell it.
+    Those that were `asked` for, and userinfo where the scopes open it. RFC 9068 3: where no
+    resource was named, the scopes tell it.
     """
+    if asked:
+        return list(dict.fromkeys([*([server.issuer] if "openid" in scopes else []), *asked]))
     resources = server.settings.jwt_access_token_resources
     audience = [uri for uri, its in resources.items() if scopes & set(its)]
     theirs = {scope for its in resources.values() for scope in its}
@@ -117,7 +129,7 @@ def _as_token(claims: Mapping[str, Any]) -> Token | None:
         kind="access",
         family_id="",
         client_id=claims["client_id"],
-        subject=claims["sub"],
+        subject=NOBODY if claims.get("grant_type") == _MACHINE else claims["sub"],
         scope=frozenset(claims["scope"].split()),
         bindings={"audience": audience},
         issued_at=claims["iat"],

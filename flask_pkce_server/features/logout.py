@@ -79,7 +79,7 @@ def logout() -> Response:
             query = urlencode(list(request.payload.data.items()))
             return VerbatimRedirect(f"{incoming.script_root}{incoming.path}?{query}", {})
         return _leave(server, leaving)
-    if _is_of_this_session(server, leaving, user):
+    if _is_of_this_session(server, leaving, user) or _is_asked_by_its_page(leaving, request):
         server.users.end_login()
         return _leave(server, leaving)
     return decision.ask_logout(server, request, user, client=leaving.client)
@@ -123,6 +123,12 @@ def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
     if "sid" in leaving.hint:
         return bool(leaving.hint["sid"] == login.sid)
     return bool(leaving.hint.get("sub") == server.subject_for(leaving.client, login.subject))
+
+
+def _is_asked_by_its_page(leaving: Leaving, request: Request) -> bool:
+    """Say whether a page of the client itself sent the browser, where that is enough."""
+    client, origin = leaving.client, request.sent_from
+    return client is not None and origin is not None and client.speaks_from(origin)
 
 
 def _decide(server: Server, user: Any) -> Response:

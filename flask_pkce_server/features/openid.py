@@ -122,7 +122,8 @@ class OpenIDFeature(Feature):
             login = current_server.users.login(request.user)
             _check_wishes(request, asked, login.subject, login.acr)
             bound |= {
-                "sid": login.sid,
+                # A device stays signed in when this browser does not.
+                "sid": None if request.on_device else login.sid,
                 "auth_time": login.auth_time,
                 "acr": login.acr,
                 "amr": list(login.amr),
@@ -141,7 +142,7 @@ class OpenIDFeature(Feature):
         bound = response.family.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
         names = set(bound.get("claims", {}).get("id_token", ()))
-        if server.settings.openid_claims_in_id_token:
+        if server.settings.openid_claims_in_id_token or response.request.wants_claims:
             names |= claims.opened_by(response.scopes, server.settings.openid_claims)
         token = claims.select(server.users.claims_of(response.user), names) if names else {}
         token |= {

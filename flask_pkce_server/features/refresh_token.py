@@ -15,7 +15,7 @@ from authlib.oauth2.rfc6749 import grants
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..errors import InvalidGrantError, InvalidRequestError, InvalidScopeError
+from ..errors import DeadRefreshTokenError, InvalidRequestError, InvalidScopeError
 from ..feature import Feature
 from ..grant import Grant, GrantNarrowed, TokenResponse
 from ..models import token as tokens
@@ -24,8 +24,6 @@ from ..models.token import Family, Token
 from ..server import Server
 from ..signals import tell, token_refreshed, token_reuse_detected
 from ..texts import said
-
-_DEAD = "The refresh token is unknown, expired, revoked, or not this client's."
 
 
 class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
@@ -39,12 +37,13 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             raise InvalidRequestError("refresh_token is missing.")
         token = self.authenticate_refresh_token(handle)
         if token is None or not token.check_client(client):
-            raise InvalidGrantError(_DEAD)
+            raise DeadRefreshTokenError()
         asked = frozenset(form.get("scope", "").split(" ")) - {""}
         if not asked <= token.scope:
             raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
         self.request.refresh_token = token
         self.request.granted_scopes = token.scope
+        self.request.granted_bindings = token.bindings
         self.request.scopes = asked or token.scope
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
@@ -102,9 +101,9 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         }
         if body is None:
             tell(token_reuse_detected, server.app, **facts)
-            raise InvalidGrantError("The refresh token was used before; its family is revoked.")
+            raise DeadRefreshTokenError("The refresh token was used before; its family is revoked.")
         if not body:
-            raise InvalidGrantError(_DEAD)
+            raise DeadRefreshTokenError()
         tell(token_refreshed, server.app, scopes=request.scopes, **facts)
         return self.answer(body)
 
@@ -156,6 +155,9 @@ class RefreshTokenFeature(Feature):
 
     def complete_token_response(self, response: TokenResponse) -> None:
         settings = response.server.settings
+        if response.access.is_machine:
+            # RFC 6749 4.4.3: it asks with its credentials instead.
+            return
         if response.parent is None and not (
             response.request.client.check_grant_type("refresh_token")
             and (settings.refresh_token_issue == "always" or "offline_access" in response.scopes)

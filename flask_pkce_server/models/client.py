@@ -65,11 +65,12 @@ class Client(Base, ClientMixin):
     def sector(self) -> str:
         """What pairwise subjects are made for: the one host of its redirect URIs.
 
-        OIDC Core 8.1. Raises `InvalidRequestError` where there are several hosts and the
-        registration does not say which of them speaks for all.
+        OIDC Core 8.1; one without any, on a device say, stands for itself. Raises
+        `InvalidRequestError` where there are several hosts and the registration does not say
+        which of them speaks for all.
         """
         named: str | None = self.client_metadata.get("sector")
-        hosts = {uris.shown_host(uri) for uri in self.redirect_uris}
+        hosts = {uris.shown_host(uri) for uri in self.redirect_uris} or {self.client_id}
         if named is None and len(hosts) != 1:
             raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
         return named or hosts.pop()
@@ -207,6 +208,9 @@ def check(client: Client) -> None:
         raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")
     if client.token_endpoint_auth_method not in AUTH_METHODS:
         raise InvalidRequestError(f"The auth method is one of: {', '.join(AUTH_METHODS)}.")
+    if client.is_public and client.check_grant_type("client_credentials"):
+        # RFC 6749 4.4
+        raise InvalidRequestError("A public client has no credentials to get tokens for.")
     if client.check_grant_type("authorization_code") and not client.redirect_uris:
         raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")
     for uri in client.redirect_uris:

@@ -56,6 +56,12 @@ def joined(
     )
 
 
+def takes_part(session: Session, sid: str, client_id: str) -> bool:
+    """Say whether a client was given tokens within the session `sid`."""
+    wanted = SessionClient.sid == sid, SessionClient.client_id == client_id
+    return session.scalars(select(SessionClient.digest).where(*wanted).limit(1)).first() is not None
+
+
 def end(session: Session, sid: str) -> list[SessionClient]:
     """Delete the rows of a session that is over, and return them; twice, none are left."""
     rows = list(session.scalars(select(SessionClient).where(SessionClient.sid == sid)))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
-from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, expect
 
 from flask_pkce_server.testing import Registered, register
 
@@ -176,7 +176,7 @@ def test_an_app_on_this_device_is_reached_by_its_scheme(
     client = register(live[1], redirect_uris=("com.example.app:/cb",))
     page.goto(authorize_url(client))
     sign_in(page)
-    assert "this device" in page.inner_text("main")
+    expect(page.locator("main")).to_contain_text("this device")
     with page.expect_response("**/oauth/authorize*") as decided:
         page.click("[value=allow]")
     assert decided.value.headers["location"].startswith("com.example.app:/cb?code=")

@@ -14,6 +14,7 @@ from playwright.sync_api import Frame, Page, Request, expect
 from flask_pkce_server.testing import register
 
 from ..live import served
+from .party import call_api
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
@@ -185,6 +186,19 @@ def test_renewal_by_refresh_token(page: Page, party: Callable[..., str]) -> None
     }
     assert any("grant_type=refresh_token" in what for what in sent)
     assert not any("/oauth/authorize" in what for what in sent)
+
+
+def test_the_api_and_revocation(
+    page: Page, live: tuple[str, Flask], party: Callable[..., str]
+) -> None:
+    origin = party("openid profile offline_access")
+    begin(page, origin)
+    signed_in(page, origin)
+    token = page.evaluate("manager.getUser().then((user) => user.access_token)")
+    assert call_api(page, f"{live[0]}/api/me", token)[1]["name"] == "Ada Lovelace"
+    # The SDK throws on any answer that is not JSON.
+    assert page.evaluate("manager.revokeTokens().then(() => 'revoked', String)") == "revoked"
+    assert call_api(page, f"{live[0]}/api/me", token)[0] == 401
 
 
 def test_signing_out(page: Page, live: tuple[str, Flask], party: Callable[..., str]) -> None:

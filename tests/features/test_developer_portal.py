@@ -253,11 +253,9 @@ class Devices(Feature):
 
 
 def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
-    assert (
-        'value="device"'
-        not in sign_in(make_app(PKCE_FEATURES={"developer_portal": True})).get(HERE).text
-    )
-    app = make_app(PKCE_FEATURES={"developer_portal": True}, features=(Devices(),))
+    rooms = {"developer_portal": True, "device_code": False}
+    assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=rooms)).get(HERE).text
+    app = make_app(PKCE_FEATURES=rooms, features=(Devices(),))
     client = sign_in(app)
     assert 'value="device"' in client.get(HERE).text
     page = create(client, kind="device", redirect_uris="")

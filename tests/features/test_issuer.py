@@ -60,7 +60,7 @@ def test_outside_debug_the_issuer_must_be_set() -> None:
 
 
 def test_in_debug_an_unset_issuer_is_the_port_of_the_socket_and_never_the_host_header() -> None:
-    app = make_app(PKCE_ISSUER=None)
+    app = make_app(PKCE_ISSUER=None, PKCE_DIALECTS=[])
     document = app.test_client().get(
         "/.well-known/oauth-authorization-server",
         headers={"Host": "evil.example"},
@@ -72,7 +72,7 @@ def test_in_debug_an_unset_issuer_is_the_port_of_the_socket_and_never_the_host_h
 def test_without_a_request_an_unset_issuer_has_the_port_that_flask_run_would_take(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    app = make_app(PKCE_ISSUER=None)
+    app = make_app(PKCE_ISSUER=None, PKCE_DIALECTS=[])
     assert app.extensions["pkce"].issuer == "http://127.0.0.1:5000"
     monkeypatch.setenv("FLASK_RUN_PORT", "80")
     assert app.extensions["pkce"].issuer == "http://127.0.0.1"

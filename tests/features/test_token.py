@@ -196,7 +196,7 @@ def test_the_charset_of_a_form_may_be_named(app: Flask, pkce_flow: Flow) -> None
     assert outcome(answer) == (400, "invalid_grant")
 
 
-@pytest.mark.parametrize("grant_type", ["password", "implicit", "client_credentials", 'x"é'])
+@pytest.mark.parametrize("grant_type", ["password", "implicit", "device_code", 'x"é'])
 def test_there_is_no_other_grant(app: Flask, pkce_flow: Flow, grant_type: str) -> None:
     answer = pkce_flow.post("token", {"grant_type": grant_type})
     assert outcome(answer) == (400, "unsupported_grant_type")

@@ -1,0 +1,128 @@
+"""Dialects: the SDKs of other products, served at their paths and in their manners.
+
+`PKCE_DIALECTS` names the products. Each is data and, where that is not enough, a file of
+its own; `DIALECTS` is the one place that lists them. What a dialect changes it changes for
+the requests that speak it alone: those that come by its paths, carry the header of its
+SDK, or are of a client that is registered for it. Nothing of one is there while it is off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import flask
+
+from ...errors import ConfigurationError, InvalidRequestError
+from ...feature import ClientField, Feature, Problem, Route
+from ...grant import TokenResponse
+from ...models.client import Client
+from ...request import Request
+from ...server import Server
+from . import auth0, cloudentity, keycloak, miniorange, okta, reachfive
+from .dialect import Dialect
+
+DIALECTS = {
+    one.name: one
+    for one in (
+        auth0.DIALECT,
+        okta.DIALECT,
+        keycloak.DIALECT,
+        reachfive.DIALECT,
+        cloudentity.DIALECT,
+        miniorange.DIALECT,
+    )
+}
+
+
+def check_dialect(server: Server, client: Client, value: Any) -> None:
+    """Refuse a client of a product that this server does not serve."""
+    if value not in server.settings.dialects:
+        raise InvalidRequestError(f"PKCE_DIALECTS does not have {value}.")
+
+
+class DialectsFeature(Feature):
+    """Paths, answers and manners of other products' SDKs."""
+
+    name = "dialects"
+    settings = ("PKCE_DIALECTS",)
+    client_fields = (
+        ClientField(
+            "dialect",
+            "The product whose SDK it is written with, where its requests do not show that.",
+            choices=tuple(DIALECTS),
+            check=check_dialect,
+        ),
+    )
+
+    def __init__(self) -> None:
+        self.spoken: tuple[Dialect, ...] = ()
+        self.by_path: dict[str, Dialect] = {}
+
+    def register(self, server: Server) -> None:
+        wanted = server.settings.dialects
+        if not DIALECTS.keys() >= set(wanted):
+            raise ConfigurationError(
+                f"PKCE_DIALECTS is {wanted!r}, and names a product that is not spoken here.",
+                write=f"some of: {', '.join(DIALECTS)}",
+            )
+        self.spoken = tuple(DIALECTS[name] for name in wanted)
+        for dialect in self.spoken:
+            server.response_modes |= dialect.response_modes
+            server.issuer_tail = "/" if dialect.issuer_has_slash else server.issuer_tail
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        for dialect in self.spoken:
+            yield from dialect.routes
+
+    def aliases(self, server: Server) -> Mapping[str, str]:
+        paths: dict[str, str] = {}
+        for dialect in self.spoken:
+            its = {dialect.base(server) + path: name for path, name in dialect.paths.items()}
+            # What two of them share is told apart by the headers of their SDKs.
+            self.by_path |= {path: dialect for path in its if path not in server.paths.values()}
+            paths |= its
+        return paths
+
+    def translate_request(self, server: Server, request: Request) -> None:
+        dialect = self._spoken_in(server, request)
+        if dialect is not None:
+            request.dialect = dialect.name
+            request.sentences = dialect.sentences
+            dialect.translate(server, request)
+        if any(one.readable_tokens for one in self.spoken):
+            # Whatever way it comes back.
+            for name in ("refresh_token", "token"):
+                text = request.payload.data.get(name)
+                if text is not None and text != keycloak.unreadable(text):
+                    request.replace(**{name: keycloak.unreadable(text)})
+
+    def check_token_request(self, request: Request) -> None:
+        dialect = self._of_client(request)
+        if dialect is not None:
+            request.wants_jwt = dialect.readable_tokens
+            request.wants_claims = dialect.claims_in_id_token
+
+    def complete_token_response(self, response: TokenResponse) -> None:
+        dialect, body = self._of_client(response.request), response.body
+        if dialect is not None and dialect.readable_tokens and "refresh_token" in body:
+            body["refresh_token"] = keycloak.readable(body["refresh_token"])
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        for dialect in self.spoken:
+            yield from dialect.problems(server)
+
+    def _spoken_in(self, server: Server, request: Request) -> Dialect | None:
+        """Return the dialect that a request shows by itself."""
+        for dialect in self.spoken:
+            if dialect.mark is not None and dialect.mark in request.headers:
+                return dialect
+        rule = flask.request.url_rule
+        issuer_path = urlsplit(server.issuer).path.rstrip("/")
+        return None if rule is None else self.by_path.get(rule.rule.removeprefix(issuer_path))
+
+    def _of_client(self, request: Request) -> Dialect | None:
+        """Return the dialect that an authenticated client speaks."""
+        name = request.dialect or request.client.client_metadata.get("dialect")
+        return next((one for one in self.spoken if one.name == name), None)

@@ -1,0 +1,61 @@
+"""Auth0: @auth0/auth0-spa-js, @auth0/auth0-react and what is built on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...errors import DeadRefreshTokenError
+from ...feature import Problem
+from ...request import Request
+from ...server import Server
+from .dialect import Dialect, asked_for
+from .json_body import read_json
+from .leaving import leave
+from .message import WEB_MESSAGE
+
+
+def translate(server: Server, request: Request) -> None:
+    """Take `audience` for a resource, `returnTo` for a logout URI, JSON for a form."""
+    read_json(request)
+    audience = request.payload.data.get("audience")
+    if audience is not None and asked_for("authorize", "token"):
+        request.replace(audience=None, resource=_resource(server, audience))
+    if asked_for("logout"):
+        leave(server, request, "returnTo")
+
+
+def _resource(server: Server, audience: str) -> str | None:
+    """Return the resource that an audience means; userinfo is for every login anyway."""
+    return None if audience == server.issuer.rstrip("/") + "/userinfo" else audience
+
+
+def problems(server: Server) -> Iterable[Problem]:
+    """Say that the SDK compares the issuer with the domain and a slash."""
+    issuer = server.issuer
+    if not issuer.endswith("/"):
+        yield Problem(
+            "FAIL",
+            f"Auth0's SDK refuses the ID tokens of {issuer}: it wants a slash at the end.",
+            f'app.config["PKCE_ISSUER"] = "{issuer}/"',
+        )
+
+
+DIALECT = Dialect(
+    name="auth0",
+    paths={
+        "/authorize": "authorize",
+        "/oauth/token": "token",
+        "/oauth/revoke": "revoke",
+        "/userinfo": "userinfo",
+        "/v2/logout": "logout",
+        "/.well-known/jwks.json": "jwks",
+    },
+    mark="Auth0-Client",
+    response_modes={"web_message": WEB_MESSAGE},
+    translate=translate,
+    # With useRefreshTokensFallback the SDK goes on in a frame if it reads this.
+    sentences={DeadRefreshTokenError: "Unknown or invalid refresh token."},
+    claims_in_id_token=True,
+    issuer_has_slash=True,
+    problems=problems,
+)

@@ -1,0 +1,167 @@
+"""Keycloak: keycloak-js, below any realm, and the frames that it watches the session by."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import flask
+from flask import Response
+from markupsafe import Markup
+
+from ...errors import InvalidRequestError
+from ...feature import Route
+from ...models import client_origin
+from ...pages import allow_here, here, page
+from ...request import Request
+from ...server import Server, current_server
+from .dialect import Dialect
+from .leaving import web_origin
+from .message import csp_digest
+
+_REALM = "/realms/<_realm>/protocol/openid-connect"
+#: The parts of a JWT that the SDK looks for: it parses the middle one, an empty object.
+_READABLE_PART = ".e30.x"
+_PROBE = "pkce_3p"
+
+_SAY = """
+window.parent.postMessage(document.body.dataset.message, document.body.dataset.origin);
+"""
+_WATCH = """
+addEventListener("message", async ({ data, origin, source }) => {
+  if (source !== window.parent || origin !== document.body.dataset.origin) return;
+  const [client, session] = String(data).split(" ");
+  const asked = new URLSearchParams({ client_id: client, origin, session_state: session ?? "" });
+  let status = "error";
+  try {
+    const answer = await fetch(`${location.pathname}/init?${asked}`);
+    if (answer.ok) ({ status } = await answer.json());
+  } catch {}
+  source.postMessage(status, origin);
+});
+"""
+
+
+def readable(refresh_token: str) -> str:
+    """Return a refresh token in a shape that the SDK can read."""
+    return refresh_token + _READABLE_PART
+
+
+def unreadable(text: str) -> str:
+    """Return a token as it is stored, whatever shape it comes in."""
+    return text.removesuffix(_READABLE_PART)
+
+
+def third_party_cookies() -> Response:
+    """Tell the page around this one whether our session cookie comes along within it.
+
+    By a cookie of the same kind that is set here and looked for at the next step.
+    """
+    app = flask.current_app
+    if "step" not in flask.request.args:
+        origin = quote(_frame_of_caller(), safe="")
+        answer = Response(status=302, headers={"Location": f"{here()}?step=2&origin={origin}"})
+        answer.set_cookie(
+            _PROBE,
+            "1",
+            max_age=60,
+            path=here(),
+            httponly=True,
+            secure=bool(app.config["SESSION_COOKIE_SECURE"]),
+            samesite=app.config["SESSION_COOKIE_SAMESITE"],
+        )
+        return answer
+    found = "supported" if _PROBE in flask.request.cookies else "unsupported"
+    return _frame("Cookies", _SAY, found)
+
+
+def login_status() -> Response:
+    """Give the page that tells the page around it when the session here has changed."""
+    allow_here(connect_src="'self'")
+    return _frame("Session", _WATCH, "")
+
+
+def session_status() -> Response:
+    """Say whether the session of this browser is the one that a client knows of."""
+    server, asked = current_server, flask.request.args
+    client = server.find_client(asked.get("client_id", ""))
+    if client is None or not client.speaks_from(asked.get("origin", "")):
+        raise InvalidRequestError("The origin is not one of this client.")
+    user = server.users.current()
+    sid = "" if user is None else server.users.login(user).sid
+    same = sid == asked.get("session_state", "")
+    return flask.jsonify(status="unchanged" if same else "changed")
+
+
+def _frame(title: str, script: str, message: str) -> Response:
+    origin = _frame_of_caller()
+    allow_here(script_src=csp_digest(script), style_src="'none'")
+    return page(
+        current_server,
+        "message",
+        message=message,
+        origin=origin,
+        script=Markup(script),  # noqa: S704 - a constant
+    )
+
+
+def _frame_of_caller() -> str:
+    """Let the page around this one frame it; return its origin, which a client registered."""
+    asked, server = flask.request, current_server
+    origin = web_origin(asked.args.get("origin") or asked.headers.get("Referer", ""))
+    with server.store.reading() as session:
+        known = origin is not None and client_origin.is_of_any(session, origin)
+    if not known or origin is None:
+        raise InvalidRequestError("The page around this one is not on an origin of a client.")
+    allow_here(frame_ancestors=origin)
+    return origin
+
+
+def translate(server: Server, request: Request) -> None:
+    """Take a request at the place where people sign up for one that wants that."""
+    rule = flask.request.url_rule
+    asks = server.settings.prompt_sign_up_view is not None
+    if asks and rule is not None and rule.rule.endswith("/registrations"):
+        request.replace(prompt="create")
+
+
+DIALECT = Dialect(
+    name="keycloak",
+    paths={
+        f"{_REALM}/auth": "authorize",
+        f"{_REALM}/registrations": "authorize",
+        f"{_REALM}/token": "token",
+        f"{_REALM}/token/introspect": "introspect",
+        f"{_REALM}/revoke": "revoke",
+        f"{_REALM}/userinfo": "userinfo",
+        f"{_REALM}/logout": "logout",
+        f"{_REALM}/certs": "jwks",
+    },
+    routes=(
+        Route(
+            "keycloak_cookies",
+            f"{_REALM}/3p-cookies/step1.html",
+            third_party_cookies,
+            ("GET",),
+            "page",
+            at_root=True,
+        ),
+        Route(
+            "keycloak_status",
+            f"{_REALM}/login-status-iframe.html",
+            login_status,
+            ("GET",),
+            "page",
+            at_root=True,
+        ),
+        Route(
+            "keycloak_session",
+            f"{_REALM}/login-status-iframe.html/init",
+            session_status,
+            ("GET",),
+            "endpoint",
+            at_root=True,
+        ),
+    ),
+    translate=translate,
+    readable_tokens=True,
+)

@@ -1,0 +1,73 @@
+"""Leaving: logout as some products have it, without an ID token of the session.
+
+Any site could send a browser there. So the user is asked, unless the page that sent it is
+one of a client that the session signed in to; and the browser goes on only to a logout URI
+that some client registered.
+"""
+
+from __future__ import annotations
+
+import flask
+from sqlalchemy import or_, select
+
+from ...models import login_session
+from ...models.client import Client
+from ...models.client_origin import ClientOrigin
+from ...models.login_session import SessionClient
+from ...models.redirect_uri import matches, origin_of
+from ...request import Request
+from ...server import Server
+
+
+def leave(server: Server, request: Request, uri_name: str = "post_logout_redirect_uri") -> None:
+    """Read a logout request in which `uri_name` is where to go afterwards.
+
+    One that names no client is taken to be of the client that registered that URI; one
+    that names no URI goes to the first that its client registered.
+    """
+    data = request.payload.data
+    uri, client_id = data.get(uri_name), data.get("client_id")
+    if client_id is not None and uri is None:
+        client = server.find_client(client_id)
+        uri = next(iter(_registered(client)), None)
+    elif client_id is None and uri is not None and "id_token_hint" not in data:
+        client_id = _find_client(server, uri)
+    request.replace(**{uri_name: None})
+    request.replace(client_id=client_id, post_logout_redirect_uri=uri)
+    with server.store.reading() as session:
+        if client_id is not None and login_session.takes_part(session, _sid(server), client_id):
+            request.sent_from = web_origin(flask.request.headers.get("Referer", ""))
+
+
+def _sid(server: Server) -> str:
+    login = server.users.noted_login()
+    return "" if login is None else login.sid
+
+
+def _find_client(server: Server, uri: str) -> str | None:
+    """Return the client that registered the logout URI `uri`, None if none did.
+
+    Looked for among those that have pages on its origin, and those of the session.
+    """
+    of_origin = select(ClientOrigin.client_id).where(ClientOrigin.origin == web_origin(uri))
+    of_session = select(SessionClient.client_id).where(SessionClient.sid == _sid(server))
+    wanted = or_(Client.client_id.in_(of_origin), Client.client_id.in_(of_session))
+    with server.store.reading() as session:
+        found = session.scalars(select(Client).where(wanted).order_by(Client.client_id)).all()
+    return next(
+        (one.client_id for one in found if any(matches(known, uri) for known in _registered(one))),
+        None,
+    )
+
+
+def _registered(client: Client | None) -> list[str]:
+    metadata = {} if client is None else client.client_metadata
+    return list(metadata.get("post_logout_redirect_uris", ()))
+
+
+def web_origin(uri: str) -> str | None:
+    """Return the web origin of an http or https URL, None for anything else."""
+    try:
+        return origin_of(uri)
+    except ValueError:
+        return None

@@ -1,0 +1,60 @@
+"""Message: the answer to an authorization request, posted to the window that asked.
+
+To a page of the client that has ours in a frame, or opened it: with the web origin of the
+redirect URI for its one target, which must be a registered one to the letter. The script
+is a constant, so that its digest can stand in the content security policy.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Response
+from markupsafe import Markup
+
+from ...models.client import Client
+from ...models.redirect_uri import origin_of
+from ...pages import allow_here, page
+from ...response_mode import ResponseMode
+from ...server import Server
+
+_SCRIPT = """
+const { message, origin } = document.body.dataset;
+const asker = window.parent === window ? window.opener : window.parent;
+if (asker) asker.postMessage(JSON.parse(message), origin);
+"""
+
+
+def csp_digest(script: str) -> str:
+    """Return what a content security policy calls an inline script by (CSP 3 2.3.1)."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def by_message(shape: Callable[[Mapping[str, str]], Any]) -> ResponseMode:
+    """Make a response mode that posts the fields of the answer in the given shape."""
+
+    def send(server: Server, uri: str, fields: Mapping[str, str]) -> Response:
+        allow_here(script_src=csp_digest(_SCRIPT), style_src="'none'")
+        return page(
+            server,
+            "message",
+            message=json.dumps(shape(fields)),
+            origin=origin_of(uri),
+            script=Markup(_SCRIPT),  # noqa: S704 - a constant
+        )
+
+    return ResponseMode(send, fits)
+
+
+def fits(client: Client, uri: str) -> bool:
+    """Say whether the origin of `uri` is registered, its port included."""
+    origin = origin_of(uri)
+    return origin is not None and client.speaks_from(origin)
+
+
+WEB_MESSAGE = by_message(lambda fields: {"type": "authorization_response", "response": fields})
+OKTA_POST_MESSAGE = by_message(dict)

@@ -1,0 +1,77 @@
+"""Okta: @okta/okta-auth-js, at its native paths below the issuer or pointed at ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import flask
+from flask import Response
+
+from ...errors import DeadRefreshTokenError, InvalidRequestError
+from ...feature import Problem, Route
+from ...models import client_origin
+from ...server import Server, current_server
+from .dialect import Dialect
+from .message import OKTA_POST_MESSAGE
+
+
+def base(server: Server) -> str:
+    """Return what lies before the paths: the SDK puts it there where the issuer has it not."""
+    return "" if "/oauth2" in urlsplit(server.issuer).path else "/oauth2"
+
+
+def end_session() -> Response:
+    """Sign the user of this browser out, for a page of a client that holds no ID token."""
+    server, origin = current_server, flask.request.headers.get("Origin", "")
+    with server.store.reading() as session:
+        known = client_origin.is_of_any(session, origin)
+    if not known:
+        raise InvalidRequestError("The origin of the page is not one that a client registered.")
+    if server.users.current() is None:
+        answer = flask.jsonify(errorCode="E0000007", errorSummary="There is no session here.")
+        answer.status_code = 404
+        return answer
+    server.users.end_login()
+    return Response(status=204)
+
+
+def problems(server: Server) -> Iterable[Problem]:
+    """Say where the SDK expects messages from another origin than they come from."""
+    path = urlsplit(server.issuer).path
+    if path.strip("/") and not path.startswith("/oauth2/"):
+        yield Problem(
+            "FAIL",
+            f"Okta's SDK takes no message from an issuer whose path is {path}.",
+            'app.config["PKCE_ISSUER"] = "https://your.domain/oauth2/default"',
+        )
+
+
+DIALECT = Dialect(
+    name="okta",
+    base=base,
+    paths={
+        "/v1/authorize": "authorize",
+        "/v1/token": "token",
+        "/v1/userinfo": "userinfo",
+        "/v1/revoke": "revoke",
+        "/v1/introspect": "introspect",
+        "/v1/logout": "logout",
+        "/v1/keys": "jwks",
+    },
+    routes=(
+        Route(
+            "okta_session",
+            "/api/v1/sessions/me",
+            end_session,
+            ("DELETE",),
+            "endpoint",
+            at_root=True,
+        ),
+    ),
+    mark="X-Okta-User-Agent-Extended",
+    response_modes={"okta_post_message": OKTA_POST_MESSAGE},
+    # The SDK drops a refresh token for this very sentence only.
+    sentences={DeadRefreshTokenError: "The refresh token is invalid or expired."},
+    problems=problems,
+)

@@ -1,0 +1,77 @@
+"""ReachFive: @reachfive/identity-core, whose SDK reads its settings from the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import flask
+from flask import Response
+
+from ...errors import InvalidClientError
+from ...feature import Problem, Route
+from ...request import Request
+from ...server import Server, current_server
+from .dialect import Dialect, asked_for
+from .json_body import read_json
+from .leaving import leave
+from .message import WEB_MESSAGE
+
+
+def config() -> Response:
+    """Tell the SDK what it asks for before anything else: how this client signs in."""
+    server = current_server
+    client = server.find_client(flask.request.args.get("client_id", ""))
+    if client is None:
+        raise InvalidClientError("No app is registered here under this client_id.")
+    scopes = server.scopes.keys() if client.scope is None else client.scope
+    return flask.jsonify(
+        client_id=client.client_id,
+        domain=urlsplit(server.issuer).netloc,
+        language=server.languages.choose().tag,
+        sso=True,
+        is_public=client.is_public,
+        pkce_enforced=True,
+        is_implicit_flow_forbidden=True,
+        scope=" ".join(sorted(scopes & {"openid", "profile", "email", "phone"})),
+    )
+
+
+def translate(server: Server, request: Request) -> None:
+    """Take `redirect_to` for a logout URI, JSON for a form."""
+    read_json(request)
+    if asked_for("logout"):
+        leave(server, request, "redirect_to")
+
+
+def problems(server: Server) -> Iterable[Problem]:
+    """Say that the SDK knows servers by their domain alone."""
+    parts = urlsplit(server.issuer)
+    if parts.scheme != "https" or parts.path.strip("/"):
+        yield Problem(
+            "FAIL",
+            f"ReachFive's SDK finds nothing at {server.issuer}: it wants https and no path.",
+            'app.config["PKCE_ISSUER"] = "https://your.domain"',
+        )
+
+
+DIALECT = Dialect(
+    name="reachfive",
+    paths={
+        "/oauth/authorize": "authorize",
+        "/oauth/token": "token",
+        "/oauth/revoke": "revoke",
+        "/identity/v1/userinfo": "userinfo",
+        "/identity/v1/logout": "logout",
+    },
+    routes=(
+        Route(
+            "reachfive_config", "/identity/v1/config", config, ("GET",), "endpoint", at_root=True
+        ),
+    ),
+    mark="X-R5-Correlation-Id",
+    response_modes={"web_message": WEB_MESSAGE},
+    translate=translate,
+    claims_in_id_token=True,
+    problems=problems,
+)

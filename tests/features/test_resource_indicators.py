@@ -1,0 +1,92 @@
+"""RFC 8707: a client says which API its tokens are for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_pkce_server.testing import Flow, parameters_of
+
+from ..host import make_app
+from ..openid import read
+
+NOTES, MAIL = "https://notes.example", "https://mail.example/v1"
+
+
+@pytest.fixture
+def app() -> Flask:
+    return make_app(
+        PKCE_JWT_ACCESS_TOKEN_RESOURCES={NOTES: ["notes:read"], MAIL: ["notes:write"]},
+    )
+
+
+def audience(app: Flask, tokens: dict[str, Any]) -> Any:
+    return read(app, tokens["access_token"])["aud"]
+
+
+def test_the_access_token_is_for_what_was_named(app: Flask, pkce_flow: Flow) -> None:
+    # RFC 8707 2.2; RFC 9068 3: one audience is a text.
+    assert audience(app, pkce_flow.tokens(scope="notes:read", resource=NOTES)) == NOTES
+    flow = pkce_flow.tokens(scope="openid notes:read", resource=NOTES)
+    assert set(audience(app, flow)) == {app.extensions["pkce"].issuer, NOTES}
+
+
+def test_several_may_be_named(app: Flask, pkce_flow: Flow) -> None:
+    query = [*pkce_flow.request(scope="notes:read").items(), ("resource", NOTES)]
+    page = pkce_flow.browser.get("/oauth/authorize", query_string=[*query, ("resource", MAIL)])
+    code = parameters_of(pkce_flow.decide(page))["code"]
+    assert set(audience(app, pkce_flow.redeem(code).get_json())) == {NOTES, MAIL}
+
+
+@pytest.mark.parametrize(
+    "spelling", ["https://NOTES.example", "https://notes.example:443", "https://notes.example/"]
+)
+def test_spellings_of_one_resource_are_one(app: Flask, pkce_flow: Flow, spelling: str) -> None:
+    assert audience(app, pkce_flow.tokens(scope="notes:read", resource=spelling)) == NOTES
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        "https://other.example",
+        "https://notes.example/deeper",
+        "https://notes.example#part",
+        "https://ada@notes.example",
+        "http://notes.example",
+        "notes",
+        "https://[",
+        "https://notes.example:x",
+    ],
+)
+def test_an_unknown_resource_is_an_invalid_target(pkce_flow: Flow, resource: str) -> None:
+    assert pkce_flow.allow(resource=resource)["error"] == "invalid_target"
+
+
+def test_a_token_request_may_narrow_and_nothing_else(app: Flask, pkce_flow: Flow) -> None:
+    scope = "notes:read notes:write offline_access"
+    query = [*pkce_flow.request(scope=scope).items(), ("resource", NOTES)]
+    page = pkce_flow.browser.get("/oauth/authorize", query_string=[*query, ("resource", MAIL)])
+    code = parameters_of(pkce_flow.decide(page))["code"]
+    # RFC 8707 2.2: what is refused burns nothing.
+    refused = pkce_flow.redeem(code, resource="https://other.example")
+    assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_target")
+    mine = pkce_flow.redeem(code, resource=app.extensions["pkce"].issuer)
+    assert mine.get_json()["error"] == "invalid_target"
+    tokens = pkce_flow.redeem(code, resource=MAIL).get_json()
+    assert audience(app, tokens) == MAIL
+    # The grant is still for both.
+    again = pkce_flow.refresh(tokens["refresh_token"], resource=NOTES).get_json()
+    assert audience(app, again) == NOTES
+    assert set(audience(app, pkce_flow.refresh(again["refresh_token"]).get_json())) == {NOTES, MAIL}
+
+
+def test_what_is_for_another_api_opens_nothing_here(app: Flask, pkce_flow: Flow) -> None:
+    token = pkce_flow.tokens(scope="notes:read", resource=NOTES)["access_token"]
+    answer = app.test_client().get("/api/notes", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+
+
+def test_without_one_the_scopes_say_it(app: Flask, pkce_flow: Flow) -> None:
+    assert audience(app, pkce_flow.tokens(scope="notes:read")) == NOTES
