@@ -26,6 +26,7 @@ __all__ = [
     "ConsentRequiredError",
     "DeadRefreshTokenError",
     "ExpiredTokenError",
+    "GoneUserError",
     "InsufficientScopeError",
     "InteractionExpired",
     "InvalidClientError",
@@ -107,6 +108,12 @@ class DeadRefreshTokenError(InvalidGrantError):
     """RFC 6749 5.2: a refresh token that opens nothing, or no longer."""
 
     description = "The refresh token is unknown, expired, revoked, or not this client's."
+
+
+class GoneUserError(InvalidGrantError):
+    """RFC 6749 5.2: the grant of a user who is gone, or may not sign in."""
+
+    description = "The user does not exist any more, or may not sign in."
 
 
 class InvalidTargetError(OAuth2Error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .errors import InvalidGrantError, UnauthorizedClientError
+from .errors import GoneUserError, UnauthorizedClientError
 from .models.base import Base
 from .models.client import Client
 from .models.handle import ACCESS, derive_handle, new_handle
@@ -95,10 +95,10 @@ class Grant:
         return client
 
     def find_user(self, subject: str) -> Any:
-        """Return the host's user; raises `InvalidGrantError` if they are gone."""
+        """Return the host's user; raises `GoneUserError` if they are gone."""
         user = self.server.users.load(subject)
         if user is None:
-            raise InvalidGrantError("The user does not exist any more, or may not sign in.")
+            raise GoneUserError()
         return user
 
     def token_response(

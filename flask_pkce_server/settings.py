@@ -43,8 +43,8 @@ class Settings:
     )
     dialects: list[str] = _setting(
         [],
-        "The products whose SDKs are served at their own paths, in their own manners: auth0, "
-        "okta, keycloak, reachfive, cloudentity, miniorange.",
+        "The products whose SDKs are served at their own paths, in their own manners: "
+        '`["auth0"]`. Which there are: [Other products\' SDKs](dialects.md).',
     )
     site_name: str | None = _setting(
         None, "What the pages call the host; the app's name where unset."

@@ -111,9 +111,7 @@ def load(row: SigningKey, secret: bytes) -> LoadedKey:
     try:
         der = AESGCM(secret).decrypt(row.private_key[:12], row.private_key[12:], row.kid.encode())
         # What opens with our secret is what we sealed: to prove its primes again takes 20 ms.
-        private = serialization.load_der_private_key(
-            der, None, unsafe_skip_rsa_key_validation=True
-        )
+        private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except InvalidTag:
         pass  # KeyRing.prepare makes another one, and doctor speaks of this one.
     return LoadedKey(

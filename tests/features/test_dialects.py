@@ -353,6 +353,17 @@ def test_a_dead_refresh_token_is_told_in_the_words_of_the_sdk(
     assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
+def test_auth0s_sdk_is_told_that_the_user_may_not_sign_in(app: Flask, flow: Flow) -> None:
+    token = flow.tokens()["refresh_token"]
+    with app.app_context():
+        app.db.session.execute(app.db.update(app.User).values(active=False))
+        app.db.session.commit()
+    form = {"grant_type": "refresh_token", "refresh_token": token}
+    told = send(flow, "/oauth/token", form, **MARKS["auth0"]).get_json()["error_description"]
+    assert "user is blocked" in told
+    assert "blocked" not in send(flow, "/oauth/token", form).get_json()["error_description"]
+
+
 # Keycloak.
 
 REALM = "/realms/notes/protocol/openid-connect"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ...errors import DeadRefreshTokenError
+from ...errors import DeadRefreshTokenError, GoneUserError
 from ...feature import Problem
 from ...request import Request
 from ...server import Server
@@ -53,8 +53,12 @@ DIALECT = Dialect(
     mark="Auth0-Client",
     response_modes={"web_message": WEB_MESSAGE},
     translate=translate,
-    # With useRefreshTokensFallback the SDK goes on in a frame if it reads this.
-    sentences={DeadRefreshTokenError: "Unknown or invalid refresh token."},
+    # If it reads the first, the SDK goes on in a frame (useRefreshTokensFallback); if the
+    # second, it signs out.
+    sentences={
+        DeadRefreshTokenError: "Unknown or invalid refresh token.",
+        GoneUserError: "The user is blocked: the user is gone, or may not sign in.",
+    },
     claims_in_id_token=True,
     issuer_has_slash=True,
     problems=problems,
