@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .client_origin import ClientOrigin
 from .handle import digest
 
 
@@ -59,6 +60,13 @@ def joined(
 def takes_part(session: Session, sid: str, client_id: str) -> bool:
     """Say whether a client was given tokens within the session `sid`."""
     wanted = SessionClient.sid == sid, SessionClient.client_id == client_id
+    return session.scalars(select(SessionClient.digest).where(*wanted).limit(1)).first() is not None
+
+
+def is_known_at(session: Session, sid: str, origin: str) -> bool:
+    """Say whether a client with pages on `origin` was given tokens within the session `sid`."""
+    its = select(ClientOrigin.client_id).where(ClientOrigin.origin == origin)
+    wanted = SessionClient.sid == sid, SessionClient.client_id.in_(its)
     return session.scalars(select(SessionClient.digest).where(*wanted).limit(1)).first() is not None
 
 

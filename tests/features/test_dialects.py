@@ -450,6 +450,9 @@ def test_the_status_of_the_session(app: Flask, flow: Flow) -> None:
 
 def test_a_session_is_ended_by_a_page_of_a_client_only(app: Flask, flow: Flow) -> None:
     path = "/api/v1/sessions/me"
+    # To a page that the session did not sign in to there is none.
+    assert flow.browser.delete(path, headers={"Origin": ORIGIN}).status_code == 404
+    flow.tokens()
     for headers in ({}, {"Origin": "https://evil.example"}, {"Origin": "null"}):
         assert flow.browser.delete(path, headers=headers).status_code == 400
     assert flow.authorize(prompt="none").status_code == 302

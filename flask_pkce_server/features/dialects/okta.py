@@ -10,7 +10,7 @@ from flask import Response
 
 from ...errors import DeadRefreshTokenError, InvalidRequestError
 from ...feature import Problem, Route
-from ...models import client_origin
+from ...models import client_origin, login_session
 from ...server import Server, current_server
 from .dialect import Dialect
 from .message import OKTA_POST_MESSAGE
@@ -22,13 +22,18 @@ def base(server: Server) -> str:
 
 
 def end_session() -> Response:
-    """Sign the user of this browser out, for a page of a client that holds no ID token."""
+    """Sign the user of this browser out, for a page of a client that holds no ID token.
+
+    Only one that the session signed in to: to others there is no session.
+    """
     server, origin = current_server, flask.request.headers.get("Origin", "")
+    login = server.users.noted_login()
     with server.store.reading() as session:
-        known = client_origin.is_of_any(session, origin)
-    if not known:
+        registered = client_origin.is_of_any(session, origin)
+        known = login is not None and login_session.is_known_at(session, login.sid, origin)
+    if not registered:
         raise InvalidRequestError("The origin of the page is not one that a client registered.")
-    if server.users.current() is None:
+    if not known or server.users.current() is None:
         answer = flask.jsonify(errorCode="E0000007", errorSummary="There is no session here.")
         answer.status_code = 404
         return answer
