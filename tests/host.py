@@ -12,6 +12,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.routing import Rule
 
 from flask_pkce_server import Feature, PKCEServer, current_token
 from flask_pkce_server.features.dialects import DIALECTS
@@ -37,6 +38,20 @@ class Compiled(BytecodeCache):
 
 
 COMPILED = Compiled()
+#: What builds the URLs of a rule: for Werkzeug each app's is another one, and compiling them
+#: is a good part of what making an app takes.
+BUILDERS: dict[Any, Any] = {}
+_compile_builder = Rule._compile_builder
+
+
+def _compile_once(rule: Rule, append_unknown: bool = True) -> Any:
+    key = (rule.rule, tuple(rule._trace), str(rule.defaults), append_unknown)
+    if key not in BUILDERS:
+        BUILDERS[key] = _compile_builder(rule, append_unknown)
+    return BUILDERS[key]
+
+
+Rule._compile_builder = _compile_once  # type: ignore[method-assign]
 
 
 db = SQLAlchemy()
@@ -55,6 +70,7 @@ class User(UserMixin, db.Model):  # type: ignore[name-defined,misc]
 
 #: What fills an empty SQLite, by the names of its tables: found out once in a process.
 SCRIPTS: dict[frozenset[str], str] = {}
+STATEMENTS: dict[str, Any] = {}
 
 
 def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config: Any) -> Flask:
@@ -136,8 +152,14 @@ def make_app(*, features: tuple[Feature, ...] = (), init: bool = True, **config:
 
 def fill() -> None:
     """Make the tables and the users, on the database of the current app."""
-    tables, connection = frozenset(db.metadata.tables), db.engine.raw_connection()
-    is_sqlite = db.engine.dialect.name == "sqlite"
+    tables, engine = frozenset(db.metadata.tables), db.engine
+    is_sqlite = engine.dialect.name == "sqlite"
+    if engine.url.render_as_string() == "sqlite://":
+        # Statements are compiled for a dialect: one for all databases in memory.
+        STATEMENTS.setdefault("dialect", engine.dialect)
+        STATEMENTS.setdefault("_compiled_cache", engine._compiled_cache)
+        vars(engine).update(STATEMENTS)
+    connection = engine.raw_connection()
     if is_sqlite and tables in SCRIPTS:
         connection.driver_connection.executescript(SCRIPTS[tables])
         connection.close()

@@ -43,10 +43,8 @@ LOOKS = {
     "ar": {"light": ((1280, 700), "light"), "narrow-dark": ((320, 700), "dark")},
 }
 if not THOROUGH:
-    LOOKS = {
-        "en": {"narrow": LOOKS["en"]["narrow"]},
-        "ar": {"narrow-dark": LOOKS["ar"]["narrow-dark"]},
-    }
+    # The one that has the most to lose.
+    LOOKS = {"ar": {"narrow-dark": LOOKS["ar"]["narrow-dark"]}}
 
 
 @pytest.fixture
