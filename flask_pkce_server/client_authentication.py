@@ -45,8 +45,11 @@ def authenticate(server: Server, request: Request, endpoint: str) -> Client:
     known = client or Client(token_endpoint_auth_method=method)
     fits = known.check_endpoint_auth_method(method, endpoint) and (
         method == "none"
-        or known.check_client_secret(proof)
-        or _fits_foreign_secret(server, client, proof)
+        or (
+            server.client_proofs[method](known, proof)
+            if method in server.client_proofs
+            else known.check_client_secret(proof) or _fits_foreign_secret(server, client, proof)
+        )
     )
     if client is None or not fits:
         raise InvalidClientError("The client is unknown, or did not prove who it is.")

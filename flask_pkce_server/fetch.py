@@ -1,16 +1,59 @@
 """Fetch: how this server speaks to others.
 
-No redirects are followed and nothing is read but the status: what another server says
-must not lead this one anywhere.
+No redirects are followed: what another server says must not lead this one anywhere. What a
+stranger may name is asked for at public addresses alone, in little time and in few bytes
+(server-side request forgery, CWE-918).
 """
 
 from __future__ import annotations
 
+import functools
+import http.client
+import io
+import ipaddress
+import json
+import logging
+import re
+import socket
+import ssl
+import threading
+import time
 import urllib.request
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import urlencode
 
+logger = logging.getLogger(__name__)
+
 _SECONDS = 10
+#: Bytes of a document, and of all that comes with it: headers, the frames of its chunks.
+_LARGEST = 16 * 1024
+_LARGEST_ANSWER = 3 * _LARGEST
+
+# A name with a dot, and no address in any spelling: those have no letter after the last dot.
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_URI = re.compile(
+    rf"https://(?P<host>(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?)"
+    r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>[/?][\x21\x24-\x7e]*)?",
+    re.IGNORECASE,
+)
+# Public by their numbers only: what the IETF keeps for itself, relays and tunnels to IPv4 (6to4
+# and Teredo; NAT64 lies outside of 2000::/3), documentation, and the metadata of Azure's machines.
+_NOT_PUBLIC = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "168.63.129.16/32",
+            "2001::/23",
+            "2002::/16",
+            "3fff::/20",
+        ),
+    )
+)
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -41,3 +84,192 @@ def post_form(uri: str, fields: dict[str, str]) -> None:
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
     _opener.open(request, timeout=_SECONDS).close()
+
+
+class FetchError(Exception):
+    """A document could not be had.
+
+    Why is in the log: whoever named the URI must not learn what this server can reach.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("The document could not be fetched.")
+
+
+class _Refused(Exception):
+    """Why a fetch fails, for the log."""
+
+
+def is_fetchable(uri: str) -> bool:
+    """Say whether `uri` may be asked for at all: https, a public-looking name, no user.
+
+    Where the name leads is known when it is asked for.
+    """
+    return len(uri) <= 2048 and _URI.fullmatch(uri) is not None
+
+
+def is_public(address: str) -> bool:
+    """Say whether `address`, as a resolver gives it, is one of the open internet."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    # What has a zone ("fe80::1%eth0") means something on this machine alone.
+    if found.version == 6 and (found not in _GLOBAL_UNICAST or "%" in address):
+        return False
+    odd = found.is_multicast or found.is_reserved or found.is_unspecified
+    return found.is_global and not odd and not any(found in network for network in _NOT_PUBLIC)
+
+
+def resolve(host: str, port: int) -> Iterable[str]:
+    """Return the addresses of `host`."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in found]
+
+
+def dial(address: str, port: int, seconds: float) -> socket.socket:
+    """Connect to an address."""
+    return socket.create_connection((address, port), seconds)
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """Return what is trusted: the authorities of this machine, and the name in the URI."""
+    return ssl.create_default_context()
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Gets documents that a stranger named.
+
+    `resolve` gives the addresses of a name, `dial` connects to one of them, `tls` says who
+    is trusted; a test brings its own. `seconds` is the time for all of it together.
+    """
+
+    resolve: Callable[[str, int], Iterable[str]] = resolve
+    dial: Callable[[str, int, float], socket.socket] = dial
+    tls: Callable[[], ssl.SSLContext] = tls
+    seconds: float = 5
+
+    def get_json(self, uri: str) -> dict[str, Any]:
+        """Return the JSON object at `uri`.
+
+        Raises `FetchError`, whatever went wrong.
+        """
+        try:
+            return self._get_json(uri)
+        # All of them: the parsers and the network have many ways to fail.
+        except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+            logger.info("fetch of %.200r failed: %s: %s", uri, type(error).__name__, error)
+        raise FetchError
+
+    def _get_json(self, uri: str) -> dict[str, Any]:
+        parts = _URI.fullmatch(uri) if is_fetchable(uri) else None
+        if parts is None:
+            raise _Refused("not an https URI with the name of a public host")
+        host, port = parts["host"].lower(), int(parts["port"] or 443)
+        path = parts["path"] or "/"
+        deadline = _Deadline(self.seconds)
+        with self._connect(host, port, deadline) as connection:
+            authority = host if port == 443 else f"{host}:{port}"
+            connection.settimeout(deadline.left())
+            connection.sendall(
+                f"GET {path if path.startswith('/') else '/' + path} HTTP/1.1\r\n"
+                f"Host: {authority}\r\n"
+                "Accept: application/json\r\n"
+                "Accept-Encoding: identity\r\n"
+                "User-Agent: Flask-PKCE-Server\r\n"
+                "Connection: close\r\n\r\n".encode()
+            )
+            body = _read(connection, deadline)
+        content = json.loads(body)
+        if not isinstance(content, dict):
+            raise _Refused("not a JSON object")
+        return content
+
+    def _connect(self, host: str, port: int, deadline: _Deadline) -> ssl.SSLSocket:
+        """Connect to the very address that was looked at; a second look-up may differ."""
+        addresses = deadline.run(lambda: list(self.resolve(host, port)))
+        if not addresses or not all(map(is_public, addresses)):
+            raise _Refused("the name has no address, or one that is not public")
+        plain = self.dial(addresses[0], port, deadline.left())
+        try:
+            plain.settimeout(deadline.left())
+            return self.tls().wrap_socket(plain, server_hostname=host)
+        except BaseException:
+            plain.close()
+            raise
+
+
+class _Deadline:
+    """The end of a fetch; each wait before it is as long as what is left."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("out of time")
+        return left
+
+    def run(self, work: Callable[[], list[str]]) -> list[str]:
+        """Return what `work` returns, if it does in time: a resolver knows no timeout."""
+        done: list[list[str]] = []
+        failed: list[OSError | ValueError] = []
+
+        def run() -> None:
+            try:
+                done.append(work())
+            except (OSError, ValueError) as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=run, name="resolver", daemon=True)
+        thread.start()
+        thread.join(self.left())
+        if failed:
+            raise failed[0]
+        if not done:
+            raise TimeoutError("out of time")
+        return done[0]
+
+
+class _Stream(io.RawIOBase):
+    """A connection that ends at a time and after so many bytes, however slowly they come."""
+
+    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
+        self._connection, self._deadline = connection, deadline
+        self._left = _LARGEST_ANSWER
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Be read as `http.client` reads a socket."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(self._deadline.left())
+        read = self._connection.recv_into(buffer)
+        self._left -= read
+        if self._left < 0:
+            raise _Refused("too large")
+        return read
+
+
+def _read(connection: socket.socket, deadline: _Deadline) -> bytes:
+    """Return the body of an answer, if it is a document of JSON as it was asked for."""
+    stream = cast(socket.socket, _Stream(connection, deadline))
+    with http.client.HTTPResponse(stream, method="GET") as answer:
+        answer.begin()
+        if answer.status != 200:
+            raise _Refused(f"status {answer.status}")
+        if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise _Refused("compressed")
+        kind = answer.headers.get_content_type()
+        if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
+            raise _Refused("not JSON by its type")
+        body = answer.read(_LARGEST + 1)
+    if len(body) > _LARGEST:
+        raise _Refused("too large")
+    return body

@@ -11,6 +11,7 @@ import flask
 from authlib.oauth2.rfc6749.requests import OAuth2Payload, OAuth2Request
 
 from .errors import InvalidRequestError
+from .models.client import Client
 
 #: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
 _REPEATABLE = {"resource", "audience"}
@@ -84,6 +85,8 @@ class Request(OAuth2Request):
         #: The redirect URI once it is known to be the client's, never before.
         self.valid_redirect_uri: str | None = None
         self.response_mode = "query"
+        #: The client that proved who it is, once it did.
+        self.authenticated: Client | None = None
         #: RFC 7636: what the authorization request is bound to, once it is checked.
         self.code_challenge: str | None = None
         #: RFC 7636: the challenge of the verifier that a token request proved.

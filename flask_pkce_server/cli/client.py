@@ -146,7 +146,10 @@ def update(
     for field, value in changes.items():
         if value is not None:
             setattr(client, field, value)
-    client.client_metadata = {**client.client_metadata, **_given(metadata)}
+    given = _given(metadata)
+    replaced = {server.client_fields[line].instead_of for line in given}
+    kept = {line: value for line, value in client.client_metadata.items() if line not in replaced}
+    client.client_metadata = {**kept, **given}
     with Clearly():
         server.check_client(client)
         server.store.write(lambda session: clients.save(session, session.merge(client)))
@@ -172,6 +175,8 @@ def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
     server, client = current_server, _find(client_id)
     if client.is_public:
         raise click.ClickException(f"{client_id} is a public client and has no secret.")
+    if not client.has_secret:
+        raise click.ClickException(f"{client_id} signs with its own key and has no secret.")
     secret, now = new_secret(), server.now()
 
     def rotate(session: Session) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -26,11 +27,29 @@ def _option_of(field: ClientField) -> click.Option:
     several = field.kind == list[str]
     return click.Option(
         [_spelled(field), field.name],
-        type=click.Choice(field.choices) if field.choices else None,
+        type=_JsonFile() if field.kind == dict[str, Any] else _choice_of(field),
         default=None,
         multiple=several,
         help=field.meaning,
     )
+
+
+def _choice_of(field: ClientField) -> click.Choice[str] | None:
+    return click.Choice(field.choices) if field.choices else None
+
+
+class _JsonFile(click.File):
+    """A file with a JSON object in it, read at once."""
+
+    def convert(self, value: Any, *where: Any) -> Any:
+        try:
+            with click.open_file(value) as file:
+                content = json.load(file)
+        except OSError as error:
+            self.fail(f"{value}: {error.strerror}.", *where)
+        except (ValueError, RecursionError):
+            self.fail(f"{value} is not JSON.", *where)
+        return content if isinstance(content, dict) else self.fail("It is no JSON object.", *where)
 
 
 def _spelled(field: ClientField) -> str:

@@ -1,0 +1,214 @@
+"""Private key JWT: a client shows who it is by what it signed (RFC 7523 2.2, 3).
+
+No secret is shared: the server knows the public keys of the client, as they were registered
+or as they are at its `jwks_uri`. Each assertion is short-lived, for this server alone, and
+good once, at whatever endpoint it is shown.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import InvalidClientError, InvalidRequestError
+from ..feature import ClientField, Feature
+from ..fetch import FetchError, is_fetchable
+from ..models.client import ASSERTION_TYPE, Client
+from ..models.spent_jti import SpentBefore, SpentJti, spend
+from ..request import Request
+from ..server import Server
+
+#: What a client may sign with; the strongest first.
+ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
+#: Seconds that an assertion may be good for, and that clocks may differ.
+_LONGEST, _SKEW = 300, 30
+#: Seconds that keys of a jwks_uri are used before they are asked for again; for how long
+#: where its host does not answer; and the least between two questions.
+_FRESH, _STALE, _PAUSE = 3600, 86400, 60
+#: Sets of keys that are kept in memory.
+_MOST = 500
+#: What an assertion may call itself; of JWTs made for something else, none.
+_TYPES = {"jwt", "client-authentication+jwt"}
+#: The endpoints that clients authenticate at, as RFC 8414 2 calls them, and their routes.
+_ENDPOINTS = {"token": "token", "revocation": "revoke", "introspection": "introspect"}
+
+
+@dataclass
+class Keys:
+    """What is known of the keys at one jwks_uri."""
+
+    keys: list[Any] = field(default_factory=list)
+    fetched_at: int | None = None
+    asked_at: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def check_jwks(server: Server, client: Client, value: Any) -> None:
+    """Refuse what is no set of public keys."""
+    from ..models.client_key import UnfitKey, check_set
+
+    if "jwks_uri" in client.client_metadata:
+        # RFC 7591 2
+        raise InvalidRequestError("A client has jwks or jwks_uri, not both.")
+    try:
+        check_set(value)
+    except UnfitKey as error:
+        raise InvalidRequestError(str(error)) from None
+
+
+def check_jwks_uri(server: Server, client: Client, value: Any) -> None:
+    """Refuse a URI that would never be asked for."""
+    if not is_fetchable(value):
+        raise InvalidRequestError("jwks_uri is an https URL with the name of a public host.")
+
+
+class PrivateKeyJwtFeature(Feature):
+    """RFC 7523: client authentication by signed JWTs."""
+
+    name = "private_key_jwt"
+    models = (SpentJti,)
+    client_fields = (
+        ClientField(
+            "jwks",
+            "A file with the public keys that it signs with, as a JWK Set.",
+            kind=dict[str, Any],
+            instead_of="jwks_uri",
+            check=check_jwks,
+        ),
+        ClientField(
+            "jwks_uri",
+            "Where those keys are published.",
+            instead_of="jwks",
+            check=check_jwks_uri,
+        ),
+        ClientField(
+            "token_endpoint_auth_signing_alg",
+            "What it signs with; any that its keys are for where left out.",
+            choices=ALGORITHMS,
+        ),
+    )
+
+    def __init__(self) -> None:
+        self._known: dict[str, Keys] = {}
+        self._lock = threading.Lock()
+
+    def register(self, server: Server) -> None:
+        server.client_auth_methods[self.name] = read_assertion
+        server.client_proofs[self.name] = lambda client, proof: self.proves(server, client, proof)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            f"{name}_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS)
+            for name, route in _ENDPOINTS.items()
+            if route in server.routes
+        }
+
+    def proves(self, server: Server, client: Client, assertion: str) -> bool:
+        """Say whether `client` made `assertion`, for this server and this once (RFC 7523 3)."""
+        from ..models.client_key import read_jwt, verifies
+
+        header, claims, signed, signature = read_jwt(assertion)
+        algorithm, kid = header.get("alg"), header.get("kid")
+        wanted = client.client_metadata.get("token_endpoint_auth_signing_alg", algorithm)
+        # The client is told by its registration what to sign with, not we by the assertion.
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or algorithm != wanted:
+            return False
+        if not isinstance(kid, str | None) or "crit" in header:
+            return False
+        if str(header.get("typ", "JWT")).lower() not in _TYPES:
+            return False
+        now = server.now()
+        until = _good_until(claims, client, server.issuer, now)
+        if until is None:
+            return False
+
+        def fits(keys: list[Any]) -> bool:
+            return verifies(keys, algorithm, kid, signed, signature)
+
+        uri = client.client_metadata.get("jwks_uri")
+        if uri is None:
+            if not fits(client.client_metadata.get("jwks", {}).get("keys", [])):
+                return False
+        elif not fits(self.keys_at(server, uri)) and not fits(
+            self.keys_at(server, uri, again=True)
+        ):
+            return False
+        try:
+            # The last of all: what is refused is not spent.
+            server.store.write(
+                lambda session: spend(session, client.client_id, claims["jti"], until)
+            )
+        except SpentBefore:
+            return False
+        return True
+
+    def keys_at(self, server: Server, uri: str, again: bool = False) -> list[Any]:
+        """Return the keys at `uri`, which is asked at most once a minute.
+
+        `again` is for a signature that none of those we know has made.
+        """
+        now = server.now()
+        with self._lock:
+            if uri not in self._known and len(self._known) >= _MOST:
+                del self._known[next(iter(self._known))]
+            known = self._known.setdefault(uri, Keys())
+        # Who comes meanwhile waits, for 5 seconds at most, instead of being refused.
+        with known.lock:
+            age = math.inf if known.fetched_at is None else now - known.fetched_at
+            pause = math.inf if known.asked_at is None else now - known.asked_at
+            if (again or age >= _FRESH) and pause >= _PAUSE:
+                known.asked_at = now
+                try:
+                    keys = server.fetcher.get_json(uri).get("keys")
+                except FetchError:
+                    keys = None
+                if isinstance(keys, list):
+                    known.keys, known.fetched_at, age = keys, now, 0
+            return known.keys if age < _STALE else []
+
+
+def read_assertion(request: Request) -> tuple[str, str] | None:
+    """Return the client_id that an assertion names and the assertion, None if there is none."""
+    from ..models.client_key import read_jwt
+
+    assertion, kind = (request.form.get(f"client_assertion{tail}") for tail in ("", "_type"))
+    if assertion is None and kind is None:
+        return None
+    if assertion is None or kind != ASSERTION_TYPE:
+        raise InvalidClientError("client_assertion and its client_assertion_type go together.")
+    try:
+        client_id = read_jwt(assertion)[1].get("sub")
+    except ValueError:
+        client_id = None
+    if not isinstance(client_id, str) or not client_id.isascii() or not client_id.isprintable():
+        raise InvalidClientError("The client_assertion cannot be read.")
+    return client_id, assertion
+
+
+def _good_until(claims: Mapping[str, Any], client: Client, issuer: str, now: int) -> int | None:
+    """Return when `claims` expire, skew included; None if they show nothing here and now."""
+    if not claims.get("iss") == claims.get("sub") == client.client_id:
+        return None
+    # The issuer, as one string and alone (draft-ietf-oauth-rfc7523bis): an assertion that is
+    # for the URL of an endpoint, or for others too, can be drawn out of a client by a server
+    # that names our endpoints as its own, and be shown here (CVE-2025-27370, CVE-2025-27371).
+    if claims.get("aud") != issuer:
+        return None
+    times = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
+    # NaN and infinity, which Python's JSON knows, lie between no two numbers.
+    if not all(type(at) in (int, float) and 0 <= at < 2**53 for at in times.values()):
+        return None
+    until: float = times.get("exp", -math.inf) + _SKEW
+    if not now < until <= now + _LONGEST + 2 * _SKEW:
+        return None
+    if max(times.get("iat", now), times.get("nbf", now)) > now + _SKEW:
+        return None
+    if times.get("iat", now) < now - _LONGEST - 2 * _SKEW:
+        return None
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 1 <= len(jti) <= 512 or not jti.isprintable():
+        return None
+    return math.ceil(until)

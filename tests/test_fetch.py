@@ -1,0 +1,341 @@
+"""Fetch: what a stranger names is asked for in public only, and leads nowhere (SSRF)."""
+
+from __future__ import annotations
+
+import datetime
+import gzip
+import logging
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from flask_pkce_server.fetch import (
+    Fetcher,
+    FetchError,
+    dial,
+    is_fetchable,
+    is_public,
+    resolve,
+    tls,
+)
+
+URI = "https://keys.example/jwks.json"
+PUBLIC = "93.184.215.14"
+
+
+def answer(body: bytes = b'{"keys": []}', *, status: str = "200 OK", **headers: str) -> bytes:
+    lines = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    lines |= {name.replace("_", "-"): value for name, value in headers.items()}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
+
+
+class Website:
+    """`keys.example` with TLS on a loopback port; it sends `pieces`, `pause` seconds apart."""
+
+    def __init__(self, folder: Path) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "keys.example")])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("keys.example")]), False)
+            .sign(key, hashes.SHA256())
+        )
+        self.certificate, secret = folder / "certificate.pem", folder / "key.pem"
+        self.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        secret.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.certificate, secret)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.pieces, self.pause = [answer()], 0.0
+        self.requests: list[str] = []
+        self.dialled: list[tuple[str, int]] = []
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            plain, _ = self.listening.accept()
+            plain.settimeout(5)
+            try:
+                with self.context.wrap_socket(plain, server_side=True) as connection:
+                    self.requests.append(connection.recv(65536).decode())
+                    for piece in self.pieces:
+                        connection.sendall(piece)
+                        time.sleep(self.pause)
+            except OSError:
+                if self.pieces == []:
+                    return
+            finally:
+                plain.close()
+
+    def close(self) -> None:
+        self.pieces = []
+        socket.create_connection(self.listening.getsockname()).close()
+        self.thread.join(10)
+        self.listening.close()
+
+    def dial(self, address: str, port: int, seconds: float) -> socket.socket:
+        self.dialled.append((address, port))
+        return socket.create_connection(self.listening.getsockname(), seconds)
+
+    def trusted(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.certificate))
+
+    def fetcher(self, *addresses: str, seconds: float = 5) -> Fetcher:
+        return Fetcher(
+            resolve=lambda host, port: addresses or (PUBLIC,),
+            dial=self.dial,
+            tls=self.trusted,
+            seconds=seconds,
+        )
+
+
+@pytest.fixture(scope="module")
+def shared_website(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Website]:
+    website = Website(tmp_path_factory.mktemp("website"))
+    yield website
+    website.close()
+
+
+@pytest.fixture
+def website(shared_website: Website) -> Website:
+    shared_website.pieces, shared_website.pause = [answer()], 0.0
+    shared_website.requests.clear()
+    shared_website.dialled.clear()
+    return shared_website
+
+
+def refused(fetcher: Fetcher, uri: str = URI) -> None:
+    """Assert that nothing comes, and that nobody learns why."""
+    with pytest.raises(FetchError) as raised:
+        fetcher.get_json(uri)
+    assert str(raised.value) == "The document could not be fetched."
+    assert raised.value.__context__ is None
+
+
+def test_a_document_is_fetched_from_the_address_that_was_looked_at(website: Website) -> None:
+    assert website.fetcher().get_json(URI + "?a=b") == {"keys": []}
+    assert website.dialled == [(PUBLIC, 443)]
+    lines = website.requests[0].split("\r\n")
+    assert lines[0] == "GET /jwks.json?a=b HTTP/1.1"
+    assert {"Host: keys.example", "Accept-Encoding: identity"} <= set(lines)
+
+
+def test_a_name_is_looked_up_once(website: Website) -> None:
+    # DNS rebinding: a second answer may be another one.
+    answers = iter([[PUBLIC]])
+    fetcher = Fetcher(
+        resolve=lambda host, port: next(answers), dial=website.dial, tls=website.trusted
+    )
+    assert fetcher.get_json("https://keys.example:8443") == {"keys": []}
+    assert website.dialled == [(PUBLIC, 8443)]
+    assert website.requests[0].startswith("GET / HTTP/1.1\r\nHost: keys.example:8443\r\n")
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://keys.example/",
+        "ftp://keys.example/",
+        "file:///etc/passwd",
+        "https://localhost/",
+        "https://keys/",
+        "https://127.0.0.1/",
+        "https://127.1/",
+        "https://0x7f.0.0.0x1/",
+        "https://2130706433/",
+        "https://[::1]/",
+        "https://[fe80::1%25eth0]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://93.184.215.14/",
+        "https://user@keys.example/",
+        "https://user:secret@keys.example/",
+        "https://keys.example@127.0.0.1/",
+        "https://keys.example:0/",
+        "https://keys.example:123456/",
+        "https://keys.example/#fragment",
+        "https://keys.example/a b",
+        "https://keys.example/\r\nHost: other",
+        "https://keys.example/\x00",
+        "https://kéys.example/",
+        "https://keys.example\\@127.0.0.1/",
+        "https://keys..example/",
+        "https://keys.example./",
+        "https://keys.example/" + "a" * 3000,
+        "",
+    ],
+)
+def test_what_is_no_public_https_uri_is_never_dialled(website: Website, uri: str) -> None:
+    assert not is_fetchable(uri)
+    refused(website.fetcher(), uri)
+    assert website.dialled == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.8.8",
+        "0.0.0.0",  # noqa: S104 - to be refused
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "168.63.129.16",
+        "192.0.0.192",
+        "192.0.2.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:93.184.215.14",
+        "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2001::1",
+        "2001:db8::1",
+        "2002:7f00:1::",
+        "3fff::1",
+        "fc00::1",
+        "fd00:ec2::254",
+        "fe80::1",
+        "fe80::1%eth0",
+        "2606:2800:220:1::1%eth0",
+        "fec0::1",
+        "ff02::1",
+        "nonsense",
+    ],
+)
+def test_an_address_that_is_not_public_is_never_dialled(website: Website, address: str) -> None:
+    assert not is_public(address)
+    refused(website.fetcher(address))
+    # Nor where only one of several is: the next look-up could give it first.
+    refused(website.fetcher(PUBLIC, address))
+    assert website.dialled == []
+
+
+def test_public_addresses_are_public() -> None:
+    assert is_public(PUBLIC)
+    assert is_public("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        answer(status="302 Found", Location="https://keys.example/other"),
+        answer(status="307 Temporary Redirect", Location="http://127.0.0.1/"),
+        answer(status="404 Not Found"),
+        answer(status="204 No Content"),
+        answer(status="500 Oh"),
+        answer(Content_Type="text/html"),
+        answer(Content_Type="application/javascript"),
+        answer(gzip.compress(b'{"keys": []}'), Content_Encoding="gzip"),
+        answer(gzip.compress(b"{}" + b" " * 10_000_000), Content_Encoding="gzip"),
+        answer(b"{}" + b" " * 16_384),
+        answer(b"", Content_Length="99999999999", Content_Type="application/json"),
+        answer(b"[1]"),
+        answer(b"{"),
+        answer(b"\xff\xfe"),
+        answer(b'{"a":' + b"[" * 8000 + b"]" * 8000 + b"}"),
+        answer(b"", Content_Length="-5"),
+        b"",
+        b"HTTP/9.9 nonsense\r\n\r\n",
+        b"\x00" * 100,
+        b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500 + b"\r\n{}",
+        b"HTTP/1.1 200 OK\r\nA: " + b"b" * 60_000 + b"\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + b"1;" + b"x" * 60_000 + b"\r\n{\r\n",
+    ],
+)  # fmt: skip
+def test_whatever_is_wrong_the_answer_is_the_same(website: Website, sent: bytes) -> None:
+    website.pieces = [sent]
+    refused(website.fetcher())
+    assert len(website.requests) == 1
+
+
+def test_documents_of_up_to_16_kb_come_in_chunks_too(website: Website) -> None:
+    body = b'{"a": "' + b"x" * (16_384 - 9) + b'"}'
+    website.pieces = [answer(body)]
+    assert len(website.fetcher().get_json(URI)["a"]) == 16_375
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/jwk-set+json; charset=utf-8\r\n"
+    website.pieces = [head + b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\n{}\r\n0\r\n\r\n"]
+    assert website.fetcher().get_json(URI) == {}
+
+
+def test_a_slow_drip_ends_with_the_time(website: Website) -> None:
+    # Each byte comes before a timeout of its own would strike.
+    website.pieces, website.pause = [bytes([byte]) for byte in answer()], 0.02
+    began = time.monotonic()
+    refused(website.fetcher(seconds=0.3))
+    assert 0.2 < time.monotonic() - began < 1.5
+
+
+def test_a_slow_resolver_ends_with_the_time(website: Website) -> None:
+    hang = threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        hang.wait(5)
+        return [PUBLIC]
+
+    refused(Fetcher(resolve=slow, dial=website.dial, tls=website.trusted, seconds=0.1))
+    hang.set()
+    assert website.dialled == []
+
+
+def unknown_name(host: str, port: int) -> list[str]:
+    raise socket.gaierror("no such name")
+
+
+def no_address(host: str, port: int) -> list[str]:
+    return []
+
+
+@pytest.mark.parametrize("nowhere", [unknown_name, no_address])
+def test_a_name_that_leads_nowhere(website: Website, nowhere: Callable) -> None:
+    refused(Fetcher(resolve=nowhere, dial=website.dial, tls=website.trusted))
+
+
+def test_the_certificate_is_of_the_name_and_of_a_known_authority(website: Website) -> None:
+    refused(website.fetcher(), "https://other.example/")
+    refused(Fetcher(resolve=lambda host, port: [PUBLIC], dial=website.dial))
+    assert website.requests == []
+
+
+def test_only_the_log_says_why(website: Website, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "flask_pkce_server")
+    refused(website.fetcher("10.0.0.1"))
+    assert "not public" in caplog.text
+
+
+def test_names_are_looked_up_and_addresses_dialled_for_real(website: Website) -> None:
+    assert {"127.0.0.1", "::1"} & {*resolve("localhost", 443)}
+    host, port = website.listening.getsockname()
+    with dial(host, port, 5) as connection:
+        assert connection.getpeername() == (host, port)
+    assert tls().check_hostname
