@@ -137,6 +137,19 @@ def test_a_refresh_that_is_retried_by_all_at_once(make: Callable[..., Flow], rou
         assert live_tokens(flow.browser.application) == 3 * (done + 1)
 
 
+def test_one_public_client_registered_by_all_at_once(
+    make: Callable[..., Flow], rounds: range
+) -> None:
+    app = make(PKCE_FEATURES={"registration": True}).browser.application
+    for done in rounds[:3]:
+        said = {"client_name": f"Tool {done}", "redirect_uris": ["http://127.0.0.1:8000/cb"]}
+        answers = at_once(
+            *[lambda: app.test_client().post("/oauth/register", json=said)] * THREADS  # noqa: B023
+        )
+        assert statuses(answers) == [201] * THREADS
+        assert len({answer.get_json()["client_id"] for answer in answers}) == 1
+
+
 def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> None:
     # After the answer to the revocation nothing of the family is live, or becomes so.
     flow = make()

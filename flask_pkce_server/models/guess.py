@@ -41,10 +41,14 @@ def take(session: Session, most: Mapping[str, int], now: int) -> None:
     """
     keys = _keys(most, now)
     left = [and_(Guess.digest == key, Guess.tries < limit) for key, limit in keys.items()]
-    taken = changed_rows(session, update(Guess).where(or_(*left)).values(tries=Guess.tries + 1))
+    one_more = update(Guess).where(or_(*left)).values(tries=Guess.tries + 1)
+    taken = changed_rows(session, one_more)
     if taken == len(keys):
         return
     known = session.scalars(select(Guess.digest).where(Guess.digest.in_(keys))).all()
+    if known and not taken:
+        # Not spent, perhaps, but made since: by somebody who guesses at the same moment.
+        taken = changed_rows(session, one_more)
     end = (now // WINDOW + 1) * WINDOW
     if taken < len(known):
         raise TooManyGuesses(end - now)

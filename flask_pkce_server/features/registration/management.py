@@ -1,0 +1,81 @@
+"""Management: who has the token of a client changes what it said (RFC 7592)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flask
+from flask import Response
+from sqlalchemy.orm import Session
+
+from ...errors import InvalidClientMetadataError, InvalidTokenError
+from ...models import client as clients
+from ...models import client_metadata, registration
+from ...models.client import Client
+from ...models.handle import REGISTRATION, is_handle
+from ...server import Server, current_server
+from .wire import answer, bearer, check, offer, read_body, refusal
+
+_NOT_ITS = "The registration access token is not one of this client."
+#: What only the server says (RFC 7592 2.2).
+_OURS = {
+    "registration_access_token", "registration_client_uri", "client_secret_expires_at",
+    "client_id_issued_at",
+}  # fmt: skip
+
+
+def registered(client_id: str) -> Response:
+    """Show a client to who has its token, change it, or delete it (RFC 7592 2)."""
+    server, method = current_server, flask.request.method
+    token = bearer()
+    try:
+        client = _owned(server, client_id, token)
+        if method == "DELETE":
+            server.store.write(lambda session: clients.remove(session, client_id))
+            return Response(status=204)
+        if method == "PUT":
+            client = _change(server, client, read_body())
+    except InvalidTokenError as error:
+        return refusal(server, error)
+    return flask.jsonify(answer(server, client, token))
+
+
+def _owned(server: Server, client_id: str, token: str | None) -> Client:
+    """Return the client that `token` may change; all else gets one answer."""
+    if token is not None and is_handle(token, REGISTRATION):
+        with server.store.reading() as session:
+            row = registration.of_token(session, token)
+            client = session.get(Client, row.client_id) if row else None
+        if client is not None and client.client_id == client_id:
+            return client
+    raise InvalidTokenError(_NOT_ITS)
+
+
+def _change(server: Server, client: Client, said: Mapping[str, Any]) -> Client:
+    """Put `said` in the place of all that the client said before (RFC 7592 2.2)."""
+    if said.get("client_id") != client.client_id or _OURS & said.keys():
+        raise InvalidClientMetadataError(
+            "An update names its client_id, and nothing that only the server says."
+        )
+    secret = said.get("client_secret")
+    if secret is not None and not (
+        isinstance(secret, str) and secret.isascii() and client.check_client_secret(secret)
+    ):
+        raise InvalidClientMetadataError("client_secret is not the one that was given.")
+    metadata = client_metadata.read(said, offer(server), client.token_endpoint_auth_method)
+    if (metadata.auth_method == "none") != client.is_public:
+        raise InvalidClientMetadataError("With a secret or without is another client: register it.")
+    metadata.write_to(client)
+    check(server, client)
+
+    def change(session: Session) -> Client:
+        # What else of it has changed meanwhile stays so.
+        stored = session.get(Client, client.client_id, with_for_update=True)
+        if stored is None:
+            raise InvalidTokenError(_NOT_ITS)
+        metadata.write_to(stored)
+        clients.save(session, stored)
+        return stored
+
+    return server.store.write(change)

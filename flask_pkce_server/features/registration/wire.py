@@ -1,0 +1,107 @@
+"""What registering clients send, and what they are answered (RFC 7591 3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from flask import Response
+
+from ...errors import (
+    AccessDeniedError,
+    InvalidClientMetadataError,
+    InvalidRequestError,
+    InvalidTokenError,
+    OAuth2Error,
+    TooManyRegistrations,
+)
+from ...models import client_metadata
+from ...models.client import Client
+from ...models.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
+from ...protect import challenge
+from ...server import Server
+
+#: Bytes of a registration.
+_LONGEST = 65536
+
+
+def bearer() -> str | None:
+    """Return the token that came as `Authorization: Bearer` (RFC 6750 2.1)."""
+    scheme, _, token = flask.request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.isascii() else None
+
+
+def read_body() -> dict[str, Any]:
+    """Return the JSON object that was sent; whatever else it is gets the same answer."""
+    incoming = flask.request
+    if incoming.mimetype != "application/json":
+        raise InvalidClientMetadataError("Send the metadata as application/json.")
+    if not 0 < (incoming.content_length or 0) <= _LONGEST:
+        raise InvalidClientMetadataError("Send 1 to 65536 bytes, with their Content-Length.")
+    return client_metadata.parse(incoming.get_data())
+
+
+def offer(server: Server) -> Offer:
+    """Return what this server has for clients that register themselves."""
+    named, fields = server.settings.registration_scopes, server.client_fields
+    known = server.metadata()
+    return Offer(
+        auth_methods=[
+            one
+            for one in OPEN_AUTH_METHODS
+            if one in known["token_endpoint_auth_methods_supported"]
+        ],
+        grant_types=known["grant_types_supported"],
+        scopes=[scope for scope in server.scopes if not named or scope in named],
+        all_scopes=not named,
+        lines={name: fields[name].kind for name in OPEN_LINES if name in fields},
+    )
+
+
+def check(server: Server, client: Client) -> None:
+    """Refuse a client that the rooms or the host would not have."""
+    try:
+        server.check_client(client)
+    except InvalidRequestError as error:
+        raise InvalidClientMetadataError(error.description) from None
+    if not server.users.takes_client(metadata_of(server, client)):
+        raise AccessDeniedError("This client may not register itself here.", status_code=403)
+
+
+def metadata_of(server: Server, client: Client) -> dict[str, Any]:
+    """Return what is registered of a client, nothing of it null (RFC 7591 3.2.1)."""
+    scopes = server.scopes if client.scope is None else sorted(client.scope)
+    return {
+        "client_name": client.client_name,
+        "redirect_uris": client.redirect_uris,
+        "grant_types": client.grant_types,
+        "response_types": ["code"] if client.check_response_type("code") else [],
+        "token_endpoint_auth_method": client.token_endpoint_auth_method,
+        "scope": " ".join(scopes),
+        **{n: v for n, v in client.client_metadata.items() if n in OPEN_LINES},
+    }
+
+
+def answer(server: Server, client: Client, token: str | None) -> dict[str, Any]:
+    """Return what a client is told of itself; `token` is its registration access token."""
+    told = {
+        "client_id": client.client_id,
+        "client_id_issued_at": client.issued_at,
+        **metadata_of(server, client),
+    }
+    if not client.is_public:
+        told["client_secret_expires_at"] = 0
+    if token is not None:
+        where = server.url_of("registered").replace("<client_id>", client.client_id)
+        told |= {"registration_access_token": token, "registration_client_uri": where}
+    return told
+
+
+def refusal(server: Server, error: OAuth2Error) -> Response:
+    """Return an error with the header that goes with it."""
+    if isinstance(error, InvalidTokenError):
+        return challenge(error, ())
+    response = server.handle_error_response(None, error)
+    if isinstance(error, TooManyRegistrations):
+        response.headers["Retry-After"] = str(error.wait)
+    return response
