@@ -18,7 +18,7 @@ from typing import Any
 import click
 from flask import Flask
 
-from . import api, commands, demo, login, pages
+from . import api, commands, demo, login, mcp, pages
 from .extensions import csrf, db, login_manager, pkce
 from .texts import SENTENCES
 
@@ -46,7 +46,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         # People may leave that out, say for how long, and register apps of their own.
         PKCE_AUTHORIZE_OPTIONAL_SCOPES=["calendar:read"],
         PKCE_AUTHORIZE_DAYS=[0, 90],
-        PKCE_FEATURES={"developer_portal": True},
+        PKCE_FEATURES={"developer_portal": True, "registration": True},
         # Apps that are written with these products' SDKs sign in here too, as the one in
         # example_app/react does.
         PKCE_DIALECTS=["auth0", "okta", "keycloak"],
@@ -64,7 +64,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     login_manager.init_app(app)
     csrf.init_app(app)
     pkce.init_app(app)
-    for blueprint in (pages.blueprint, login.blueprint, api.blueprint):
+    for blueprint in (pages.blueprint, login.blueprint, api.blueprint, mcp.blueprint):
         app.register_blueprint(blueprint)
     app.cli.add_command(commands.user)
     with app.app_context():

@@ -20,3 +20,5 @@ login_manager.login_view = "login.sign_in"
 login_manager.login_message = None
 csrf = CSRFProtect()
 pkce = PKCEServer(db)
+# The views of mcp.py. A client asks to read first, and for the rest when it wants to write.
+pkce.mcp("/mcp", scopes=["notes:read", "notes:write"], required=["notes:read"])

@@ -30,7 +30,9 @@ __all__ = [
     "InsufficientScopeError",
     "InteractionExpired",
     "InvalidClientError",
+    "InvalidClientMetadataError",
     "InvalidGrantError",
+    "InvalidRedirectUriError",
     "InvalidRequestError",
     "InvalidScopeError",
     "InvalidTargetError",
@@ -43,6 +45,7 @@ __all__ = [
     "ServerError",
     "SlowDownError",
     "TemporarilyUnavailable",
+    "TooManyRegistrations",
     "UnauthorizedClientError",
     "UnmetRequirementsError",
     "UnsupportedGrantTypeError",
@@ -121,6 +124,30 @@ class InvalidTargetError(OAuth2Error):
 
     error = "invalid_target"
     description = "A resource that was asked for is not one that this server has tokens for."
+
+
+class InvalidRedirectUriError(OAuth2Error):
+    """RFC 7591 3.2.2: a redirect URI that must not be registered."""
+
+    error = "invalid_redirect_uri"
+
+
+class InvalidClientMetadataError(OAuth2Error):
+    """RFC 7591 3.2.2: a client says of itself what cannot be registered."""
+
+    error = "invalid_client_metadata"
+
+
+class TooManyRegistrations(OAuth2Error):
+    """Too many clients registered themselves; the next may try in `wait` seconds."""
+
+    error = "temporarily_unavailable"
+    description = "Too many clients were registered. Try again later."
+    status_code = 429
+
+    def __init__(self, wait: int) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class AuthorizationPendingError(OAuth2Error):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, cast
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import flask
 from flask import Blueprint, Flask, Response
@@ -19,7 +20,8 @@ from .errors import ConfigurationError
 from .feature import Feature
 from .features import FEATURES
 from .models.base import Store, copy_tables, set_sqlite_pragmas
-from .protect import GUARDED, require
+from .models.resource import Resources
+from .protect import View, guard_paths, knows_no_session, require
 from .server import Server, current_server
 from .settings import Settings
 from .users import (
@@ -31,10 +33,13 @@ from .users import (
     Logout,
     LogoutDelivery,
     MayDevelop,
+    MayRegister,
     Subject,
     UserLoader,
     Users,
 )
+
+P = ParamSpec("P")
 
 _STATIC = Path(__file__).parent / "static" / "pkce"
 
@@ -47,12 +52,12 @@ class PKCEServer:
     number of apps; what belongs to an app is kept in `app.extensions["pkce"]`.
     """
 
-    require = staticmethod(require)
-
     def __init__(self, db: Any = None, *, features: Iterable[Feature] = ()) -> None:
         self._db = db
         self._features = tuple(features)
         self._users = Users()
+        self._resources = Resources()
+        self._servers: WeakSet[Server] = WeakSet()
         #: Register it where you like, or let `init_app` do that.
         self.blueprint = Blueprint("pkce", __name__, template_folder="templates")
         self.blueprint.record(self._assemble)
@@ -69,6 +74,46 @@ class PKCEServer:
                 write="pkce.init_app(app)  # once",
             )
         app.register_blueprint(self.blueprint)
+
+    # What only a good token opens.
+
+    def require(self, *scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
+        """Guard a view: an access token with all of `scopes` must come with the request.
+
+        The same as `require_oauth`, and declares the `resource`, if it is named, to have
+        these scopes.
+        """
+        if resource is not None:
+            self.resource(resource, scopes=" ".join(scopes).split())
+        return require(*scopes, resource=resource)
+
+    def resource(self, uri: str, *, scopes: Mapping[str, str] | Iterable[str] = ()) -> None:
+        """Declare an API of the app by its URI, as clients name it (RFC 9728, RFC 8707).
+
+        `scopes` are those that open it; with a sentence for each they are declared too, as
+        in `PKCE_SCOPES`. Before or after `init_app`. Raises `ConfigurationError` for a URI
+        that is not https, or has a query or a fragment.
+        """
+        self._resources.declare(uri, scopes)
+
+    def mcp(
+        self,
+        path: str,
+        *,
+        scopes: Mapping[str, str] | Iterable[str] = (),
+        required: Iterable[str] = (),
+    ) -> None:
+        """Make what the app serves at `path`, and below it, an MCP server's resource.
+
+        Whatever views are there, nothing reaches them but access tokens for the resource:
+        the origin of the issuer with this path. `scopes` are as in `resource`; `required`
+        are those that every call needs, and the ones that a client asks for first. All of
+        `scopes` where it is empty, and then none is needed to get in. Before or after
+        `init_app`. Raises `ConfigurationError` for what is no such path.
+        """
+        self._resources.guard(path, scopes, required)
+        for server in self._servers:
+            _mount_aliases(server)
 
     # How a host without Flask-Login says who its users are.
 
@@ -109,6 +154,14 @@ class PKCEServer:
     def may_develop(self, function: MayDevelop) -> MayDevelop:
         """Decorate the function that says whether a user may register apps in the portal."""
         self._users.may_develop = function
+        return function
+
+    def may_register(self, function: MayRegister) -> MayRegister:
+        """Decorate the function that says whether a client may register itself.
+
+        It gets what would be registered, by the names of RFC 7591 2.
+        """
+        self._users.may_register_itself = function
         return function
 
     def claims(self, function: Claims) -> Claims:
@@ -175,11 +228,14 @@ class PKCEServer:
             features=features,
             users=self._users,
             store=Store(lambda: cast(Engine, db.engine)),
+            resources=self._resources,
         )
+        self._servers.add(server)
         _listen_to_flask_login(server)
         _mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         app.url_value_preprocessor(_exempt_from_csrf_protect)
+        app.before_request(guard_paths)
         if settings.sqlite_pragmas:
             with app.app_context():
                 set_sqlite_pragmas(server.store.engine)
@@ -264,35 +320,45 @@ def _mount(server: Server, prefix: str) -> None:
                 f"{key} is {path!r}, and a path starts with a slash and does not end with one.",
                 write=f"/{path.strip('/')}",
             )
-    issuer_path = urlsplit(server.issuer).path.rstrip("/")
-
-    def mount(path: str, name: str, view: Callable[..., Response] | None = None) -> None:
-        for mounted in dict.fromkeys((path, issuer_path + path)):
-            server.app.add_url_rule(
-                mounted,
-                f"pkce.{name}",
-                view,
-                # All of them: a wrong method is answered behind the door, in its manners.
-                methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-                provide_automatic_options=False,
-                strict_slashes=False,
-            )
-
     for route in (route for feature in server.features for route in feature.routes(server)):
         usual = route.path if route.at_root else prefix + route.path
         path = moved.get(route.name, usual)
         server.routes[route.name], server.paths[route.name] = route, path
-        mount(path, route.name, behind_door(route))
-    for feature in server.features:
-        for path, name in feature.aliases(server).items():
-            if name in server.routes and path != server.paths[name]:
-                mount(path, name)
+        _add_rules(server, path, route.name, behind_door(route))
+    _mount_aliases(server)
     for name in moved.keys() - server.routes.keys():
         raise ConfigurationError(
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
             write=f"one of: {', '.join(sorted(server.routes))}",
         )
     server.app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
+
+
+def _mount_aliases(server: Server) -> None:
+    """Mount the further paths that rooms want for routes, as far as they are not yet."""
+    for feature in server.features:
+        for path, name in feature.aliases(server).items():
+            if name in server.routes and path != server.paths[name]:
+                known = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
+                if path not in known:
+                    _add_rules(server, path, name)
+
+
+def _add_rules(
+    server: Server, path: str, name: str, view: Callable[..., Response] | None = None
+) -> None:
+    """Route `path` to the view of a name, below the path of the issuer too."""
+    issuer_path = urlsplit(server.issuer).path.rstrip("/")
+    for mounted in dict.fromkeys((path, issuer_path + path)):
+        server.app.add_url_rule(
+            mounted,
+            f"pkce.{name}",
+            view,
+            # All of them: a wrong method is answered behind the door, in its manners.
+            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            provide_automatic_options=False,
+            strict_slashes=False,
+        )
 
 
 def _static_file(filename: str) -> Response:
@@ -309,5 +375,5 @@ def _exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
     view = flask.current_app.view_functions.get(endpoint or "")
     if protect is None or view is None:
         return
-    if hasattr(view, GUARDED) or current_server.door_of(endpoint):
+    if current_server.door_of(endpoint) or knows_no_session(endpoint or ""):
         protect.exempt(view)

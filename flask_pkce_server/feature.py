@@ -36,21 +36,26 @@ class Route:
     methods: tuple[str, ...]
     door: Literal["page", "endpoint", "document"]
     at_root: bool = False
+    #: Whether pages of every origin may read what an endpoint answers, and not only those
+    #: of clients: it knows no session, and whoever asks is no client yet.
+    for_any_origin: bool = False
 
 
 @dataclass(frozen=True)
 class ClientField:
     """A line of a client's registration that a room reads (RFC 7591 2).
 
-    `kind` is the type of its value: a text, a list of texts, or true and false; `choices`
-    are the texts that it may be. `check` gets the server, the client and the value, and
-    raises `InvalidRequestError`. The commands make an option of it.
+    `kind` is the type of its value: a text, a list of texts, true and false, or a JSON object;
+    `choices` are the texts that it may be; `instead_of` is the line that it takes the place of.
+    `check` gets the server, the client and the value, and raises `InvalidRequestError`. The
+    commands make an option of it.
     """
 
     name: str
     meaning: str
-    kind: type[str] | type[list[str]] | type[bool] = str
+    kind: type[str] | type[list[str]] | type[bool] | type[dict[str, Any]] = str
     choices: tuple[str, ...] = ()
+    instead_of: str | None = None
     check: Callable[[Server, Client, Any], None] | None = None
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import render_template
 
 from .models.authorization_code import challenge_of
-from .models.client import Client
+from .models.client import ASSERTION_TYPE, Client
 from .models.handle import base64url
 from .server import Server
 
@@ -64,6 +64,9 @@ def token_line(server: Server, client: Client, secret: str, body: Mapping[str, s
         body["client_id"] = client.client_id
     if client.token_endpoint_auth_method == "client_secret_post":
         body["client_secret"] = secret
+    if client.token_endpoint_auth_method == "private_key_jwt":
+        body["client_assertion_type"] = ASSERTION_TYPE
+        body["client_assertion"] = "ASSERTION"
     for name, value in body.items():
         parts += ["--data-urlencode", f"{name}={value}"]
     return shlex.join(parts)

@@ -1,4 +1,8 @@
-"""Protect: let only a good access token reach a view (RFC 6750)."""
+"""Protect: let only a good access token reach a view (RFC 6750).
+
+A view that is declared to be of a resource (RFC 9728) takes the tokens for that resource
+alone, and not those for the app as a whole.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from werkzeug.local import LocalProxy
 from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenError, OAuth2Error
 from .models.client import Client
 from .models.handle import ACCESS, digest, is_handle
+from .models.resource import Resource, canonical
 from .models.token import NOBODY, Token
 from .server import current_server
 from .signals import tell, token_used
@@ -55,6 +60,18 @@ class CurrentToken:
         """The host's user, loaded when first asked for; None if there is none, or no longer."""
         return None if self.is_machine else current_server.users.load(self.subject)
 
+    def require(self, *scopes: str) -> None:
+        """Go on only if the token has all of `scopes`, which are named as in `pkce.require`.
+
+        Else the view ends here: the answer is 403, with the challenge by which a client
+        asks its user for more (RFC 6750 3.1).
+        """
+        wanted = _named(scopes)
+        if not self.scopes.issuperset(wanted):
+            resource: Resource | None = g._pkce_admitted[1]
+            flask.abort(challenge(InsufficientScopeError(), wanted, resource))
+        _tell_of_use(g._pkce_admitted[0], wanted)
+
 
 class AccessTokenValidator(BearerTokenValidator):
     """Accepts the access tokens of this server: one statement, no commit.
@@ -70,12 +87,19 @@ class AccessTokenValidator(BearerTokenValidator):
             return described
         return find(described.digest)
 
-    def validate_token(self, token: Token | None, scopes: Any, request: Any) -> None:
+    def validate_token(
+        self, token: Token | None, scopes: Any, request: Any, resource: Resource | None = None
+    ) -> None:
         server = current_server
         if token is None or not token.is_live(server.now()):
             raise InvalidTokenError()
-        # RFC 9068 4: one that is meant for another API opens nothing here.
-        if server.issuer not in token.bindings.get("audience", [server.issuer]):
+        # RFC 9068 4, RFC 8707 2: one that is meant for another API opens nothing here.
+        audience = token.bindings.get("audience", [server.issuer])
+        if resource is not None:
+            is_meant = canonical(resource.uri) in map(canonical, audience)
+        else:
+            is_meant = server.issuer in audience
+        if not is_meant:
             raise InvalidTokenError()
         if not token.scope.issuperset(scopes or ()):
             raise InsufficientScopeError()
@@ -118,44 +142,30 @@ def acquire(text: str | None, scopes: tuple[str, ...]) -> Token:
     return cast(Token, token)
 
 
-def require(*scopes: str) -> Callable[[View[P]], View[P]]:
+def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
     """Guard a view: an access token with all of `scopes` must come with the request.
 
     Several scopes are given apart, `require("a", "b")`, or in one text, `require("a b")`;
     none at all asks for any good token. Inside the view `current_token` is set. Without a
     good token the view is not called, and the answer is 401 or 403 with the challenge of
     RFC 6750 3. Works on sync and async views, below the route decorator.
+
+    With the URI of a `resource` that the app declares, the token must be for that one
+    (RFC 8707 2). Below a path of `pkce.mcp` that path's is meant where none is named.
     """
     if len(scopes) == 1 and callable(scopes[0]):
         raise ConfigurationError(
             "pkce.require is called before it decorates.",
             write='@pkce.require("profile")',
         )
-    wanted = tuple(dict.fromkeys(scope for text in scopes for scope in text.split()))
+    wanted = _named(scopes)
 
     def decorate(view: View[P]) -> View[P]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            try:
-                token = _protector.acquire_token(wanted)
-            except OAuth2Error as error:
-                return challenge(error, wanted)
-            g._pkce_token = CurrentToken(
-                subject=token.subject,
-                client_id=token.client_id,
-                scopes=token.scope,
-                bindings=token.bindings,
-                issued_at=token.issued_at,
-                expires_at=token.expires_at,
-            )
-            tell(
-                token_used,
-                current_server.app,
-                client_id=token.client_id,
-                subject=token.subject,
-                scopes=wanted,
-                family_id=token.family_id,
-            )
+            refused = _admit(wanted, None if resource is None else _declared(resource))
+            if refused is not None:
+                return refused
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         setattr(guarded, GUARDED, wanted)
@@ -164,17 +174,115 @@ def require(*scopes: str) -> Callable[[View[P]], View[P]]:
     return decorate
 
 
-def challenge(error: OAuth2Error, scopes: tuple[str, ...]) -> Response:
+def guard_paths() -> Response | None:
+    """Refuse a request below a path that `pkce.mcp` marks, unless a good token comes with it.
+
+    Runs before the host's views, whatever they are. A preflight is answered before anything
+    is asked, and by no view.
+    """
+    # Another request may have been answered in the same context, in a test.
+    g._pkce_below = None
+    if not is_below_guarded_path():
+        return None
+    if flask.request.method == "OPTIONS":
+        return current_app.make_default_options_response()
+    resource = current_server.resources.guarding(flask.request.path, current_server.issuer)
+    refused = _admit(resource.required, resource, resource.required or resource.scopes)
+    if refused is None:
+        g._pkce_below = g._pkce_admitted
+    return refused
+
+
+def is_below_guarded_path() -> bool:
+    """Say whether this request is for what `pkce.mcp` marks, and not for our own endpoints."""
+    ours = (flask.request.endpoint or "").startswith("pkce.")
+    return not ours and current_server.resources.is_guarded(flask.request.path)
+
+
+def knows_no_session(endpoint: str) -> bool:
+    """Say whether an endpoint of the host is reached by a token and in no other way."""
+    if hasattr(current_app.view_functions[endpoint], GUARDED):
+        return True
+    rules = current_app.url_map.iter_rules(endpoint)
+    return all(current_server.resources.is_guarded(rule.rule) for rule in rules)
+
+
+def _named(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for text in scopes for scope in text.split()))
+
+
+def _declared(uri: str) -> Resource:
+    found = current_server.own_resources.get(canonical(uri))
+    if found is None:
+        raise ConfigurationError(
+            f"The resource {uri} guards a view, and is not declared.",
+            write=f'pkce.resource("{uri}", scopes=[...])',
+        )
+    return found
+
+
+def _admit(
+    wanted: tuple[str, ...], resource: Resource | None, told: tuple[str, ...] = ()
+) -> Response | None:
+    """Set `current_token` if a good token came, else return the challenge.
+
+    What the guard of the path has read is not read again: a guarded call is one statement.
+    Who is refused is `told` these scopes, where they are others than `wanted`.
+    """
+    below: tuple[Token, Resource] | None = g.get("_pkce_below")
+    resource = below[1] if below is not None and resource is None else resource
+    try:
+        if below is not None and resource == below[1]:
+            token = below[0]
+            _validator.validate_token(token, wanted, None, resource)
+        else:
+            token = _protector.acquire_token(wanted, resource=resource)
+    except OAuth2Error as error:
+        return challenge(error, told or wanted, resource)
+    g._pkce_admitted = token, resource
+    g._pkce_token = CurrentToken(
+        subject=token.subject,
+        client_id=token.client_id,
+        scopes=token.scope,
+        bindings=token.bindings,
+        issued_at=token.issued_at,
+        expires_at=token.expires_at,
+    )
+    _tell_of_use(token, wanted)
+    return None
+
+
+def _tell_of_use(token: Token, scopes: tuple[str, ...]) -> None:
+    tell(
+        token_used,
+        current_server.app,
+        client_id=token.client_id,
+        subject=token.subject,
+        scopes=scopes,
+        family_id=token.family_id,
+    )
+
+
+def challenge(
+    error: OAuth2Error, scopes: tuple[str, ...], resource: Resource | None = None
+) -> Response:
     """Return the 401 or 403 that tells a client what is missing (RFC 6750 3).
 
     Without a token there is no error code, since the client has done nothing wrong
     (RFC 6750 3.1). The description comes last: client SDKs look for `scope=` with a
-    regular expression.
+    regular expression. One of a resource says where its metadata is (RFC 9728 5.1).
     """
     missing = not isinstance(error, InvalidTokenError | InsufficientScopeError)
     fields = {} if missing else {"error": error.error}
+    if resource is not None:
+        # All that the call needs: some clients forget what they had.
+        scopes = _named((*resource.required, *scopes))
     if scopes:
         fields["scope"] = " ".join(scopes)
+    metadata = None if resource is None else current_server.metadata_url_of(resource)
+    if metadata is not None:
+        where = {"resource_metadata": metadata}
+        fields = {**where, **fields} if missing else {**fields, **where}
     if not missing:
         fields["error_description"] = error.description
     # RFC 7235 2.1: a scheme alone is no challenge.

@@ -23,12 +23,14 @@ from .errors import (
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
+from .fetch import Fetcher
 from .language import Languages
 from .models import client as clients
 from .models.base import Store
 from .models.client import Client
 from .models.handle import base64url, digest, is_handle
 from .models.redirect_uri import origin_of
+from .models.resource import Resource, Resources
 from .models.signing_key import KeyRing
 from .models.token import Token
 from .pages import allow_here
@@ -55,6 +57,7 @@ class Server(AuthorizationServer):
         features: tuple[Feature, ...],
         users: Users,
         store: Store,
+        resources: Resources | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__()
@@ -63,6 +66,8 @@ class Server(AuthorizationServer):
         self.features = features
         self.users = users
         self.store = store
+        #: The APIs of this app, as the host declares them, at whatever time.
+        self.resources = resources or Resources()
         self.keys = KeyRing(
             store,
             secret=lambda: self.key("signing keys"),
@@ -84,10 +89,14 @@ class Server(AuthorizationServer):
         #: The routes that are mounted, and their paths, by name.
         self.routes: dict[str, Route] = {}
         self.paths: dict[str, str] = {}
-        #: Every scope that may be asked for, with the sentence that the user reads.
-        self.scopes: dict[str, str] = dict(settings.scopes)
+        self._scopes: dict[str, str] = dict(settings.scopes)
         #: How a client may show who it is: method name -> reads (client_id, proof) or None.
         self.client_auth_methods: dict[str, Callable[[Request], tuple[str, str] | None]] = {}
+        #: How a proof is judged that is no secret: method name -> says whether (client, proof)
+        #: fits.
+        self.client_proofs: dict[str, Callable[[Client, str], bool]] = {}
+        #: What gets the documents that clients name; tests put their own in its place.
+        self.fetcher = Fetcher()
         #: What the issuer of debug ends with.
         self.issuer_tail = ""
         #: How an authorization response may travel, by response_mode.
@@ -95,7 +104,7 @@ class Server(AuthorizationServer):
         #: What rooms read in a client's registration, by name.
         self.client_fields: dict[str, ClientField] = {}
         for feature in features:
-            self.scopes = {**self.scopes, **feature.scopes, **settings.scopes}
+            self._scopes = {**self._scopes, **feature.scopes, **settings.scopes}
             self.client_fields |= {field.name: field for field in feature.client_fields}
         for feature in features:
             feature.register(self)
@@ -117,14 +126,37 @@ class Server(AuthorizationServer):
             port = flask.request.environ["SERVER_PORT"]
         return "http://127.0.0.1" + ("" if port == "80" else f":{port}") + self.issuer_tail
 
+    @property
+    def scopes(self) -> dict[str, str]:
+        """Every scope that may be asked for, with the sentence that the user reads."""
+        return {**self._scopes, **self.resources.sentences, **self._scopes}
+
+    @property
+    def own_resources(self) -> dict[str, Resource]:
+        """The APIs of this app besides itself, by their canonical URIs (RFC 8707 2)."""
+        return self.resources.known(self.issuer)
+
+    def metadata_url_of(self, resource: Resource) -> str | None:
+        """Return where the metadata of `resource` is (RFC 9728 3.1); None without that room."""
+        if "protected_resource" not in self.routes:
+            return None
+        path = resource.uri.removeprefix(resource.origin)
+        place = self.routes["protected_resource"].path
+        return resource.origin + place + ("" if path == "/" else path)
+
     def url_of(self, name: str) -> str:
         """Return the URL of the route `name`: the issuer's, whatever proxy is in front."""
         return self.issuer.rstrip("/") + self.paths[name]
 
     def door_of(self, endpoint: str | None) -> str | None:
         """Return the door of a Flask endpoint, None if it is not one of ours."""
-        route = self.routes.get((endpoint or "").removeprefix("pkce."))
-        return route.door if route is not None and (endpoint or "").startswith("pkce.") else None
+        route = self.route_of(endpoint)
+        return None if route is None else route.door
+
+    def route_of(self, endpoint: str | None) -> Route | None:
+        """Return the route of a Flask endpoint, None if it is not one of ours."""
+        before, _, name = (endpoint or "").partition("pkce.")
+        return None if before else self.routes.get(name)
 
     @property
     def site_name(self) -> str:
@@ -357,7 +389,10 @@ class Server(AuthorizationServer):
         RFC 6749 2.3: one method, and only one. Whatever fails, the answer is the same.
         `methods` is Authlib's: here every endpoint takes every method.
         """
-        return authenticate(self, request, endpoint)
+        if request.authenticated is None:
+            # Once for each request: some proofs are good for no second look.
+            request.authenticated = authenticate(self, request, endpoint)
+        return request.authenticated
 
     def handle_error_response(self, request: Any, error: OAuth2Error) -> Response:
         """Return `error` as JSON (RFC 6749 5.2); a description is always there."""

@@ -177,6 +177,25 @@ class Settings:
         [], "What apps that people register themselves may ask for; all scopes where empty."
     )
     developer_portal_most: int = _setting(20, "How many apps one person may register.", at_least=1)
+    registration_initial_access_tokens: list[str] = _setting(
+        [],
+        "Tokens of which a client shows one to register itself, each long and random; any "
+        "client may where empty.",
+    )
+    registration_scopes: list[str] = _setting(
+        [], "What clients that register themselves may ask for; all scopes where empty."
+    )
+    registration_most: int = _setting(
+        1000,
+        "How many clients that registered themselves may wait for their first user.",
+        at_least=1,
+    )
+    registration_unused_days: int = _setting(
+        7,
+        "Days after which `flask pkce prune` deletes a client that registered itself and "
+        "signed nobody in.",
+        at_least=1,
+    )
     key_secret: str | None = _setting(
         None, "The secret that keys are derived from; SECRET_KEY where unset."
     )

@@ -34,6 +34,7 @@ AccountName = Callable[[Any], str]
 Claims = Callable[[Any], Mapping[str, Any]]
 Logout = Callable[[], Any]
 MayDevelop = Callable[[Any], Any]
+MayRegister = Callable[[dict[str, Any]], Any]
 ConsentPage = Callable[[Any], ResponseReturnValue]
 LogoutDelivery = Callable[[str, dict[str, str]], Any]
 
@@ -74,6 +75,8 @@ class Users:
         self.consent_view: ConsentPage | None = None
         #: Says whether a user may register apps; all may where it is None.
         self.may_develop: MayDevelop | None = None
+        #: Says whether a client may register itself; all may where it is None.
+        self.may_register_itself: MayRegister | None = None
         #: Takes a URI and the form fields to POST there; threads of ours where it is None.
         self.logout_delivery: LogoutDelivery | None = None
 
@@ -113,6 +116,10 @@ class Users:
     def may_register(self, user: Any) -> bool:
         """Say whether `user` may register apps in the portal."""
         return self.may_develop is None or bool(_call(self.may_develop, user))
+
+    def takes_client(self, metadata: dict[str, Any]) -> bool:
+        """Say whether a client with this metadata (RFC 7591 2) may register itself."""
+        return self.may_register_itself is None or bool(_call(self.may_register_itself, metadata))
 
     def end_login(self) -> None:
         """Sign the user out of the host."""

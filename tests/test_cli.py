@@ -288,8 +288,10 @@ def test_prune_says_what_it_deleted(app: Flask, pkce_flow: Flow, pkce_clock: Clo
         "authorization_codes": 2,
         "device_codes": 0,
         "guesses": 0,
+        "spent_jtis": 0,
         "session_clients": 0,
         "consents": 0,
+        "unused_clients": 0,
         "signing_keys": 0,
     }
     output = run(app, "prune")

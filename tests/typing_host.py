@@ -47,6 +47,8 @@ def account_name(user: User) -> str:
     return user.name
 
 
+pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"}, required=["notes:read"])
+pkce.resource("https://api.example/v1", scopes=("profile",))
 app = Flask(__name__)
 pkce.init_app(app)
 app.register_blueprint(pkce.blueprint, url_prefix="/oauth")
@@ -59,6 +61,13 @@ def me(number: int) -> dict[str, object]:
     client_id: str = current_token.client_id
     expires_at: int = current_token.expires_at
     return {"scopes": sorted(scopes), "client_id": client_id, "expires_at": expires_at + number}
+
+
+@app.get("/api/v1/<name>")
+@pkce.require("profile", resource="https://api.example/v1")
+async def of_a_resource(name: str) -> str:
+    current_token.require("notes:write")
+    return name
 
 
 @app.get("/api/later")

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import click
 from flask.cli import with_appcontext
+from sqlalchemy.orm import Session
 
 from ..doctor import problems_of_host
-from ..models import authorization_code, consent, device_code, guess, login_session, token
+from ..models import (
+    authorization_code,
+    consent,
+    device_code,
+    guess,
+    login_session,
+    registration,
+    spent_jti,
+    token,
+)
 from ..server import current_server
 from .output import Clearly, as_json_option, print_json
 
@@ -25,8 +35,11 @@ def prune(as_json: bool) -> None:
         "authorization_codes": authorization_code.prune,
         "device_codes": device_code.prune,
         "guesses": guess.prune,
+        "spent_jtis": spent_jti.prune,
         "session_clients": login_session.prune,
         "consents": consent.prune,
+        # Last of them: one that nothing hangs on any more.
+        "unused_clients": _prune_clients,
     }.items():
         deleted[name] = 0
         with Clearly():
@@ -42,6 +55,11 @@ def prune(as_json: bool) -> None:
     else:
         parts = [f"{number} {name.replace('_', ' ')}" for name, number in deleted.items()]
         click.echo(f"Deleted {', '.join(parts)}.")
+
+
+def _prune_clients(session: Session, now: int, limit: int) -> int:
+    days = current_server.settings.registration_unused_days
+    return registration.prune(session, now - days * 86400, limit)
 
 
 @click.command("doctor")

@@ -23,8 +23,11 @@ from .jwt_access_token import JwtAccessTokenFeature
 from .logout import LogoutFeature
 from .openid import OpenIDFeature
 from .pkce import PkceFeature
+from .private_key_jwt import PrivateKeyJwtFeature
 from .prompt import PromptFeature
+from .protected_resource import ProtectedResourceFeature
 from .refresh_token import RefreshTokenFeature
+from .registration import RegistrationFeature
 from .resource_indicators import ResourceIndicatorsFeature
 from .revocation import RevocationFeature
 from .token import TokenFeature
@@ -35,6 +38,7 @@ FEATURES: tuple[type[Feature], ...] = (
     DiscoveryFeature,
     AuthorizeFeature,
     TokenFeature,
+    PrivateKeyJwtFeature,
     PkceFeature,
     AuthorizationCodeFeature,
     RefreshTokenFeature,
@@ -43,6 +47,7 @@ FEATURES: tuple[type[Feature], ...] = (
     # Before jwt_access_token: they say what is in one.
     DialectsFeature,
     ResourceIndicatorsFeature,
+    ProtectedResourceFeature,
     # Before openid: the ID token has a hash of the access token in it.
     JwtAccessTokenFeature,
     PromptFeature,
@@ -55,5 +60,6 @@ FEATURES: tuple[type[Feature], ...] = (
     BackchannelLogoutFeature,
     ConnectedAppsFeature,
     DeveloperPortalFeature,
+    RegistrationFeature,
     CorsFeature,
 )

@@ -239,4 +239,7 @@ def _lingers(server: Server, found: Connection) -> bool:
     """Say whether somebody else verifies the tokens of the client without asking here."""
     mine = found.client.client_metadata.get("access_token_format")
     jwt = mine == "jwt" or (mine is None and server.settings.jwt_access_token)
-    return jwt or any("audience" in one.bindings for one in found.sign_ins)
+    here = {server.issuer, *(one.uri for one in server.own_resources.values())}
+    return jwt or any(
+        not here.issuperset(one.bindings.get("audience", here)) for one in found.sign_ins
+    )

@@ -1,9 +1,9 @@
 """CORS: pages of a client may read what their client may read (Fetch standard 3.2).
 
-The public documents are for everybody. Endpoints and guarded views answer the origins
-that the client registered, with the exact origin, errors included: an error that a
-page cannot read looks like a broken network. Never the authorization endpoint, which is
-visited and not fetched.
+The public documents are for everybody, and so is registering. Endpoints and guarded views
+answer the origins that the client registered, with the exact origin, errors included: an
+error that a page cannot read looks like a broken network. Never the authorization endpoint,
+which is visited and not fetched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from ..feature import Feature
 from ..models import client_origin
 from ..models.client import Client
-from ..protect import GUARDED
+from ..protect import GUARDED, is_below_guarded_path
 from ..server import Server, current_server
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")
@@ -35,13 +35,14 @@ class CorsFeature(Feature):
 
 def share(response: Response) -> Response:
     """Add the headers that let a page of the client read `response`."""
-    door = current_server.door_of(flask.request.endpoint)
+    route = current_server.route_of(flask.request.endpoint)
+    door = None if route is None else route.door
     if door == "page" or (door is None and not _is_guarded()):
         return response
     # A host-wide CORS that has answered already is left to its word.
     if "Access-Control-Allow-Origin" in response.headers:
         return response
-    if door == "document":
+    if door == "document" or (route is not None and route.for_any_origin):
         _allow(response, "*")
         return response
     response.vary.add("Origin")
@@ -49,12 +50,19 @@ def share(response: Response) -> Response:
     if origin and _speaks_here(origin):
         _allow(response, origin)
         response.headers["Access-Control-Allow-Credentials"] = "true"
+    elif origin and is_below_guarded_path() and _is_before_a_token(response):
+        # A page that is no client yet learns from the challenge where to register.
+        _allow(response, "*")
     return response
+
+
+def _is_before_a_token(response: Response) -> bool:
+    return flask.request.method == "OPTIONS" or response.status_code == 401
 
 
 def _is_guarded() -> bool:
     view = current_app.view_functions.get(flask.request.endpoint or "")
-    return hasattr(view, GUARDED)
+    return hasattr(view, GUARDED) or is_below_guarded_path()
 
 
 def _speaks_here(origin: str) -> bool:

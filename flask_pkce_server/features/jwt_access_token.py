@@ -97,7 +97,8 @@ def is_jwt(server: Server, request: Request, scopes: frozenset[str]) -> bool:
     if server.subject_for(client, "subject") != "subject":
         # A JWT tells everybody the user's own subject.
         return False
-    elsewhere = audience_of(server, scopes, request.resources) != [server.issuer]
+    here = {server.issuer, *(one.uri for one in server.own_resources.values())}
+    elsewhere = not here.issuperset(audience_of(server, scopes, request.resources))
     jwt = server.settings.jwt_access_token or request.wants_jwt or elsewhere
     usual = "jwt" if jwt else "opaque"
     return bool(client.client_metadata.get("access_token_format", usual) == "jwt")

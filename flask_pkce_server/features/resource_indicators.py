@@ -2,20 +2,18 @@
 
 What is named at the authorization endpoint binds the grant; a token request may name some
 of it again, and its access token is then for those alone. The APIs are this app, by its
-issuer, and those of `PKCE_JWT_ACCESS_TOKEN_RESOURCES`.
+issuer, those that it declares with `pkce.resource` and `pkce.mcp`, and those of
+`PKCE_JWT_ACCESS_TOKEN_RESOURCES`.
 """
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit, urlunsplit
-
 from ..errors import InvalidTargetError
 from ..feature import Feature
 from ..grant import TokenResponse
+from ..models.resource import canonical
 from ..request import Request
 from ..server import Server, current_server
-
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class ResourceIndicatorsFeature(Feature):
@@ -37,9 +35,13 @@ class ResourceIndicatorsFeature(Feature):
 
     def complete_token_response(self, response: TokenResponse) -> None:
         # What the grant is for is the family's; what this token is for is its audience.
-        response.access.bindings = {
-            name: value for name, value in response.access.bindings.items() if name != "resource"
-        }
+        token, issuer = response.access, response.server.issuer
+        bindings = {name: value for name, value in token.bindings.items() if name != "resource"}
+        # Userinfo takes it too, where the scopes open that.
+        audience = [*([issuer] if "openid" in token.scope else []), *response.request.resources]
+        if set(audience) - {issuer}:
+            bindings["audience"] = list(dict.fromkeys(audience))
+        token.bindings = bindings
 
 
 def read(server: Server, request: Request) -> list[str]:
@@ -47,22 +49,12 @@ def read(server: Server, request: Request) -> list[str]:
 
     Raises `InvalidTargetError` for one that is unknown or is no absolute URI.
     """
+    own = (one.uri for one in server.own_resources.values())
     known = {
-        canonical(uri): uri for uri in (server.issuer, *server.settings.jwt_access_token_resources)
+        canonical(uri): uri
+        for uri in (*own, *server.settings.jwt_access_token_resources, server.issuer)
     }
     named = [canonical(uri) for uri in request.payload.datalist.get("resource", [])]
     if not known.keys() >= set(named):
         raise InvalidTargetError()
     return [known[uri] for uri in dict.fromkeys(named)]
-
-
-def canonical(uri: str) -> str:
-    """Return a resource URI as all its spellings are compared (RFC 3986 6.2.2, 6.2.3)."""
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        raise InvalidTargetError() from None
-    if "#" in uri:
-        raise InvalidTargetError("A resource has no fragment (RFC 8707 2).")
-    netloc = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))
-    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))

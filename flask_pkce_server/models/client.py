@@ -16,7 +16,10 @@ from . import redirect_uri as uris
 from .base import Base, Digest, Identifier, changed_rows
 from .handle import digest, new_identifier, new_secret
 
-AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
+AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
+
+#: RFC 7523 2.2: the client_assertion_type of private_key_jwt.
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 class Client(Base, ClientMixin):
@@ -55,6 +58,11 @@ class Client(Base, ClientMixin):
     def is_public(self) -> bool:
         """Whether it cannot keep a secret (RFC 6749 2.1)."""
         return self.token_endpoint_auth_method == "none"
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether it shows who it is by a secret."""
+        return self.token_endpoint_auth_method.startswith("client_secret_")
 
     @property
     def verified(self) -> bool:
@@ -170,7 +178,7 @@ def new_client(
 ) -> tuple[Client, str | None]:
     """Make a client that is not stored yet; return it with its secret in clear.
 
-    The secret is made here unless one is given, and is None for a public client. `now`
+    The secret is made here unless one is given, and is None for a client that has none. `now`
     is in epoch seconds. Raises `InvalidRequestError` for what must not be registered.
     """
     client = Client(
@@ -186,9 +194,9 @@ def new_client(
         self_registered=self_registered,
         issued_at=now,
     )
-    if client.is_public:
+    if not client.has_secret:
         if client_secret is not None:
-            raise InvalidRequestError("A public client has no secret.")
+            raise InvalidRequestError(f"A client with {auth_method} has no secret.")
         check(client)
         return client, None
     secret = new_secret() if client_secret is None else client_secret
@@ -208,6 +216,10 @@ def check(client: Client) -> None:
         raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")
     if client.token_endpoint_auth_method not in AUTH_METHODS:
         raise InvalidRequestError(f"The auth method is one of: {', '.join(AUTH_METHODS)}.")
+    if client.token_endpoint_auth_method == "private_key_jwt" and not (
+        {"jwks", "jwks_uri"} & client.client_metadata.keys()
+    ):
+        raise InvalidRequestError("A client that uses private_key_jwt has jwks or a jwks_uri.")
     if client.is_public and client.check_grant_type("client_credentials"):
         # RFC 6749 4.4
         raise InvalidRequestError("A public client has no credentials to get tokens for.")

@@ -14,9 +14,11 @@ import secrets
 import zlib
 
 CODE, ACCESS, REFRESH, DEVICE = "fpk_ac_", "fpk_at_", "fpk_rt_", "fpk_dc_"
+#: RFC 7592 1.2: a registration access token.
+REGISTRATION = "fpk_ra_"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SHAPE = re.compile(r"(fpk_(?:ac|at|rt|dc)_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
+_SHAPE = re.compile(r"(fpk_(?:ac|at|rt|dc|ra)_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
 
 
 def new_handle(prefix: str) -> str:

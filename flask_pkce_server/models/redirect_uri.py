@@ -117,6 +117,11 @@ def is_private_use(uri: str) -> bool:
     return urlsplit(uri).scheme not in ("http", "https")
 
 
+def is_web(uri: str) -> bool:
+    """Say whether `uri` leads to a server, and not to an app on the user's own device."""
+    return not is_private_use(uri) and not is_loopback(uri)
+
+
 def origin_of(uri: str) -> str | None:
     """Return the web origin of an http or https URI, as a browser writes it."""
     parts = urlsplit(uri)

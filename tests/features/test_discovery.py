@@ -14,6 +14,7 @@ from flask_pkce_server.testing import Flow, parameters_of
 from ..host import make_app
 
 NAMES = ["oauth-authorization-server", "openid-configuration"]
+SIGNED = ["PS256", "ES256", "EdDSA", "RS256"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -56,12 +57,17 @@ def test_what_is_said_is_what_there_is() -> None:
             "none",
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
         ],
         "revocation_endpoint_auth_methods_supported": [
             "none",
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
         ],
+        "token_endpoint_auth_signing_alg_values_supported": SIGNED,
+        "revocation_endpoint_auth_signing_alg_values_supported": SIGNED,
+        "introspection_endpoint_auth_signing_alg_values_supported": SIGNED,
         "authorization_response_iss_parameter_supported": True,
         "jwks_uri": "https://auth.example/oauth/jwks",
         "userinfo_endpoint": "https://auth.example/oauth/userinfo",
@@ -70,6 +76,7 @@ def test_what_is_said_is_what_there_is() -> None:
         "introspection_endpoint_auth_methods_supported": [
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
         ],
         "introspection_signing_alg_values_supported": ["RS256", "ES256"],
         "end_session_endpoint": "https://auth.example/oauth/logout",
@@ -146,6 +153,14 @@ EXERCISED = {
     ),
     "introspection_endpoint_auth_methods_supported": (
         "tests/features/test_introspection.py::test_a_public_client_may_not_ask"
+    ),
+    **dict.fromkeys(
+        (
+            "token_endpoint_auth_signing_alg_values_supported",
+            "revocation_endpoint_auth_signing_alg_values_supported",
+            "introspection_endpoint_auth_signing_alg_values_supported",
+        ),
+        "tests/features/test_private_key_jwt.py::test_a_client_signs_its_way_to_tokens_and_back",
     ),
     "introspection_signing_alg_values_supported": (
         "tests/features/test_introspection.py::test_a_signed_answer_for_who_asks_for_one"

@@ -1,0 +1,100 @@
+"""Protected resource: the document by which a client finds the server of an API (RFC 9728).
+
+The host declares the APIs of its app, with `pkce.resource`, `pkce.mcp` or the `resource` of
+`pkce.require`. Each has a document at `/.well-known/oauth-protected-resource/<its path>`;
+the challenges of its views lead there. This room tells; `protect` guards, with it or without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import flask
+from flask import Response
+
+from ..feature import Feature, Problem, Route
+from ..models.resource import Resource
+from ..server import Server, current_server
+
+_PLACE = "/.well-known/oauth-protected-resource"
+#: Where MCP clients that know no metadata look, from the root of the origin (MCP 2025-03-26).
+_FALLBACKS = {"/authorize": "authorize", "/token": "token", "/register": "register"}
+
+
+class ProtectedResourceFeature(Feature):
+    """RFC 9728 3: protected resource metadata."""
+
+    name = "protected_resource"
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        # Whatever the path is: a catch-all of the host would answer with a page.
+        for name, path in {"": "", "_of_path": "/<path:path>"}.items():
+            yield Route(
+                f"protected_resource{name}",
+                _PLACE + path,
+                document,
+                ("GET",),
+                "document",
+                at_root=True,
+            )
+
+    def aliases(self, server: Server) -> Mapping[str, str]:
+        return _FALLBACKS if server.resources.has_guarded else {}
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        resources = server.own_resources.values()
+        if resources and all(room.name != "resource_indicators" for room in server.features):
+            yield Problem(
+                "FAIL",
+                "No token opens the resources of this app: clients cannot ask for one.",
+                'app.config["PKCE_FEATURES"].pop("resource_indicators")',
+            )
+        for resource in resources:
+            for scope in resource.scopes:
+                if scope not in server.scopes:
+                    yield Problem(
+                        "FAIL",
+                        f"The resource {resource.uri} has the scope {scope}, which nobody may "
+                        "ask for.",
+                        f'app.config["PKCE_SCOPES"]["{scope}"] = "What it lets an app do"',
+                    )
+
+
+def document(path: str = "") -> Response | tuple[Response, int]:
+    """Answer with the metadata of the resource that has this path in its URI."""
+    resource = find(current_server, "/" + path)
+    if resource is None:
+        return flask.jsonify(error="not_found", error_description="No such resource here."), 404
+    return flask.jsonify(describe(current_server, resource))
+
+
+def find(server: Server, path: str) -> Resource | None:
+    """Return the resource that the document for `path` is about.
+
+    At the root that is the one without a path. Where there is none, it is the only one that
+    there is: MCP clients look there last, and read in the document whose it is.
+    """
+    path = path.rstrip("/")
+    known = list(server.own_resources.values())
+    fitting = [one for one in known if one.path == path]
+    if not path and not fitting and len(known) == 1:
+        return known[0]
+    if len(fitting) > 1:
+        # An app of several hosts: the document is one of the host that was asked.
+        fitting = [one for one in fitting if one.host == flask.request.host.lower()]
+    return fitting[0] if fitting else None
+
+
+def describe(server: Server, resource: Resource) -> dict[str, Any]:
+    """Return the metadata of a resource (RFC 9728 2)."""
+    # MCP 2026-07-28: offline_access is the server's, and no resource has it.
+    scopes = [
+        scope for scope in resource.scopes if scope != "offline_access" and scope in server.scopes
+    ]
+    return {
+        "resource": resource.uri,
+        "authorization_servers": [server.issuer],
+        **({"scopes_supported": scopes} if scopes else {}),
+        "bearer_methods_supported": ["header"],
+    }

@@ -1,0 +1,156 @@
+"""Resource: an API that tokens are for, named by a URI (RFC 8707, RFC 9728)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ..errors import ConfigurationError, InvalidTargetError
+from .redirect_uri import is_loopback_host
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def canonical(uri: str) -> str:
+    """Return a resource URI as all its spellings are compared (RFC 3986 6.2.2, 6.2.3)."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise InvalidTargetError() from None
+    if "#" in uri:
+        raise InvalidTargetError("A resource has no fragment (RFC 8707 2).")
+    netloc = parts.netloc.lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, ":"))
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), parts.query, ""))
+
+
+@dataclass(frozen=True)
+class Resource:
+    """An API of this app, by its URI byte for byte as it was declared."""
+
+    uri: str
+    scopes: tuple[str, ...] = ()
+    #: The scopes without which nothing of it is reached.
+    required: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> str:
+        """The path in its URI, decoded; without a slash at its end."""
+        return unquote(urlsplit(self.uri).path).rstrip("/")
+
+    @property
+    def origin(self) -> str:
+        """The scheme, host and port in its URI."""
+        return self.uri[: len(self.uri) - len(urlsplit(self.uri).path)]
+
+    @property
+    def host(self) -> str:
+        """The host, and the port where it is named."""
+        return urlsplit(self.uri).netloc.lower()
+
+
+@dataclass
+class Resources:
+    """What the host declared to be APIs of the app; whole paths of it are guarded.
+
+    Each is declared by its URI, or by a path at the origin of the issuer.
+    """
+
+    #: Scopes that came with them, each with the sentence that the user reads.
+    sentences: dict[str, str] = field(default_factory=dict)
+    _declared: list[Resource] = field(default_factory=list)
+    _guarded: set[str] = field(default_factory=set)
+
+    def declare(self, uri: str, scopes: Mapping[str, str] | Iterable[str] = ()) -> None:
+        """Declare an API by its URI; what is declared twice has all scopes.
+
+        Raises `ConfigurationError` for what cannot be the URI of one (RFC 9728 1.2).
+        """
+        problem = _fault_of(uri)
+        if problem:
+            raise ConfigurationError(
+                f"The resource {uri!r} {problem}.",
+                write='pkce.resource("https://your.domain/api", scopes=["notes:read"])',
+            )
+        self._add(Resource(uri, _names(scopes)), scopes)
+
+    def guard(
+        self, path: str, scopes: Mapping[str, str] | Iterable[str], required: Iterable[str]
+    ) -> None:
+        """Declare all that lies at `path` of the app and below it to be one API.
+
+        Raises `ConfigurationError` for what is no such path.
+        """
+        if not path.startswith("/") or path.endswith("/") or _fault_of("https://host" + path):
+            raise ConfigurationError(
+                f"The path {path!r} of a resource starts with a slash and does not end with one.",
+                write='pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"})',
+            )
+        needed = _names(required)
+        self._add(Resource(path, _joined(_names(scopes), needed), needed), scopes)
+        self._guarded.add(path)
+
+    def _add(self, resource: Resource, scopes: Mapping[str, str] | Iterable[str]) -> None:
+        if resource not in self._declared:
+            self._declared.append(resource)
+        if isinstance(scopes, Mapping):
+            self.sentences.update(scopes)
+
+    @property
+    def has_guarded(self) -> bool:
+        """Whether a whole path is declared."""
+        return bool(self._guarded)
+
+    def is_guarded(self, path: str) -> bool:
+        """Say whether `path` is a declared path, or lies below one."""
+        return any(path == one or path.startswith(one + "/") for one in self._guarded)
+
+    def guarding(self, path: str, issuer: str) -> Resource:
+        """Return the resource whose declared path `path` lies below, the nearest."""
+        fitting = (one for one in self._guarded if path == one or path.startswith(one + "/"))
+        return self.known(issuer)[canonical(origin_of(issuer) + max(fitting, key=len))]
+
+    def known(self, issuer: str) -> dict[str, Resource]:
+        """Return all, by their canonical URIs; paths are at the origin of `issuer`."""
+        found: dict[str, Resource] = {}
+        for one in self._declared:
+            uri = origin_of(issuer) + one.uri if one.uri.startswith("/") else one.uri
+            before = found.get(canonical(uri), Resource(uri))
+            found[canonical(uri)] = replace(
+                before,
+                scopes=_joined(before.scopes, one.scopes),
+                required=_joined(before.required, one.required),
+            )
+        return found
+
+
+def origin_of(issuer: str) -> str:
+    """Return the scheme, host and port of an issuer."""
+    return urlunsplit((*urlsplit(issuer)[:2], "", "", ""))
+
+
+def _names(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return scopes that are given apart or in one text, as on the wire."""
+    return tuple(scopes.split() if isinstance(scopes, str) else scopes)
+
+
+def _joined(*several: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for them in several for one in them))
+
+
+def _fault_of(uri: str) -> str | None:
+    """Say what is wrong with the URI of a resource, or None."""
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        return "is not an https URL"
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
+        return "must be https; http is for the loopback interface only"
+    if "?" in uri or "#" in uri or "@" in parts.netloc:
+        return "has no query, fragment, user or password"
+    if not uri.isascii() or not uri.isprintable() or set(uri) & set(' "\\<>'):
+        return "has only the characters of a URL"
+    return None
