@@ -34,7 +34,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 T = TypeVar("T")
 
 #: Tries of one unit of work before the database counts as too busy.
-ATTEMPTS = 10
+ATTEMPTS = 14
 
 # PostgreSQL: serialization failure, deadlock, lock not available.
 _SQLSTATES = {"40001", "40P01", "55P03"}
