@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from flask import Flask
-from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models.signing_key import KeyRing
-from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Flow, register
 
+from .at_once import at_once, live_tokens
 from .conftest import sign_in
 from .host import make_app
 from .services import ROUNDS, THOROUGH, own_database
@@ -74,28 +71,6 @@ def make(database: str, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
         for app in apps:
             with app.app_context():
                 app.db.engine.dispose()
-
-
-def at_once(*deeds: Callable[[], TestResponse]) -> list[TestResponse]:
-    """Do all `deeds` at the same moment, each in a thread of its own."""
-    barrier, answers = threading.Barrier(len(deeds)), [None] * len(deeds)
-
-    def run(place: int) -> None:
-        barrier.wait()
-        answers[place] = deeds[place]()
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(deeds))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
-def live_tokens(app: Flask) -> int:
-    server = app.extensions["pkce"]
-    with app.app_context(), server.store.reading() as session:
-        return sum(token.is_live(server.now()) for token in session.scalars(select(Token)))
 
 
 def statuses(answers: list[TestResponse]) -> list[int]:

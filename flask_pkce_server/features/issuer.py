@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
 from ..feature import Feature, Problem
-from ..models.redirect_uri import is_loopback_host
+from ..models import base_url
 from ..server import Server
 
 
@@ -63,24 +63,15 @@ def fault_of(issuer: str) -> str | None:
     Clients compare issuers as text, and some write a URL anew before they do: only the
     canonical spelling is the same in all of them (RFC 8414 3.3, RFC 3986 6.2).
     """
-    try:
-        parts = urlsplit(issuer)
-        port = parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        return "is not an https URL"
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
-        return "must be https; http is for the loopback interface only"
-    if parts.query or parts.fragment or "?" in issuer or "#" in issuer or "@" in parts.netloc:
-        return "has no query, fragment, user or password"
-    if not issuer.isascii() or not issuer.isprintable() or " " in issuer or '"' in issuer:
-        return "has only the characters of a URL; write other names in their xn-- form"
+    fault = base_url.fault_of(issuer)
+    if fault is not None:
+        return fault
+    parts = urlsplit(issuer)
     default = {"http": 80, "https": 443}[parts.scheme]
     if (
         not issuer.startswith(f"{parts.scheme}://")
         or parts.netloc != parts.netloc.lower()
-        or port == default
+        or parts.port == default
         or parts.netloc.endswith(":")
     ):
         return "must be in canonical form: lower-case scheme and host, no default port"

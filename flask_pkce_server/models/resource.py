@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import ConfigurationError, InvalidTargetError
-from .redirect_uri import is_loopback_host
+from .base_url import fault_of
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
@@ -66,7 +66,7 @@ class Resources:
 
         Raises `ConfigurationError` for what cannot be the URI of one (RFC 9728 1.2).
         """
-        problem = _fault_of(uri)
+        problem = fault_of(uri)
         if problem:
             raise ConfigurationError(
                 f"The resource {uri!r} {problem}.",
@@ -81,7 +81,7 @@ class Resources:
 
         Raises `ConfigurationError` for what is no such path.
         """
-        if not path.startswith("/") or path.endswith("/") or _fault_of("https://host" + path):
+        if not path.startswith("/") or path.endswith("/") or fault_of("https://host" + path):
             raise ConfigurationError(
                 f"The path {path!r} of a resource starts with a slash and does not end with one.",
                 write='pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"})',
@@ -136,21 +136,3 @@ def _names(scopes: Iterable[str]) -> tuple[str, ...]:
 
 def _joined(*several: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for them in several for one in them))
-
-
-def _fault_of(uri: str) -> str | None:
-    """Say what is wrong with the URI of a resource, or None."""
-    try:
-        parts = urlsplit(uri)
-        _ = parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        return "is not an https URL"
-    if parts.scheme == "http" and not is_loopback_host(parts.hostname):
-        return "must be https; http is for the loopback interface only"
-    if "?" in uri or "#" in uri or "@" in parts.netloc:
-        return "has no query, fragment, user or password"
-    if not uri.isascii() or not uri.isprintable() or set(uri) & set(' "\\<>'):
-        return "has only the characters of a URL"
-    return None

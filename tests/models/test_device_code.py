@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from werkzeug.test import TestResponse
 from flask_pkce_server.models import device_code, guess
 from flask_pkce_server.models.device_code import DeviceCode
 from flask_pkce_server.models.guess import Guess, TooManyGuesses
-from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Clock, hidden_fields, server_of
 
+from ..at_once import at_once, live_tokens
 from ..conftest import sign_in
 from ..device import Device, press, television
 from ..host import make_app
@@ -70,28 +69,6 @@ def dispose(app: Flask) -> None:
 @pytest.fixture
 def device(app: Flask) -> Device:
     return Device(sign_in(app), television(app))
-
-
-def at_once(*deeds: Callable[[], TestResponse]) -> list[TestResponse]:
-    """Do all `deeds` at the same moment, each in a thread of its own."""
-    barrier, answers = threading.Barrier(len(deeds)), [None] * len(deeds)
-
-    def run(place: int) -> None:
-        barrier.wait()
-        answers[place] = deeds[place]()
-
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(deeds))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
-
-
-def live_tokens(app: Flask) -> int:
-    server = server_of(app)
-    with app.app_context(), server.store.reading() as session:
-        return sum(token.is_live(server.now()) for token in session.scalars(select(Token)))
 
 
 def decided(device: Device, answers: list[TestResponse]) -> int:
