@@ -187,7 +187,7 @@ def guard_paths() -> Response | None:
     if flask.request.method == "OPTIONS":
         return current_app.make_default_options_response()
     resource = current_server.resources.guarding(flask.request.path, current_server.issuer)
-    refused = _admit(resource.required, resource, resource.required or resource.scopes)
+    refused = _admit(resource.required, resource, resource.asked_first)
     if refused is None:
         g._pkce_below = g._pkce_admitted
     return refused

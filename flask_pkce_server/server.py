@@ -30,7 +30,7 @@ from .models.base import Store
 from .models.client import Client
 from .models.handle import base64url, digest, is_handle
 from .models.redirect_uri import origin_of
-from .models.resource import Resource, Resources
+from .models.resource import Resource, Resources, canonical
 from .models.signing_key import KeyRing
 from .models.token import Token
 from .pages import allow_here
@@ -314,17 +314,25 @@ class Server(AuthorizationServer):
             raise UnsupportedResponseTypeError()
         return super().get_authorization_grant(request)
 
-    def resolve_scopes(self, client: Client, text: str | None) -> frozenset[str]:
+    def resolve_scopes(
+        self, client: Client, text: str | None, resources: Iterable[str] = ()
+    ) -> frozenset[str]:
         """Return the scopes that a request for `text` means (RFC 6749 3.3).
 
-        Raises `InvalidScopeError` for those that are not declared or not the client's.
+        One that names none means those that the client or else the server has for that, and
+        those that `resources`, the URIs it names, tell their clients to ask for first. Raises
+        `InvalidScopeError` for those that are not declared or not the client's.
         """
         allowed = self.scopes.keys() if client.scope is None else self.scopes.keys() & client.scope
         asked = frozenset((text or "").split(" ")) - {""}
         if not all(_SCOPE_TOKEN.fullmatch(scope) for scope in asked):
             raise InvalidScopeError("A scope has a character that scopes do not have.")
         if not asked:
-            return frozenset(self.settings.authorize_default_scopes) & allowed
+            usual: str | None = client.client_metadata.get("default_scope")
+            default = self.settings.authorize_default_scopes if usual is None else usual.split()
+            own = self.own_resources
+            named = (own[uri] for uri in map(canonical, resources) if uri in own)
+            return frozenset[str]().union(default, *(one.asked_first for one in named)) & allowed
         if not asked <= allowed and self.settings.authorize_unknown_scopes == "refuse":
             raise InvalidScopeError(
                 "A scope that was asked for is not declared here, or not allowed to this client."

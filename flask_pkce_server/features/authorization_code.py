@@ -47,7 +47,10 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
     def validate_authorization_request_payload(self, redirect_uri: str | None) -> None:
         """Check the scopes; the code challenge is checked by the hook after it."""
         request = self.request
-        request.scopes = self.server.resolve_scopes(request.client, request.payload.scope)
+        payload = request.payload
+        request.scopes = self.server.resolve_scopes(
+            request.client, payload.scope, payload.datalist.get("resource", [])
+        )
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> dict[str, str]:
         """Issue a code to `grant_user`; return what the browser carries to the client."""

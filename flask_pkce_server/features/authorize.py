@@ -55,6 +55,7 @@ class AuthorizeFeature(Feature):
         "PKCE_AUTHORIZE_DAYS",
     )
     client_fields = (
+        ClientField("default_scope", "The scopes that a request means which names none."),
         ClientField("developer", "Who makes it; the consent page says so.", check=check_name),
         ClientField("client_uri", "Its home page.", check=check_page),
         ClientField("policy_uri", "Where its privacy policy is.", check=check_page),

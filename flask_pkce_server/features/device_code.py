@@ -171,7 +171,9 @@ def authorize() -> Response:
         raise UnauthorizedClientError("The client is not registered for the device code grant.")
     data = request.payload.data
     request.client, request.on_device = client, True
-    request.scopes = server.resolve_scopes(client, request.payload.scope)
+    request.scopes = server.resolve_scopes(
+        client, request.payload.scope, request.payload.datalist.get("resource", [])
+    )
     if "code_challenge" in data or "code_challenge_method" in data:
         request.code_challenge = code_challenge.read(data)
     for feature in server.features:

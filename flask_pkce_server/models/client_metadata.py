@@ -37,6 +37,8 @@ OPEN_LINES = (
     "introspection_signed_response_alg",
     "subject_type",
 )
+#: What is kept of all that, and changed when the client says something else.
+_KEPT_LINES = (*OPEN_LINES, "default_scope")
 _LONGEST = 2000
 _MOST = 50
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -65,7 +67,7 @@ class ClientMetadata:
     auth_method: str
     grant_types: list[str]
     scope: frozenset[str] | None
-    #: Under the names of RFC 7591 2, those of `OPEN_LINES`.
+    #: Under the names of RFC 7591 2, those of `OPEN_LINES`; and its `default_scope`.
     lines: dict[str, Any]
 
     def write_to(self, client: Client) -> None:
@@ -73,7 +75,7 @@ class ClientMetadata:
 
         But what was checked is not checked any more once it has changed.
         """
-        others = {n: v for n, v in client.client_metadata.items() if n not in OPEN_LINES}
+        others = {n: v for n, v in client.client_metadata.items() if n not in _KEPT_LINES}
         changes = {
             "client_name": self.client_name,
             "redirect_uris": self.redirect_uris,
@@ -139,12 +141,13 @@ def read(said: Mapping[str, Any], offer: Offer, auth_method: str | None = None) 
         raise InvalidClientMetadataError(
             f"token_endpoint_auth_method is one of: {', '.join(offer.auth_methods)}."
         )
+    lines |= _default_scope(said, offer)
     return ClientMetadata(
         client_name=_name(said, redirect_uris),
         redirect_uris=redirect_uris,
         auth_method=auth_method,
         grant_types=grant_types,
-        scope=_scope(said, offer),
+        scope=None if offer.all_scopes else frozenset(offer.scopes),
         lines=lines,
     )
 
@@ -175,14 +178,17 @@ def _grant_types(said: Mapping[str, Any], offer: Offer) -> list[str]:
     return given
 
 
-def _scope(said: Mapping[str, Any], offer: Offer) -> frozenset[str] | None:
+def _default_scope(said: Mapping[str, Any], offer: Offer) -> dict[str, str]:
+    """Return what a client asks for when it names no scope; it may ask for all of the offer.
+
+    It registers what it knows of by then. MCP clients learn from an API that they need one
+    scope more, and ask the user for that; and who could be kept from registering again?
+    """
     asked = frozenset((_text(said, "scope") or "").split(" ")) - {""}
-    if not asked:
-        return None if offer.all_scopes else frozenset(offer.scopes)
     scopes = asked & frozenset(offer.scopes)
-    if not scopes:
+    if asked and not scopes:
         raise InvalidClientMetadataError("scope has none that such clients may ask for here.")
-    return scopes
+    return {"default_scope": " ".join(sorted(scopes))} if scopes else {}
 
 
 def _name(said: Mapping[str, Any], redirect_uris: list[str]) -> str:

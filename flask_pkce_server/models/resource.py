@@ -34,6 +34,11 @@ class Resource:
     required: tuple[str, ...] = ()
 
     @property
+    def asked_first(self) -> tuple[str, ...]:
+        """The scopes that its clients ask for first: what every call needs, or else all."""
+        return self.required or self.scopes
+
+    @property
     def path(self) -> str:
         """The path in its URI, decoded; without a slash at its end."""
         return unquote(urlsplit(self.uri).path).rstrip("/")

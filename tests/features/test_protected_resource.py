@@ -21,6 +21,7 @@ from flask_pkce_server.feature import Route
 from flask_pkce_server.testing import Flow, register
 
 from ..conftest import sign_in
+from ..device import Device, television
 from ..host import ISSUER, fill, make_app
 from ..openid import read
 from ..test_sql_counts import Counted
@@ -88,6 +89,17 @@ def get(app: Flask, path: str, **how: Any) -> Any:
 
 def token_of(flow: Flow, **changes: str | None) -> str:
     return flow.tokens(**{"scope": "tasks:read", "resource": MCP, **changes})["access_token"]
+
+
+def test_a_client_that_names_no_scope_gets_what_the_challenge_would_name(
+    app: Flask, pkce_flow: Flow
+) -> None:
+    # ChatGPT names none when it connects again (notes of products in docs/mcp.md).
+    assert pkce_flow.tokens(scope=None, resource=MCP)["scope"] == "tasks:read"
+    assert pkce_flow.tokens(scope=" ", resource=MCP + "/")["scope"] == "tasks:read"
+    assert pkce_flow.tokens(scope=None)["scope"] == ""
+    device = Device(pkce_flow.browser, television(app), scope=None)
+    assert device.tokens(resource=MCP)["scope"] == "tasks:read"
 
 
 # The document.

@@ -466,8 +466,21 @@ def test_the_scopes_of_such_clients(app: Flask) -> None:
     told = registered(app, {**NATIVE, "scope": "profile notes:write"})
     assert told["scope"] == "profile"
     refused(post(app, {**NATIVE, "scope": "notes:write"}), "invalid_client_metadata")
-    answer = parameters_of(flow_of(app, told).authorize(scope="notes:read"))
+    answer = parameters_of(flow_of(app, told).authorize(scope="notes:write"))
     assert answer["error"] == "invalid_scope"
+
+
+def test_what_is_registered_is_asked_for_by_default_and_more_may_be(app: Flask) -> None:
+    # MCP 2026-07-28: a client registers what the first challenge named; the next one names more.
+    told = registered(app, {**NATIVE, "scope": "profile"})
+    flow = flow_of(app, told)
+    assert flow.tokens(scope=None)["scope"] == "profile"
+    assert flow.tokens(scope="profile notes:read")["scope"] == "notes:read profile"
+    # Whoever says something else afterwards has no default left of it.
+    invited = registered(app, {**WEB, "scope": "profile"})
+    kept = {name: invited[name] for name in ("client_id", "client_name", "redirect_uris")}
+    told = manage(app, invited, "PUT", kept).get_json()
+    assert told["scope"] == " ".join(server_of(app).scopes)
 
 
 # It signs people in, and asks each time.

@@ -70,14 +70,14 @@ def check(server: Server, client: Client) -> None:
 
 def metadata_of(server: Server, client: Client) -> dict[str, Any]:
     """Return what is registered of a client, nothing of it null (RFC 7591 3.2.1)."""
-    scopes = server.scopes if client.scope is None else sorted(client.scope)
+    allowed = " ".join(server.scopes if client.scope is None else sorted(client.scope))
     return {
         "client_name": client.client_name,
         "redirect_uris": client.redirect_uris,
         "grant_types": client.grant_types,
         "response_types": ["code"] if client.check_response_type("code") else [],
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
-        "scope": " ".join(scopes),
+        "scope": client.client_metadata.get("default_scope", allowed),
         **{n: v for n, v in client.client_metadata.items() if n in OPEN_LINES},
     }
 
