@@ -12,11 +12,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from .host import make_app
-from .services import missing
+from .services import at_the_end, missing
 
 pytest_plugins = ["flask_pkce_server.testing"]
 
 NODE = Path(__file__).parent / "node"
+
+
+def pytest_unconfigure() -> None:
+    at_the_end.close()
 
 
 @pytest.fixture

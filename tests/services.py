@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, delete, inspect, make_url, table, text
 from sqlalchemy.exc import DBAPIError
 
 #: How many rounds each race is run on each database; CI asks for 30. With one round the tests
@@ -53,4 +53,39 @@ def own_database(service: str) -> Iterator[str]:
         force = " WITH (FORCE)" if service == "postgresql" else ""
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}{force}"))
+        engine.dispose()
+
+
+#: Databases that wait for the next test of this process, and what drops them when it ends.
+_waiting: dict[str, list[str]] = {service: [] for service in URLS}
+at_the_end = ExitStack()
+
+
+@contextmanager
+def empty_database(service: str) -> Iterator[str]:
+    """Give the URL of a database in which the tables of tests/host.py have no rows, if any.
+
+    One that an earlier test of this process used: making the tables takes a second.
+    """
+    waiting = _waiting[service]
+    url = waiting.pop() if waiting else at_the_end.enter_context(own_database(service))
+    try:
+        yield url
+    finally:
+        _empty(service, url)
+        waiting.append(url)
+
+
+def _empty(service: str, url: str) -> None:
+    engine = create_engine(url)
+    try:
+        with engine.begin() as connection:
+            for name in inspect(connection).get_table_names():
+                connection.execute(delete(table(name)))
+            # The users count from one again.
+            again = "ALTER SEQUENCE user_id_seq RESTART"
+            if service == "mariadb":
+                again = "ALTER TABLE user AUTO_INCREMENT = 1"
+            connection.execute(text(again))
+    finally:
         engine.dispose()

@@ -17,7 +17,7 @@ from flask_pkce_server.testing import Flow, register
 from .at_once import at_once, live_tokens
 from .conftest import sign_in
 from .host import make_app
-from .services import ROUNDS, THOROUGH, own_database
+from .services import ROUNDS, THOROUGH, empty_database
 
 THREADS = 32
 #: A pool that lets all threads in at once.
@@ -53,7 +53,7 @@ def make(database: str, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
                 uri = f"sqlite:///{tmp_path}/app.db"
                 config["PKCE_SQLITE_PRAGMAS"] = kind == "sqlite-wal"
             else:
-                uri = stack.enter_context(own_database(kind.partition("-")[0]))
+                uri = stack.enter_context(empty_database(kind.partition("-")[0]))
             if kind == "postgresql-serializable":
                 options["isolation_level"] = "SERIALIZABLE"
             app = make_app(

@@ -15,7 +15,7 @@ from flask_pkce_server.testing import Flow, register, server_of
 
 from ..conftest import sign_in
 from ..host import make_app
-from ..services import own_database
+from ..services import empty_database
 
 
 @pytest.fixture(
@@ -29,7 +29,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[Flask]:
     if request.param == "sqlite":
         yield make_app()
         return
-    with own_database(request.param) as uri:
+    with empty_database(request.param) as uri:
         app = make_app(SQLALCHEMY_DATABASE_URI=uri)
         yield app
         with app.app_context():

@@ -21,7 +21,7 @@ from ..at_once import at_once, live_tokens
 from ..conftest import sign_in
 from ..device import Device, press, television
 from ..host import make_app
-from ..services import THOROUGH, own_database
+from ..services import THOROUGH, empty_database
 
 THREADS = 16
 POOL = {"pool_size": THREADS, "max_overflow": 4}
@@ -55,7 +55,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         yield app
         dispose(app)
         return
-    with own_database(kind.partition("-")[0]) as uri:
+    with empty_database(kind.partition("-")[0]) as uri:
         app = build(uri)
         yield app
         dispose(app)

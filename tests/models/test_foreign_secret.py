@@ -21,7 +21,7 @@ from flask_pkce_server.models.handle import digest
 from flask_pkce_server.testing import Flow, Registered, register, server_of
 
 from ..host import make_app
-from ..services import own_database
+from ..services import empty_database
 
 SECRET = "a-secret-that-nobody-guesses"
 
@@ -45,7 +45,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
         with app.app_context():
             app.db.engine.dispose()
         return
-    with own_database(request.param) as uri:
+    with empty_database(request.param) as uri:
         app = make_app(SQLALCHEMY_DATABASE_URI=uri)
         yield app
         with app.app_context():
