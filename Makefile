@@ -13,6 +13,7 @@ READY = $(VENV)/.ready
 
 demo: $(READY) ## start the example app (the default)
 	@echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo / demo"
+	@echo "An MCP client connects to http://127.0.0.1:$(PORT)/mcp"
 	@# By the environment, so that the app knows its port before it listens on it.
 	@FLASK_RUN_PORT=$(PORT) $(PY) -m flask --app example_app run
 
