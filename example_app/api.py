@@ -9,7 +9,7 @@ from flask import Blueprint, abort, request
 from flask_pkce_server import current_token
 
 from .extensions import db, pkce
-from .models import Note, User, notes_of
+from .models import Note, User, notes_of, read_text
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
 
@@ -33,11 +33,14 @@ def list_notes() -> list[dict[str, Any]]:
 @pkce.require("notes:write")
 def add_note() -> tuple[dict[str, Any], int]:
     """Keep a note: {"text": "..."}."""
-    body = request.get_json(silent=True)
-    text = body.get("text") if isinstance(body, dict) else None
-    if not isinstance(text, str) or not 1 <= len(text.strip()) <= 2000:
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:
+        body = None
+    text = read_text(body.get("text")) if isinstance(body, dict) else None
+    if text is None:
         return {"error": "Send a JSON object with a text of 1 to 2000 characters."}, 400
-    note = Note(user_id=_user().id, text=text.strip())
+    note = Note(user_id=_user().id, text=text)
     db.session.add(note)
     db.session.commit()
     return {"id": note.id, "text": note.text}, 201

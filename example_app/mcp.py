@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_pkce_server import current_token
 
 from .extensions import db
-from .models import Note, User, notes_of
+from .models import Note, User, notes_of, read_text
 
 blueprint = Blueprint("mcp", __name__)
 
@@ -44,6 +44,10 @@ TOOLS = [
         "annotations": {"destructiveHint": False},
     },
 ]
+#: The errors about the revision that is spoken.
+_REVISION = (-32020, -32022)
+_NAMES = [tool["name"] for tool in TOOLS]
+_ABOUT = "io.modelcontextprotocol/"
 
 
 class RpcError(Exception):
@@ -57,58 +61,81 @@ class RpcError(Exception):
 @blueprint.post("/mcp")
 def serve() -> ResponseReturnValue:
     """Answer one JSON-RPC message; a GET, for a stream, is a 405."""
-    message = request.get_json(silent=True)
+    try:
+        message = request.get_json(silent=True)
+    except RecursionError:
+        message = None
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
         return _failed(None, RpcError(-32600, "Send one JSON-RPC request as JSON.")), 400
+    if "id" in message and type(message["id"]) not in (str, int):
+        return _failed(None, RpcError(-32600, "id is a string or an integer.")), 400
+    modern = request.headers.get("MCP-Protocol-Version") == MODERN
     number, params = message.get("id"), message.get("params", {})
     try:
         if not isinstance(params, dict):
             raise RpcError(-32602, "params is an object.")
-        version = _version(params)
-        if number is None:
+        _check_revision(params)
+        if "id" not in message:
             # A notification; nothing here depends on one.
             return "", 202
-        result = _answer(message["method"], params)
+        if modern:
+            _check_headers(message["method"], params)
+        result = _answer(message["method"], params, modern)
     except RpcError as error:
-        # Of a request that cannot be served at all, HTTP says so too.
-        status = {-32601: 404, -32602: 200}.get(error.code, 400)
-        return _failed(number, error), status
-    if version == MODERN:
-        meta = {"io.modelcontextprotocol/serverInfo": NAMED}
+        # HTTP says so too; the older revisions have a 200 for what is wrong with the call.
+        status = {-32603: 200, -32601: 404}.get(error.code, 400)
+        return _failed(number, error), status if modern or error.code in _REVISION else 200
+    if modern:
+        meta = {f"{_ABOUT}serverInfo": NAMED}
         result = {"resultType": "complete", "_meta": meta, **result}
     return jsonify(jsonrpc="2.0", id=number, result=result)
 
 
-def _version(params: dict[str, Any]) -> str:
-    """Return the revision that the request speaks."""
+def _check_revision(params: dict[str, Any]) -> None:
+    """Refuse a message that says two revisions, or one that is not spoken here."""
     meta = params.get("_meta")
-    said = meta.get("io.modelcontextprotocol/protocolVersion") if isinstance(meta, dict) else None
     header = request.headers.get("MCP-Protocol-Version")
-    version = said or header or VERSIONS[-1]
-    if version not in VERSIONS:
-        raise RpcError(
-            -32022, "This revision is not spoken here.", supported=VERSIONS, requested=version
-        )
-    if said and header and said != header:
+    said = meta.get(f"{_ABOUT}protocolVersion", header) if isinstance(meta, dict) else header
+    if said != header:
         raise RpcError(-32020, "MCP-Protocol-Version and _meta do not agree.")
-    return str(version)
+    if header is not None and header not in VERSIONS:
+        raise RpcError(
+            -32022, "This revision is not spoken here.", supported=VERSIONS, requested=header
+        )
 
 
-def _answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
-    if method == "initialize":
+def _check_headers(method: str, params: dict[str, Any]) -> None:
+    """Refuse a request of today whose headers say something else than its body.
+
+    What stands before this server, a gateway say, may have decided by the headers.
+    """
+    meta = params.get("_meta")
+    about = {f"{_ABOUT}protocolVersion", f"{_ABOUT}clientCapabilities"}
+    if not isinstance(meta, dict) or not about <= meta.keys():
+        raise RpcError(-32602, "_meta has protocolVersion and clientCapabilities.")
+    wanted = {"Mcp-Method": method}
+    if method == "tools/call" and params.get("name") in _NAMES:
+        wanted["Mcp-Name"] = params["name"]
+    for header, value in wanted.items():
+        if request.headers.get(header) != value:
+            raise RpcError(-32020, f"{header} and the body do not agree.")
+
+
+def _answer(method: str, params: dict[str, Any], modern: bool) -> dict[str, Any]:
+    if method == "initialize" and not modern:
         # The handshake of the older revisions.
         wanted, older = params.get("protocolVersion"), VERSIONS[1:]
         version = wanted if wanted in older else older[0]
         return {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": NAMED}
-    if method == "server/discover":
+    if method == "ping" and not modern:
+        return {}
+    if method == "server/discover" and modern:
         cached = {"ttlMs": 3_600_000, "cacheScope": "public"}
         return {"supportedVersions": VERSIONS, "capabilities": {"tools": {}}, **cached}
-    if method == "ping":
-        return {}
     if method == "tools/list":
         return {"tools": TOOLS, "ttlMs": 3_600_000, "cacheScope": "public"}
     if method == "tools/call":
-        arguments = params.get("arguments", {})
+        arguments = params.get("arguments") or {}
         if not isinstance(arguments, dict):
             raise RpcError(-32602, "arguments is an object.")
         return _call(params.get("name"), arguments)
@@ -122,11 +149,11 @@ def _call(tool: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     if tool == "add_note":
         # A token without it is answered 403: the client asks the user, and calls again.
         current_token.require("notes:write")
-        text = arguments.get("text")
-        if not isinstance(text, str) or not 1 <= len(text.strip()) <= 2000:
+        text = read_text(arguments.get("text"))
+        if text is None:
             # For the model to read, which can do better.
             return {**_text("text has 1 to 2000 characters."), "isError": True}
-        db.session.add(Note(user_id=_user().id, text=text.strip()))
+        db.session.add(Note(user_id=_user().id, text=text))
         db.session.commit()
         return _text("Kept.")
     raise RpcError(-32602, "There is no such tool.")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 from flask_login import UserMixin
 from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from .extensions import Base, db, login_manager
+
+#: What every database takes.
+_TEXT = re.compile(r"[^\x00\ud800-\udfff]{1,2000}")
 
 
 class User(UserMixin, Base):
@@ -43,6 +49,11 @@ class Note(Base):
 @login_manager.user_loader  # type: ignore[untyped-decorator] # Flask-Login has no types
 def load_user(user_id: str) -> User | None:
     return db.session.get(User, int(user_id))
+
+
+def read_text(said: Any) -> str | None:
+    """Return the text of a note as it is kept, None for what cannot be one."""
+    return said.strip() if isinstance(said, str) and _TEXT.fullmatch(said.strip()) else None
 
 
 def notes_of(user: User) -> list[Note]:

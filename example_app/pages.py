@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_required
 
 from .demo import PLAYGROUND
 from .extensions import db
-from .models import Note, notes_of
+from .models import Note, notes_of, read_text
 
 blueprint = Blueprint("pages", __name__)
 
@@ -17,16 +17,18 @@ blueprint = Blueprint("pages", __name__)
 def home() -> str:
     """Say what this is; the notes of whoever is signed in."""
     notes = notes_of(current_user) if current_user.is_authenticated else []
-    return render_template("home.html", notes=notes)
+    # As the issuer has it, and not as this browser came here.
+    mcp = current_app.extensions["pkce"].issuer.rstrip("/") + url_for("mcp.serve")
+    return render_template("home.html", notes=notes, mcp=mcp)
 
 
 @blueprint.post("/notes")
 @login_required  # type: ignore[untyped-decorator] # Flask-Login has no types
 def add_note() -> ResponseReturnValue:
     """Keep a new note."""
-    text = request.form.get("text", "").strip()
-    if text:
-        db.session.add(Note(user_id=current_user.id, text=text[:2000]))
+    text = read_text(request.form.get("text", "")[:2000])
+    if text is not None:
+        db.session.add(Note(user_id=current_user.id, text=text))
         db.session.commit()
     return redirect(url_for("pages.home"), 303)
 

@@ -87,6 +87,10 @@ class ConsentView:
     destination: str
     #: Whether that is a program on this computer rather than a web site.
     destination_is_local: bool
+    #: The host of the document that describes the app, "" if it is registered here; and whether
+    #: the browser goes to the host of somebody else.
+    described_at: str
+    destination_is_elsewhere: bool
     #: Who makes the app, as they say themselves; None if they do not.
     developer: str | None
     home: Link | None
@@ -107,7 +111,7 @@ class ConsentView:
 
     @property
     def is_warned_of(self) -> bool:
-        """Whether anybody may have registered the app under any name."""
+        """Whether anybody may have given the app any name."""
         return self.client.self_registered and not self.client.verified
 
     def allow(self, scopes: Iterable[str] | None = None, days: int | None = None) -> Response:
@@ -223,12 +227,16 @@ def _view(
     # Of a device there is none: nobody is sent anywhere.
     uri = request.valid_redirect_uri
     local = uri is not None and (uris.is_loopback(uri) or uris.is_private_use(uri))
+    described = client.document is not None
+    elsewhere = described and uri is not None and not local and not client.is_at_home(uri)
     return ConsentView(
         client=client,
         account=server.users.name_of(user),
         scopes=_asked(server, request, standing.scopes),
         destination="" if uri is None else uris.shown_host(uri),
         destination_is_local=local,
+        described_at=uris.shown_host(client.client_id) if described else "",
+        destination_is_elsewhere=elsewhere,
         developer=client.client_metadata.get("developer"),
         home=_link(client, "client_uri"),
         privacy=_link(client, "policy_uri"),

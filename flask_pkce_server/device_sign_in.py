@@ -93,7 +93,7 @@ def _enter(server: Server, user: Any, typed: str) -> Response:
         )
     except TooManyGuesses as refused:
         response = _ask_code(typed, _TOO_MANY, 429)
-        response.headers["Retry-After"] = str(refused.wait)
+        response.headers.update(refused.headers)
         return response
     request = None if code is None else _request(server, user, code, user_code)
     if code is None or request is None:
@@ -157,9 +157,9 @@ def _decide(server: Server, user: Any) -> Response:
 
 def _standing(server: Server, request: Request) -> Standing:
     """Return what the user has granted to the client before, on any device."""
-    subject, client_id = server.users.subject_of(request.user), request.client.client_id
+    subject, client = server.users.subject_of(request.user), request.client
     with server.store.reading() as session:
-        return consent.standing(session, subject, client_id, server.now())
+        return consent.standing(session, subject, client.client_id, server.now(), client.changed_at)
 
 
 def _settle(

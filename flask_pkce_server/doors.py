@@ -29,6 +29,7 @@ from .errors import (
     OAuth2Error,
     ServerError,
     TemporarilyUnavailable,
+    TooManyRequests,
 )
 from .feature import Route
 from .models.base import asks_for_retry
@@ -54,8 +55,7 @@ _POLICY = {
 
 def behind_door(route: Route) -> Callable[..., Response]:
     """Wrap the view of `route` in the manners of its door."""
-    finish = {"page": _finish_page, "endpoint": _finish_endpoint, "document": _finish_document}
-    refuse = {"page": _page_error, "endpoint": _json_error, "document": _json_error}
+    refuse, finish = _manners(route)
 
     @functools.wraps(route.view)
     def door(**values: Any) -> Response:
@@ -70,12 +70,32 @@ def behind_door(route: Route) -> Callable[..., Response]:
                 told = {name: value for name, value in values.items() if name[0] != "_"}
                 response = current_app.make_response(route.view(**told))
         except Exception as raised:  # noqa: BLE001 - the door: nothing may pass it unnamed
-            response = refuse[route.door](_named(raised))
+            response = refuse(_named(raised))
         if flask.request.method == "OPTIONS" or response.status_code == 405:
             response.headers["Allow"] = ", ".join([*route.methods, "OPTIONS"])
-        return finish[route.door](response)
+        return finish(response)
 
     return door
+
+
+def refused_before(raised: HTTPException) -> Any:
+    """Give what the host's own rate limits refuse, before any door, the manners of the door."""
+    route = current_server.route_of(flask.request.endpoint)
+    if route is None or raised.response is not None:
+        return raised
+    refuse, finish = _manners(route)
+    return finish(refuse(TooManyRequests()))
+
+
+def _manners(
+    route: Route,
+) -> tuple[Callable[[OAuth2Error], Response], Callable[[Response], Response]]:
+    """Return what makes an answer of an error, and what finishes any answer."""
+    return {
+        "page": (_page_error, _finish_page),
+        "endpoint": (_json_error, _finish_endpoint),
+        "document": (_json_error, _finish_document),
+    }[route.door]
 
 
 def _named(raised: Exception) -> OAuth2Error:
@@ -115,11 +135,15 @@ def _page_error(error: OAuth2Error) -> Response:
         "explanation": _explanation() if current_app.debug else [],
     }
     try:
-        return page(current_server, "error", error.status_code or 400, **told)
+        response = page(current_server, "error", error.status_code or 400, **told)
     except Exception:
         # A layout of the host that fails must not take this page away too.
         logger.exception("the error page could not be shown in the layout of the host")
-        return page(current_server, "_error", error.status_code or 400, layout=OWN_LAYOUT, **told)
+        told["layout"] = OWN_LAYOUT
+        response = page(current_server, "_error", error.status_code or 400, **told)
+    if isinstance(error, TooManyRequests):
+        response.headers.update(error.headers)
+    return response
 
 
 def _fault(error: OAuth2Error) -> str:

@@ -46,6 +46,7 @@ __all__ = [
     "SlowDownError",
     "TemporarilyUnavailable",
     "TooManyRegistrations",
+    "TooManyRequests",
     "UnauthorizedClientError",
     "UnmetRequirementsError",
     "UnsupportedGrantTypeError",
@@ -138,16 +139,26 @@ class InvalidClientMetadataError(OAuth2Error):
     error = "invalid_client_metadata"
 
 
-class TooManyRegistrations(OAuth2Error):
-    """Too many clients registered themselves; the next may try in `wait` seconds."""
+class TooManyRequests(TemporarilyUnavailable):
+    """Somebody was here too often; they may come again in `wait` seconds (RFC 6585 4)."""
 
-    error = "temporarily_unavailable"
-    description = "Too many clients were registered. Try again later."
+    description = "Too many requests of this kind came from there. Try again later."
     status_code = 429
 
-    def __init__(self, wait: int) -> None:
+    def __init__(self, wait: int | None = None) -> None:
         super().__init__()
         self.wait = wait
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with the answer, whatever that is."""
+        return {} if self.wait is None else {"Retry-After": str(self.wait)}
+
+
+class TooManyRegistrations(TooManyRequests):
+    """Too many clients that registered themselves wait for their first user."""
+
+    description = "Too many clients were registered. Try again later."
 
 
 class AuthorizationPendingError(OAuth2Error):

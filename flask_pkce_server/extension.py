@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, cast
@@ -15,7 +17,7 @@ from sqlalchemy.engine import Engine
 
 from . import interaction, pages
 from .cli import pkce_commands
-from .doors import behind_door
+from .doors import behind_door, refused_before
 from .errors import ConfigurationError
 from .feature import Feature
 from .features import FEATURES
@@ -40,7 +42,9 @@ from .users import (
 )
 
 P = ParamSpec("P")
+logger = logging.getLogger(__name__)
 
+_VARIABLE = re.compile(r"<[^>]*>")
 _STATIC = Path(__file__).parent / "static" / "pkce"
 
 
@@ -61,6 +65,7 @@ class PKCEServer:
         #: Register it where you like, or let `init_app` do that.
         self.blueprint = Blueprint("pkce", __name__, template_folder="templates")
         self.blueprint.record(self._assemble)
+        self.blueprint.register_error_handler(429, refused_before)
 
     def init_app(self, app: Flask) -> None:
         """Make `app` an authorization server.
@@ -323,6 +328,12 @@ def _mount(server: Server, prefix: str) -> None:
     for route in (route for feature in server.features for route in feature.routes(server)):
         usual = route.path if route.at_root else prefix + route.path
         path = moved.get(route.name, usual)
+        if _VARIABLE.findall(path) != _VARIABLE.findall(usual):
+            raise ConfigurationError(
+                f'PKCE_ENDPOINTS["{route.name}"] is {path!r}, and has other variables in it than '
+                "its view takes.",
+                write=f"{path} with the variables of {usual}",
+            )
         server.routes[route.name], server.paths[route.name] = route, path
         _add_rules(server, path, route.name, behind_door(route))
     _mount_aliases(server)
@@ -375,5 +386,25 @@ def _exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
     view = flask.current_app.view_functions.get(endpoint or "")
     if protect is None or view is None:
         return
-    if current_server.door_of(endpoint) or knows_no_session(endpoint or ""):
+    if not _needs_no_csrf_token(endpoint or ""):
+        return
+    # Flask-WTF knows a view by its module and name: what lets one pass lets all of them pass.
+    known = flask.current_app.view_functions.items()
+    called = [name for name, other in known if _place_of(other) == _place_of(view)]
+    if all(map(_needs_no_csrf_token, called)):
         protect.exempt(view)
+    elif flask.request.method not in ("GET", "HEAD", "OPTIONS"):
+        logger.error(
+            "CSRFProtect cannot let %s pass: it cannot tell it from other views of this name, "
+            "which have a session. Give the function a name of its own (%s).",
+            endpoint,
+            ", ".join(called),
+        )
+
+
+def _needs_no_csrf_token(endpoint: str) -> bool:
+    return bool(current_server.door_of(endpoint)) or knows_no_session(endpoint)
+
+
+def _place_of(view: Callable[..., Any]) -> tuple[str | None, str | None]:
+    return getattr(view, "__module__", None), getattr(view, "__name__", None)

@@ -48,7 +48,7 @@ class ClientField:
     `kind` is the type of its value: a text, a list of texts, true and false, or a JSON object;
     `choices` are the texts that it may be; `instead_of` is the line that it takes the place of.
     `check` gets the server, the client and the value, and raises `InvalidRequestError`. The
-    commands make an option of it.
+    commands make an option of it, unless nobody says it but the room.
     """
 
     name: str
@@ -57,6 +57,7 @@ class ClientField:
     choices: tuple[str, ...] = ()
     instead_of: str | None = None
     check: Callable[[Server, Client, Any], None] | None = None
+    is_said: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,11 @@ class Feature:
         """Return this room's lines of the discovery document; lists are joined."""
         return {}
 
-    def find_client(self, server: Server, client_id: str) -> Client | None:
-        """Return a client that is not in the database."""
+    def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
+        """Return a client that is not in the database, or is `stored` there as a copy.
+
+        Such a copy has a `document`; it is known for as long as a room says so.
+        """
         return None
 
     def read_token(self, server: Server, text: str) -> Token | None:

@@ -19,8 +19,9 @@ import ssl
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from email.message import Message
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -100,6 +101,33 @@ class _Refused(Exception):
     """Why a fetch fails, for the log."""
 
 
+def ask(
+    uri: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object that a server which the operator named answers with.
+
+    A POST where there is a `form`; for at most 10 seconds between two bytes. Plain http and
+    private addresses are the operator's to choose. Raises `FetchError`, whatever went wrong.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
+        uri,
+        data=None if form is None else urlencode(form).encode(),
+        headers={"Accept": "application/json", **(headers or {})},
+    )
+    try:
+        with _opener.open(request, timeout=_SECONDS) as answer:
+            body = answer.read(_LARGEST_ANSWER + 1)
+        if len(body) > _LARGEST_ANSWER:
+            raise _Refused("too large")
+        content = json.loads(body)
+        if not isinstance(content, dict):
+            raise _Refused("not a JSON object")
+    except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+        logger.warning("asking %.200r failed: %s: %s", uri, type(error).__name__, error)
+        raise FetchError from None
+    return content
+
+
 def is_fetchable(uri: str) -> bool:
     """Say whether `uri` may be asked for at all: https, a public-looking name, no user.
 
@@ -139,6 +167,15 @@ def tls() -> ssl.SSLContext:
 
 
 @dataclass(frozen=True)
+class Document:
+    """A JSON object, as its host gave it."""
+
+    content: dict[str, Any]
+    #: Seconds that it may be kept, as its host says (RFC 9111 5.2.2); None if it does not.
+    max_age: int | None = None
+
+
+@dataclass(frozen=True)
 class Fetcher:
     """Gets documents that a stranger named.
 
@@ -156,14 +193,21 @@ class Fetcher:
 
         Raises `FetchError`, whatever went wrong.
         """
+        return self.get_document(uri).content
+
+    def get_document(self, uri: str) -> Document:
+        """Return the JSON object at `uri`, and for how long it may be kept.
+
+        Raises `FetchError`, whatever went wrong.
+        """
         try:
-            return self._get_json(uri)
+            return self._get_document(uri)
         # All of them: the parsers and the network have many ways to fail.
         except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             logger.info("fetch of %.200r failed: %s: %s", uri, type(error).__name__, error)
         raise FetchError
 
-    def _get_json(self, uri: str) -> dict[str, Any]:
+    def _get_document(self, uri: str) -> Document:
         parts = _URI.fullmatch(uri) if is_fetchable(uri) else None
         if parts is None:
             raise _Refused("not an https URI with the name of a public host")
@@ -181,11 +225,11 @@ class Fetcher:
                 "User-Agent: Flask-PKCE-Server\r\n"
                 "Connection: close\r\n\r\n".encode()
             )
-            body = _read(connection, deadline)
+            body, max_age = _read(connection, deadline)
         content = json.loads(body)
         if not isinstance(content, dict):
             raise _Refused("not a JSON object")
-        return content
+        return Document(content, max_age)
 
     def _connect(self, host: str, port: int, deadline: _Deadline) -> ssl.SSLSocket:
         """Connect to the very address that was looked at; a second look-up may differ."""
@@ -199,6 +243,10 @@ class Fetcher:
         except BaseException:
             plain.close()
             raise
+
+
+#: Names that are looked up at once; one that hangs goes on when nobody waits for it any more.
+_lookups = threading.BoundedSemaphore(32)
 
 
 class _Deadline:
@@ -217,12 +265,16 @@ class _Deadline:
         """Return what `work` returns, if it does in time: a resolver knows no timeout."""
         done: list[list[str]] = []
         failed: list[OSError | ValueError] = []
+        if not _lookups.acquire(timeout=self.left()):
+            raise TimeoutError("out of time")
 
         def run() -> None:
             try:
                 done.append(work())
             except (OSError, ValueError) as error:
                 failed.append(error)
+            finally:
+                _lookups.release()
 
         thread = threading.Thread(target=run, name="resolver", daemon=True)
         thread.start()
@@ -257,8 +309,11 @@ class _Stream(io.RawIOBase):
         return read
 
 
-def _read(connection: socket.socket, deadline: _Deadline) -> bytes:
-    """Return the body of an answer, if it is a document of JSON as it was asked for."""
+def _read(connection: socket.socket, deadline: _Deadline) -> tuple[bytes, int | None]:
+    """Return the body of an answer, if it is a document of JSON as it was asked for.
+
+    And the seconds that it may be kept.
+    """
     stream = cast(socket.socket, _Stream(connection, deadline))
     with http.client.HTTPResponse(stream, method="GET") as answer:
         answer.begin()
@@ -269,7 +324,21 @@ def _read(connection: socket.socket, deadline: _Deadline) -> bytes:
         kind = answer.headers.get_content_type()
         if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
             raise _Refused("not JSON by its type")
+        max_age = _max_age(answer.headers)
         body = answer.read(_LARGEST + 1)
     if len(body) > _LARGEST:
         raise _Refused("too large")
-    return body
+    return body, max_age
+
+
+def _max_age(headers: Message) -> int | None:
+    """Return the seconds for which an answer is fresh from now on (RFC 9111 4.2)."""
+    said = ", ".join(headers.get_all("Cache-Control", [])).lower()
+    if re.search(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])", said):
+        return 0
+    named = re.search(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})\b", said)
+    if named is None:
+        return None
+    # What caches on the way have used up of it.
+    age = re.fullmatch(r"[0-9]{1,9}", headers.get("Age", "").strip())
+    return max(0, int(named[1]) - int(age[0] if age else 0))

@@ -22,7 +22,7 @@ from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenErro
 from .models.client import Client
 from .models.handle import ACCESS, digest, is_handle
 from .models.resource import Resource, canonical
-from .models.token import NOBODY, Token
+from .models.token import NOBODY, Token, find_holder
 from .server import current_server
 from .signals import tell, token_used
 
@@ -43,12 +43,16 @@ class CurrentToken:
 
     #: The text that names the user; "" where there is none.
     subject: str
+    #: The client that calls.
     client_id: str
     scopes: frozenset[str]
     bindings: Mapping[str, Any]
     #: Epoch seconds.
     issued_at: int
     expires_at: int
+    #: The clients that exchanged their way to the token, the last first, which is the one that
+    #: calls (RFC 8693 4.1); empty where it was not exchanged.
+    actors: tuple[str, ...] = ()
 
     @property
     def is_machine(self) -> bool:
@@ -69,7 +73,9 @@ class CurrentToken:
         wanted = _named(scopes)
         if not self.scopes.issuperset(wanted):
             resource: Resource | None = g._pkce_admitted[1]
-            flask.abort(challenge(InsufficientScopeError(), wanted, resource))
+            needed = (*g._pkce_needed, *wanted)
+            flask.abort(challenge(InsufficientScopeError(), needed, resource))
+        g._pkce_needed = (*g._pkce_needed, *wanted)
         _tell_of_use(g._pkce_admitted[0], wanted)
 
 
@@ -88,7 +94,12 @@ class AccessTokenValidator(BearerTokenValidator):
         return find(described.digest)
 
     def validate_token(
-        self, token: Token | None, scopes: Any, request: Any, resource: Resource | None = None
+        self,
+        token: Token | None,
+        scopes: Any,
+        request: Any,
+        resource: Resource | None = None,
+        whatever_for: bool = False,
     ) -> None:
         server = current_server
         if token is None or not token.is_live(server.now()):
@@ -99,7 +110,7 @@ class AccessTokenValidator(BearerTokenValidator):
             is_meant = canonical(resource.uri) in map(canonical, audience)
         else:
             is_meant = server.issuer in audience
-        if not is_meant:
+        if not is_meant and not whatever_for:
             raise InvalidTokenError()
         if not token.scope.issuperset(scopes or ()):
             raise InsufficientScopeError()
@@ -118,27 +129,32 @@ def find(token_digest: bytes) -> Token | None:
             .join(Client, Client.client_id == Token.client_id)
             .where(Token.digest == token_digest, Token.kind == "access")
         ).first()
-    if found is None:
+        if found is None:
+            return None
+        token: Token = found.Token
+        holder: Client | None = find_holder(session, token) if token.actors else found.Client
+    if holder is None:
         return None
     # The CORS room asks who speaks.
-    g._pkce_client = found.Client
-    return cast(Token, found.Token)
+    g._pkce_client = holder
+    return token
 
 
 def acquire(text: str | None, scopes: tuple[str, ...]) -> Token:
     """Return the access token `text`, or that of the Authorization header, as it is stored.
 
-    Raises an `OAuth2Error`, for `challenge` to tell, unless it is live and has `scopes`.
+    For whatever API it is: `openid` opens userinfo beside that one (OIDC Core 5.3). Raises an
+    `OAuth2Error`, for `challenge` to tell, unless it is live and has `scopes`.
     """
     if text is None:
-        token: Token | None = _protector.acquire_token(scopes)
+        token: Token | None = _protector.acquire_token(scopes, whatever_for=True)
     else:
         token = _validator.authenticate_token(text)
-        _validator.validate_token(token, scopes, None)
+        _validator.validate_token(token, scopes, None, whatever_for=True)
     if token is not None and not token.family_id:
         # A JWT that the database was not asked about yet.
         token = find(token.digest)
-        _validator.validate_token(token, scopes, None)
+        _validator.validate_token(token, scopes, None, whatever_for=True)
     return cast(Token, token)
 
 
@@ -181,30 +197,38 @@ def guard_paths() -> Response | None:
     is asked, and by no view.
     """
     # Another request may have been answered in the same context, in a test.
-    g._pkce_below = None
+    g._pkce_below, g._pkce_needed = None, ()
     if not is_below_guarded_path():
         return None
     if flask.request.method == "OPTIONS":
         return current_app.make_default_options_response()
-    resource = current_server.resources.guarding(flask.request.path, current_server.issuer)
-    refused = _admit(resource.required, resource, resource.asked_first)
-    if refused is None:
-        g._pkce_below = g._pkce_admitted
-    return refused
+    for resource in current_server.resources.guarding(flask.request.path, current_server.issuer):
+        refused = _admit(resource.required, resource, resource.asked_first)
+        if refused is not None:
+            return refused
+    g._pkce_below = g._pkce_admitted
+    return None
 
 
 def is_below_guarded_path() -> bool:
     """Say whether this request is for what `pkce.mcp` marks, and not for our own endpoints."""
     ours = (flask.request.endpoint or "").startswith("pkce.")
-    return not ours and current_server.resources.is_guarded(flask.request.path)
+    return not ours and _is_guarded(flask.request.path)
 
 
 def knows_no_session(endpoint: str) -> bool:
     """Say whether an endpoint of the host is reached by a token and in no other way."""
     if hasattr(current_app.view_functions[endpoint], GUARDED):
         return True
-    rules = current_app.url_map.iter_rules(endpoint)
-    return all(current_server.resources.is_guarded(rule.rule) for rule in rules)
+    try:
+        rules = list(current_app.url_map.iter_rules(endpoint))
+    except KeyError:
+        return True  # no address leads there
+    return all(_is_guarded(rule.rule) for rule in rules)
+
+
+def _is_guarded(path: str) -> bool:
+    return current_server.resources.is_guarded(path, current_server.issuer)
 
 
 def _named(scopes: tuple[str, ...]) -> tuple[str, ...]:
@@ -230,6 +254,7 @@ def _admit(
     Who is refused is `told` these scopes, where they are others than `wanted`.
     """
     below: tuple[Token, Resource] | None = g.get("_pkce_below")
+    needed = (*g.get("_pkce_needed", ()), *wanted)
     resource = below[1] if below is not None and resource is None else resource
     try:
         if below is not None and resource == below[1]:
@@ -238,15 +263,16 @@ def _admit(
         else:
             token = _protector.acquire_token(wanted, resource=resource)
     except OAuth2Error as error:
-        return challenge(error, told or wanted, resource)
-    g._pkce_admitted = token, resource
+        return challenge(error, told or needed, resource)
+    g._pkce_admitted, g._pkce_needed = (token, resource), needed
     g._pkce_token = CurrentToken(
         subject=token.subject,
-        client_id=token.client_id,
+        client_id=token.holder,
         scopes=token.scope,
         bindings=token.bindings,
         issued_at=token.issued_at,
         expires_at=token.expires_at,
+        actors=token.actors,
     )
     _tell_of_use(token, wanted)
     return None
@@ -274,9 +300,8 @@ def challenge(
     """
     missing = not isinstance(error, InvalidTokenError | InsufficientScopeError)
     fields = {} if missing else {"error": error.error}
-    if resource is not None:
-        # All that the call needs: some clients forget what they had.
-        scopes = _named((*resource.required, *scopes))
+    # All that the call needs: some clients forget what they had.
+    scopes = _named((*(resource.required if resource else ()), *scopes))
     if scopes:
         fields["scope"] = " ".join(scopes)
     metadata = None if resource is None else current_server.metadata_url_of(resource)

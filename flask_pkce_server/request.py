@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -129,9 +129,12 @@ class Request(OAuth2Request):
     def form(self) -> dict[str, str]:
         return self.payload.data
 
-    def replace(self, **values: str | None) -> None:
+    def replace(self, **values: str | Sequence[str] | None) -> None:
         """Put parameters in the place of those of the same names; None takes one away."""
-        kept = {name: [] if value is None else [value] for name, value in values.items()}
+        kept = {
+            name: [value] if isinstance(value, str) else value or ()
+            for name, value in values.items()
+        }
         every = {**self.payload.datalist, **kept}
         self.payload = Payload((name, value) for name, them in every.items() for value in them)
 

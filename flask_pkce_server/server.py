@@ -20,6 +20,7 @@ from .errors import (
     InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
+    TooManyRequests,
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
@@ -32,7 +33,7 @@ from .models.handle import base64url, digest, is_handle
 from .models.redirect_uri import origin_of
 from .models.resource import Resource, Resources, canonical
 from .models.signing_key import KeyRing
-from .models.token import Token
+from .models.token import Token, find_holder
 from .pages import allow_here
 from .request import Request
 from .response_mode import RESPONSE_MODES
@@ -136,6 +137,28 @@ class Server(AuthorizationServer):
         """The APIs of this app besides itself, by their canonical URIs (RFC 8707 2)."""
         return self.resources.known(self.issuer)
 
+    @property
+    def known_resources(self) -> dict[str, str]:
+        """Every API that tokens may be for, as it is configured, by its canonical URI."""
+        own = (one.uri for one in self.own_resources.values())
+        elsewhere = self.settings.jwt_access_token_resources
+        return {canonical(uri): uri for uri in (*own, *elsewhere, self.issuer)}
+
+    def scopes_at(self, uris: Iterable[str]) -> frozenset[str]:
+        """Return the scopes that the APIs `uris` have.
+
+        Those that are declared for them; where none are, all that no API elsewhere has.
+        """
+        elsewhere = {
+            canonical(uri): frozenset(its)
+            for uri, its in self.settings.jwt_access_token_resources.items()
+        }
+        here, found = frozenset(self.scopes).difference(*elsewhere.values()), frozenset[str]()
+        for uri in map(canonical, uris):
+            own = self.own_resources.get(uri)
+            found |= elsewhere.get(uri, frozenset()) | frozenset(own.scopes if own else ()) or here
+        return found
+
     def metadata_url_of(self, resource: Resource) -> str | None:
         """Return where the metadata of `resource` is (RFC 9728 3.1); None without that room."""
         if "protected_resource" not in self.routes:
@@ -189,15 +212,19 @@ class Server(AuthorizationServer):
             # Where subjects are pairwise, it has to be known what they are made for.
             self.subject_for(client, "subject")
         for name, value in client.client_metadata.items():
-            field = self.client_fields.get(name)
-            if field is None:
-                raise InvalidRequestError(f"No feature of this server reads {name}.")
-            if not isinstance(value, get_origin(field.kind) or field.kind):
-                raise InvalidRequestError(f"{name} is of another type.")
-            if field.choices and value not in field.choices:
-                raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
-            if field.check is not None:
-                field.check(self, client, value)
+            self.check_line(client, name, value)
+
+    def check_line(self, client: Client, name: str, value: Any) -> None:
+        """Refuse a line of a registration; raises `InvalidRequestError`."""
+        field = self.client_fields.get(name)
+        if field is None:
+            raise InvalidRequestError(f"No feature of this server reads {name}.")
+        if not isinstance(value, get_origin(field.kind) or field.kind):
+            raise InvalidRequestError(f"{name} is of another type.")
+        if field.choices and value not in field.choices:
+            raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
+        if field.check is not None:
+            field.check(self, client, value)
 
     def metadata(self) -> dict[str, Any]:
         """Return the discovery document as the rooms make it (RFC 8414 2)."""
@@ -226,8 +253,10 @@ class Server(AuthorizationServer):
         """Return the client, from the database or from a room that knows it otherwise."""
         with self.store.reading() as session:
             client = session.get(Client, client_id)
-        for feature in self.features:
-            client = client or feature.find_client(self, client_id)
+        if client is None or client.document is not None:
+            # Described elsewhere: what is stored of it is a copy.
+            found = (one.find_client(self, client_id, client) for one in self.features)
+            client = next(filter(None, found), None)
         # Who speaks, or says to: the CORS room asks when the answer is ready.
         g._pkce_client = client
         return client
@@ -250,7 +279,10 @@ class Server(AuthorizationServer):
                 return None
             wanted = described.digest
         with self.store.reading() as session:
-            return session.get(Token, wanted)
+            token = session.get(Token, wanted)
+            if token is not None and token.actors and find_holder(session, token) is None:
+                return None
+            return token
 
     def query_client(self, client_id: str) -> Client | None:
         """Answer Authlib's name for `find_client`."""
@@ -327,12 +359,13 @@ class Server(AuthorizationServer):
         asked = frozenset((text or "").split(" ")) - {""}
         if not all(_SCOPE_TOKEN.fullmatch(scope) for scope in asked):
             raise InvalidScopeError("A scope has a character that scopes do not have.")
-        if not asked:
+        if not asked - {"offline_access"}:
+            # Who says no more than that it wants to stay, as Claude does, means these too.
             usual: str | None = client.client_metadata.get("default_scope")
             default = self.settings.authorize_default_scopes if usual is None else usual.split()
             own = self.own_resources
             named = (own[uri] for uri in map(canonical, resources) if uri in own)
-            return frozenset[str]().union(default, *(one.asked_first for one in named)) & allowed
+            asked |= allowed & {*default, *(scope for one in named for scope in one.asked_first)}
         if not asked <= allowed and self.settings.authorize_unknown_scopes == "refuse":
             raise InvalidScopeError(
                 "A scope that was asked for is not declared here, or not allowed to this client."
@@ -411,6 +444,8 @@ class Server(AuthorizationServer):
         )
         response.status_code = error.status_code
         response.headers["Cache-Control"] = "no-store"
+        if isinstance(error, TooManyRequests):
+            response.headers.update(error.headers)
         if error.error == "invalid_client":
             response.status_code = 401
             # Only to who tried it: a browser would open its own password box.

@@ -119,7 +119,12 @@ class Settings:
         at_least=60,
     )
     device_code_interval: int = _setting(
-        5, "Seconds that a device waits between two questions.", at_least=1
+        5, "Seconds that a device waits between two questions.", at_least=2
+    )
+    resource_indicators_default: list[str] = _setting(
+        [],
+        "The resources that a client means which names none, by their URIs; the server itself "
+        "where empty.",
     )
     openid_id_token_lifetime: int = _setting(
         3600, "Seconds that an ID token is good for.", at_least=1
@@ -195,6 +200,17 @@ class Settings:
         "Days after which `flask pkce prune` deletes a client that registered itself and "
         "signed nobody in.",
         at_least=1,
+    )
+    client_id_metadata_allow: list[str] = _setting(
+        [],
+        "The hosts at which clients may be described by documents, each with its subdomains; "
+        "all where empty.",
+    )
+    client_id_metadata_deny: list[str] = _setting(
+        [], "The hosts at which they may not be, each with its subdomains."
+    )
+    client_id_metadata_scopes: list[str] = _setting(
+        [], "What clients that documents describe may ask for; all scopes where empty."
     )
     key_secret: str | None = _setting(
         None, "The secret that keys are derived from; SECRET_KEY where unset."

@@ -12,11 +12,26 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from .host import make_app
-from .services import at_the_end, missing
+from .services import THOROUGH, at_the_end, missing
 
 pytest_plugins = ["flask_pkce_server.testing"]
 
 NODE = Path(__file__).parent / "node"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave to CI what takes its time and looks where others look too."""
+    if not THOROUGH:
+        later = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=later)
+        items[:] = [item for item in items if item not in later]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not THOROUGH:
+        terminalreporter.write_line(
+            "A quick run: PKCE_TEST_ROUNDS=2 and more adds the tests that are marked thorough."
+        )
 
 
 def pytest_unconfigure() -> None:

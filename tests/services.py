@@ -1,7 +1,8 @@
 """The real services that tests talk to: found by URL, skipped loudly where none answers.
 
 `PKCE_TEST_POSTGRESQL_URL` and `PKCE_TEST_MARIADB_URL` name servers in which the tests may
-create databases. `PKCE_TEST_REQUIRE_SERVICES=1` turns a missing service into a failure.
+create databases, `PKCE_TEST_REDIS_URL` a Redis. `PKCE_TEST_REQUIRE_SERVICES=1` turns a missing
+service into a failure.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ URLS = {
     ),
     "mariadb": os.environ.get("PKCE_TEST_MARIADB_URL", "mysql+pymysql://root@127.0.0.1:3306/"),
 }
+REDIS_URL = os.environ.get("PKCE_TEST_REDIS_URL", "redis://127.0.0.1:6379/15")
 
 
 def missing(what: str) -> None:

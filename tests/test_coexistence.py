@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from flask import Flask, request
+from flask import Blueprint, Flask, request
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -130,6 +130,31 @@ def test_csrf_protect_in_either_order(before: bool) -> None:
     assert flow.decide(page, csrf_token="").status_code == 400
     posted = Flow(app.test_client(), flow.client)
     assert posted.browser.post("/oauth/authorize", data=posted.request()).status_code == 303
+
+
+def test_a_form_is_protected_beside_a_guarded_view_of_the_same_name(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # Flask-WTF tells views apart by module and name alone.
+    app = make_app(init=False)
+    CSRFProtect(app)
+    api, site = Blueprint("api", __name__), Blueprint("site", __name__)
+
+    def note_of_api() -> str:
+        return "by token"
+
+    def note_of_site() -> str:
+        return "by session"
+
+    note_of_api.__name__ = note_of_site.__name__ = "note"
+    api.add_url_rule("/api/note", view_func=app.pkce.require()(note_of_api), methods=["POST"])
+    site.add_url_rule("/note", view_func=note_of_site, methods=["POST"])
+    app.register_blueprint(api)
+    app.register_blueprint(site)
+    ready(app)
+    browser = app.test_client()
+    assert [browser.post(path).status_code for path in ("/api/note", "/note")] == [400, 400]
+    assert "api.note, site.note" in caplog.text
 
 
 def test_the_consent_form_is_protected_even_where_the_host_switched_it_off() -> None:

@@ -288,6 +288,30 @@ def test_documents_of_up_to_16_kb_come_in_chunks_too(website: Website) -> None:
     assert website.fetcher().get_json(URI) == {}
 
 
+@pytest.mark.parametrize(
+    ("said", "max_age"),
+    [
+        ({}, None),
+        ({"Cache_Control": "max-age=600"}, 600),
+        ({"Cache_Control": 'Public,MAX-AGE="600"'}, 600),
+        ({"Cache_Control": "max-age=600", "Age": "100"}, 500),
+        ({"Cache_Control": "max-age=600", "Age": "1000"}, 0),
+        ({"Cache_Control": "max-age=600", "Age": "soon"}, 600),
+        ({"Cache_Control": "max-age=600, no-cache"}, 0),
+        ({"Cache_Control": "no-store"}, 0),
+        ({"Cache_Control": "s-maxage=9, x-max-age=9, public"}, None),
+        ({"Cache_Control": "max-age=-1"}, None),
+        ({"Cache_Control": "max-age=" + "9" * 50}, None),
+    ],
+)
+def test_the_host_says_how_long_a_document_may_be_kept(
+    website: Website, said: dict[str, str], max_age: int | None
+) -> None:
+    # RFC 9111 4.2
+    website.pieces = [answer(**said)]
+    assert website.fetcher().get_document(URI).max_age == max_age
+
+
 def test_a_slow_drip_ends_with_the_time(website: Website) -> None:
     # Each byte comes before a timeout of its own would strike.
     website.pieces, website.pause = [bytes([byte]) for byte in answer()], 0.02
@@ -306,6 +330,28 @@ def test_a_slow_resolver_ends_with_the_time(website: Website) -> None:
     refused(Fetcher(resolve=slow, dial=website.dial, tls=website.trusted, seconds=0.1))
     hang.set()
     assert website.dialled == []
+
+
+def test_names_that_hang_are_looked_up_by_no_more_than_so_many_threads(website: Website) -> None:
+    hang = threading.Event()
+
+    def slow(host: str, port: int) -> list[str]:
+        hang.wait(5)
+        return [PUBLIC]
+
+    fetcher = Fetcher(resolve=slow, dial=website.dial, tls=website.trusted, seconds=0.3)
+    try:
+        callers = [threading.Thread(target=refused, args=(fetcher,)) for _ in range(40)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert sum(thread.name == "resolver" for thread in threading.enumerate()) == 32
+    finally:
+        hang.set()
+    while any(thread.name == "resolver" for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert website.fetcher().get_json(URI) == {"keys": []}
 
 
 def unknown_name(host: str, port: int) -> list[str]:

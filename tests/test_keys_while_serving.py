@@ -19,12 +19,12 @@ from joserfc.jwk import KeySet
 from flask_pkce_server.testing import Registered, challenge_of, new_verifier, register
 
 from .host import make_app
-from .services import THOROUGH, own_database
+from .services import own_database
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.thorough]
 
 ROOT = Path(__file__).parent.parent
-WORKERS = 4 if THOROUGH else 2
+WORKERS = 4
 URI = "https://client.example/callback"
 
 #: Each worker's app, by a clock that the test sets for all of them.

@@ -158,6 +158,14 @@ def pages(app: Flask) -> Iterator[tuple[str, str]]:
     yield "step-up", flow.authorize(prompt="consent", scope="profile notes:write notes:read").text
     yield "local", Flow(client, own, scope="profile").authorize().text
     Flow(client, own, scope="profile").tokens()
+    elsewhere = register(
+        app,
+        name="8",
+        client_id="https://9.example/9",
+        self_registered=True,
+        client_metadata={"document": {"fetched_at": 0, "fresh_until": 2**40, "changed_at": 0}},
+    )
+    yield "described", Flow(client, elsewhere, scope="profile").authorize().text
     yield "apps", client.get("/oauth/apps").text
     yield "narrowed", client.get("/oauth/apps?done=narrowed").text
     yield "refused", client.post("/oauth/apps").text
@@ -227,7 +235,7 @@ def pages(app: Flask) -> Iterator[tuple[str, str]]:
 def make(**config: object) -> Flask:
     return make_app(
         PKCE_SITE_NAME="0",
-        PKCE_FEATURES={"developer_portal": True},
+        PKCE_FEATURES={"developer_portal": True, "client_id_metadata": True},
         PKCE_AUTHORIZE_OPTIONAL_SCOPES=["phone", "notes:write"],
         PKCE_AUTHORIZE_DAYS=[0, 90],
         PKCE_CONNECTED_APPS_NOTE_USE=True,
@@ -260,7 +268,7 @@ def test_every_string_of_every_page_is_translated(tag: str) -> None:
             if tag in ("ar", "ja"):
                 # Nor a word of another alphabet, but those that the catalog itself has.
                 assert set(re.findall("[A-Za-z]{2,}", text)) <= latin, (name, text)
-    assert len(seen) == 38
+    assert len(seen) == 39
 
 
 def test_in_english_every_page_says_so() -> None:

@@ -81,7 +81,7 @@ class Tenant(Feature):
     def metadata(self, server) -> Mapping[str, Any]:
         return {"tenants_supported": [self.default], "response_modes_supported": ["query"]}
 
-    def find_client(self, server, client_id: str) -> Client | None:
+    def find_client(self, server, client_id: str, stored) -> Client | None:
         if client_id != "from-elsewhere":
             return None
         return Client(

@@ -12,14 +12,15 @@ import pytest
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models.signing_key import KeyRing
-from flask_pkce_server.testing import Flow, register
+from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
 from .at_once import at_once, live_tokens
 from .conftest import sign_in
+from .features.test_client_id_metadata import WEB, Web, flow_of, stored
 from .host import make_app
 from .services import ROUNDS, THOROUGH, empty_database
 
-THREADS = 32
+THREADS = 32 if THOROUGH else 16
 #: A pool that lets all threads in at once.
 POOL = {"pool_size": THREADS, "max_overflow": 4}
 
@@ -123,6 +124,38 @@ def test_one_public_client_registered_by_all_at_once(
         )
         assert statuses(answers) == [201] * THREADS
         assert len({answer.get_json()["client_id"] for answer in answers}) == 1
+
+
+def test_a_described_client_let_in_and_renewed_by_all_at_once(
+    make: Callable[..., Flow], rounds: range
+) -> None:
+    features = {"client_id_metadata": True}
+    first = make(PKCE_FEATURES=features).browser.application
+    second = make_app(init=False, **{**first.config, "TESTING": False})
+    second.pkce.init_app(second)
+    clock, web = Clock(), Web()
+    for app in (first, second):
+        server_of(app).clock, server_of(app).fetcher = clock, web
+    for done in rounds[:3]:
+        url = f"https://apps.example/{done}"
+        web.documents[url] = {**WEB, "client_id": url}
+        flows = [flow_of(app, url) for app in (first, second) for _ in range(THREADS // 8)]
+        pages = [flow.authorize(scope="profile offline_access") for flow in flows]
+        # No process has it stored yet: each tries.
+        answers = at_once(*map(functools.partial, [Flow.decide] * len(flows), flows, pages))
+        assert statuses(answers) == [303] * len(flows)
+        codes = [parameters_of(answer)["code"] for answer in answers]
+        tokens = [
+            flow.redeem(code).get_json()["refresh_token"]
+            for flow, code in zip(flows, codes, strict=True)
+        ]
+        web.documents[url] = {**web.documents[url], "client_name": "Another"}
+        clock.advance(3600)
+        answers = at_once(*map(functools.partial, [Flow.refresh] * len(flows), flows, tokens))
+        assert statuses(answers) == [200] * len(flows)
+        assert stored(first, url).client_name == "Another"
+    with second.app_context():
+        second.db.engine.dispose()
 
 
 def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> None:

@@ -115,6 +115,10 @@ def test_a_setting_of_a_room_that_is_left_out() -> None:
 
 def test_an_endpoint_that_there_is_not() -> None:
     assert "revoke" in refused(PKCE_ENDPOINTS={"revocation": "/revoke"})
+    # The view could not be called.
+    features = {"registration": True}
+    said = refused(PKCE_ENDPOINTS={"registered": "/clients"}, PKCE_FEATURES=features)
+    assert "/oauth/register/<client_id>" in said
 
 
 def test_an_app_is_set_up_once() -> None:

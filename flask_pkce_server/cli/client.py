@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..first_steps import first_steps, token_line
 from ..models import client as clients
-from ..models import client_secret, redirect_uri
+from ..models import client_document, client_secret, redirect_uri
 from ..models.client import AUTH_METHODS, Client
 from ..models.handle import digest, new_secret
 from ..server import Server, current_server
@@ -72,7 +72,7 @@ def create(
             now=server.now(),
         )
         server.check_client(client)
-        if server.find_client(client.client_id) is not None:
+        if _known(client.client_id) is not None:
             raise click.ClickException(f"There is a client {client.client_id} already.")
         server.store.write(lambda session: clients.save(session, client))
     tell(client_registered, server.app, client_id=client.client_id)
@@ -147,6 +147,12 @@ def update(
         if value is not None:
             setattr(client, field, value)
     given = _given(metadata)
+    said = {*client_document.LINES, *client_document.KEY_LINES} & given.keys()
+    said |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
+        field for field, value in changes.items() if value is not None
+    }
+    if client.document is not None and said:
+        raise click.ClickException(f"Its document says that, and not you: {', '.join(said)}.")
     replaced = {server.client_fields[line].instead_of for line in given}
     kept = {line: value for line, value in client.client_metadata.items() if line not in replaced}
     client.client_metadata = {**kept, **given}
@@ -227,12 +233,22 @@ def _grant_types(server: Server, wanted: tuple[str, ...]) -> list[str]:
 
 def _find(client_id: str) -> Client:
     with Clearly():
-        client = current_server.find_client(client_id)
+        client = _known(client_id)
     if client is None:
         raise click.ClickException(
             f"There is no client {client_id}. List them with: flask pkce client list"
         )
     return client
+
+
+def _known(client_id: str) -> Client | None:
+    """Return a client as it is stored, or else as a room has it.
+
+    One that a document describes can be deleted when that is gone.
+    """
+    with current_server.store.reading() as session:
+        stored = session.get(Client, client_id)
+    return stored or current_server.find_client(client_id)
 
 
 def _shown(client: Client, secret: str | None) -> dict[str, Any]:

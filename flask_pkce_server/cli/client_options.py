@@ -20,7 +20,8 @@ class ClientCommand(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         app = ctx.ensure_object(ScriptInfo).load_app()
         fields = app.extensions["pkce"].client_fields.values()
-        return [*super().get_params(ctx), *map(_option_of, fields)]
+        said = [_option_of(field) for field in fields if field.is_said]
+        return [*super().get_params(ctx), *said]
 
 
 def _option_of(field: ClientField) -> click.Option:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from ..doctor import problems_of_host
 from ..models import (
     authorization_code,
+    client_document,
     consent,
     device_code,
     guess,
@@ -59,7 +60,8 @@ def prune(as_json: bool) -> None:
 
 def _prune_clients(session: Session, now: int, limit: int) -> int:
     days = current_server.settings.registration_unused_days
-    return registration.prune(session, now - days * 86400, limit)
+    done = registration.prune(session, now - days * 86400, limit)
+    return done + client_document.prune(session, now, limit)
 
 
 @click.command("doctor")

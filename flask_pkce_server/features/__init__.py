@@ -10,6 +10,7 @@ from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature
 from .client_credentials import ClientCredentialsFeature
+from .client_id_metadata import ClientIdMetadataFeature
 from .connected_apps import ConnectedAppsFeature
 from .cors import CorsFeature
 from .developer_portal import DeveloperPortalFeature
@@ -31,6 +32,7 @@ from .registration import RegistrationFeature
 from .resource_indicators import ResourceIndicatorsFeature
 from .revocation import RevocationFeature
 from .token import TokenFeature
+from .token_exchange import TokenExchangeFeature
 from .userinfo import UserinfoFeature
 
 FEATURES: tuple[type[Feature], ...] = (
@@ -44,10 +46,12 @@ FEATURES: tuple[type[Feature], ...] = (
     RefreshTokenFeature,
     ClientCredentialsFeature,
     DeviceCodeFeature,
+    TokenExchangeFeature,
     # Before jwt_access_token: they say what is in one.
     DialectsFeature,
-    ResourceIndicatorsFeature,
+    # Before resource_indicators: it says what is meant where none is named.
     ProtectedResourceFeature,
+    ResourceIndicatorsFeature,
     # Before openid: the ID token has a hash of the access token in it.
     JwtAccessTokenFeature,
     PromptFeature,
@@ -61,5 +65,6 @@ FEATURES: tuple[type[Feature], ...] = (
     ConnectedAppsFeature,
     DeveloperPortalFeature,
     RegistrationFeature,
+    ClientIdMetadataFeature,
     CorsFeature,
 )

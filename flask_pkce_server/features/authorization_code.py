@@ -91,6 +91,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
                     request.consented,
                     now,
                     until=request.bindings.get(UNTIL),
+                    since=request.client.changed_at,
                 )
 
         server.store.write(issue)

@@ -24,7 +24,7 @@ from ..feature import ClientField, Feature, Route
 from ..models import consent, shown_name
 from ..models.client import Client
 from ..models.consent import Standing
-from ..models.redirect_uri import refuse_unfit
+from ..models.redirect_uri import is_loopback, refuse_unfit
 from ..models.token import UNTIL
 from ..request import Request
 from ..server import Server, current_server
@@ -207,8 +207,16 @@ def _settle(
 
 
 def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
-    """Tell the client, if it is known where it is; else the person (RFC 6749 4.1.2.1)."""
-    if request.valid_redirect_uri is None:
+    """Tell the client, if it is known where it is; else the person (RFC 6749 4.1.2.1).
+
+    The person too where a stranger registered an address: our link would lead there before
+    anybody was asked (RFC 9700 4.11.2).
+    """
+    uri, client = request.valid_redirect_uri, request.client
+    if uri is None:
+        raise error
+    is_strangers = client.self_registered and not client.verified and not is_loopback(uri)
+    if is_strangers and "none" not in request.payload.data.get("prompt", "").split():
         raise error
     return server.send_back_error(request, error)
 
@@ -217,9 +225,9 @@ def _standing(server: Server, request: Request, user: Any) -> Standing:
     """Return what `user` has granted to the client before, and how many others did."""
     if not request.scopes or request.client.skip_consent:
         return Standing({}, 0)
-    subject, client_id = server.users.subject_of(user), request.client.client_id
+    subject, client = server.users.subject_of(user), request.client
     with server.store.reading() as session:
-        return consent.standing(session, subject, client_id, server.now())
+        return consent.standing(session, subject, client.client_id, server.now(), client.changed_at)
 
 
 def _must_ask(server: Server, request: Request, known: frozenset[str]) -> bool:
@@ -228,6 +236,9 @@ def _must_ask(server: Server, request: Request, known: frozenset[str]) -> bool:
     if client.skip_consent:
         return False
     if request.must_consent or client.always_asks(request.valid_redirect_uri):
+        return True
+    if client.self_registered and not client.verified and not request.scopes:
+        # There is nothing that was remembered.
         return True
     missing = request.scopes - known
     if request.must_not_ask and known and all(decision.is_optional(server, one) for one in missing):

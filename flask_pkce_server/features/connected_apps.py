@@ -22,7 +22,6 @@ from wtforms.validators import Regexp
 from ..decision import PageForm, in_order
 from ..feature import Feature, Route
 from ..models import connection, consent
-from ..models import redirect_uri as uris
 from ..models.connection import Connection
 from ..models.consent import ScopeUse
 from ..models.token import revoke_family_of
@@ -220,7 +219,7 @@ def _app(server: Server, found: Connection) -> ConnectedApp:
     ]
     return ConnectedApp(
         connection=found,
-        host=uris.shown_host(client.redirect_uris[0]) if client.redirect_uris else "",
+        host=client.shown_host,
         scopes=scopes,
         # Without openid it would be another app.
         removable=[one for one in scopes if one.name != "openid"] if scopes[1:] else [],

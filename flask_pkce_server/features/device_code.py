@@ -32,14 +32,17 @@ from ..errors import (
 )
 from ..feature import Feature, Route
 from ..grant import Grant, GrantNarrowed
-from ..models import code_challenge, device_code
+from ..models import code_challenge, device_code, guess
 from ..models.device_code import GRANT_TYPE, DeviceCode
 from ..models.guess import Guess
 from ..models.handle import DEVICE, digest, is_handle, new_handle, new_identifier
 from ..models.token import Family, revoke_family
+from ..rate_limit import RateLimit
 from ..server import Server, current_server
 from ..signals import code_replayed, tell, token_issued, verifier_mismatched
 
+#: Devices that start, of a client that anybody can say to be. A confidential one is known.
+STARTS = RateLimit("device_authorization", 30)
 _UNKNOWN = "The device_code is unknown, or not this client's."
 
 
@@ -179,8 +182,10 @@ def authorize() -> Response:
     for feature in server.features:
         feature.check_authorization_request(request)
     handle, now = new_handle(DEVICE), server.now()
+    counted = STARTS.ask(server) if client.is_public else {}
 
     def issue(session: Session) -> str:
+        guess.take(session, counted, now)
         # Made anew where it is run again: another device may have just this one.
         user_code = device_code.new_user_code()
         session.add(

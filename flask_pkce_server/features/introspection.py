@@ -54,7 +54,7 @@ def describe(server: Server, token: Token | None, client: Client) -> dict[str, A
     if token.check_client(client):
         owner: Client | None = client
     elif token.kind == "access" and _is_meant_for(token, client):
-        owner = server.find_client(token.client_id)
+        owner = server.find_client(token.holder)
         scopes = scopes if client.scope is None else scopes & client.scope
     else:
         owner = None
@@ -63,10 +63,12 @@ def describe(server: Server, token: Token | None, client: Client) -> dict[str, A
     description = {
         "active": True,
         "scope": " ".join(sorted(scopes)),
-        "client_id": token.client_id,
+        # RFC 8693 4.3: the client that was given it, whoever's user it is.
+        "client_id": token.holder,
         "iss": server.issuer,
         "iat": token.issued_at,
         "exp": token.expires_at,
+        **token.act,
     }
     if not token.is_machine:
         description["sub"] = server.subject_for(owner, token.subject)

@@ -17,7 +17,7 @@ from ..feature import ClientField, Feature
 from ..grant import TokenResponse
 from ..models.client import Client
 from ..models.handle import base64url
-from ..models.token import NOBODY, Token
+from ..models.token import EXCHANGED, NOBODY, Token
 from ..request import Request
 from ..server import Server, current_server
 
@@ -68,11 +68,12 @@ class JwtAccessTokenFeature(Feature):
             # somebody's subject may be the client_id of an app.
             "sub": token.subject or token.client_id,
             "aud": audience[0] if len(audience) == 1 else audience,
-            "client_id": token.client_id,
+            "client_id": token.holder,
             "exp": token.expires_at,
             "iat": token.issued_at,
             "jti": base64url(token.digest),
             "scope": " ".join(sorted(token.scope)),
+            **token.act,
             # RFC 9068 2.2.1
             **{name: bound[name] for name in ("auth_time", "acr", "amr") if name in bound},
             # An SDK that reads it watches the session by it.
@@ -107,11 +108,10 @@ def is_jwt(server: Server, request: Request, scopes: frozenset[str]) -> bool:
 def audience_of(server: Server, scopes: frozenset[str], asked: Iterable[str] = ()) -> list[str]:
     """Return whom a token with `scopes` is for: this app, and the APIs that they open.
 
-    Those that were `asked` for, and userinfo where the scopes open it. RFC 9068 3: where no
-    resource was named, the scopes tell it.
+    Those that were `asked` for. RFC 9068 3: where no resource was named, the scopes tell it.
     """
     if asked:
-        return list(dict.fromkeys([*([server.issuer] if "openid" in scopes else []), *asked]))
+        return list(dict.fromkeys(asked))
     resources = server.settings.jwt_access_token_resources
     audience = [uri for uri, its in resources.items() if scopes & set(its)]
     theirs = {scope for its in resources.values() for scope in its}
@@ -125,6 +125,10 @@ def _as_token(claims: Mapping[str, Any]) -> Token | None:
         digest = base64.urlsafe_b64decode(claims["jti"] + "=")
     except (binascii.Error, ValueError):
         return None
+    actors, act = [], claims.get("act")
+    while act:
+        actors.append(act["sub"])
+        act = act.get("act")
     return Token(
         digest=digest,
         kind="access",
@@ -132,7 +136,7 @@ def _as_token(claims: Mapping[str, Any]) -> Token | None:
         client_id=claims["client_id"],
         subject=NOBODY if claims.get("grant_type") == _MACHINE else claims["sub"],
         scope=frozenset(claims["scope"].split()),
-        bindings={"audience": audience},
+        bindings={"audience": audience, **({EXCHANGED: {"actors": actors}} if actors else {})},
         issued_at=claims["iat"],
         expires_at=claims["exp"],
     )

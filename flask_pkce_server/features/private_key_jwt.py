@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import flask
+
 from ..errors import InvalidClientError, InvalidRequestError
 from ..feature import ClientField, Feature
 from ..fetch import FetchError, is_fetchable
@@ -121,7 +123,7 @@ class PrivateKeyJwtFeature(Feature):
         if str(header.get("typ", "JWT")).lower() not in _TYPES:
             return False
         now = server.now()
-        until = _good_until(claims, client, server.issuer, now)
+        until = _good_until(claims, client, _names_of(server, client), now)
         if until is None:
             return False
 
@@ -152,9 +154,11 @@ class PrivateKeyJwtFeature(Feature):
         """
         now = server.now()
         with self._lock:
-            if uri not in self._known and len(self._known) >= _MOST:
+            known = self._known.pop(uri, None) or Keys()
+            if len(self._known) >= _MOST:
+                # The one that nobody has used for longest.
                 del self._known[next(iter(self._known))]
-            known = self._known.setdefault(uri, Keys())
+            self._known[uri] = known
         # Who comes meanwhile waits, for 5 seconds at most, instead of being refused.
         with known.lock:
             age = math.inf if known.fetched_at is None else now - known.fetched_at
@@ -188,14 +192,29 @@ def read_assertion(request: Request) -> tuple[str, str] | None:
     return client_id, assertion
 
 
-def _good_until(claims: Mapping[str, Any], client: Client, issuer: str, now: int) -> int | None:
+def _names_of(server: Server, client: Client) -> tuple[str, ...]:
+    """Return what an assertion of `client` may call this server, at the endpoint it came to.
+
+    The issuer, as one string and alone (draft-ietf-oauth-rfc7523bis): an assertion that is
+    for the URL of an endpoint, or for others too, can be drawn out of a client by a server
+    that names our endpoints as its own, and be shown here (CVE-2025-27370, CVE-2025-27371).
+    """
+    route = server.route_of(flask.request.endpoint)
+    if client.document is not None and route is not None and route.name == "token":
+        # ChatGPT names the token endpoint, and nobody can tell it otherwise. A server that
+        # draws such an assertion out of it can say to be it, as with `none`, at this one
+        # endpoint; a code or a refresh token of a user it has not by that.
+        return server.issuer, server.url_of("token")
+    return (server.issuer,)
+
+
+def _good_until(
+    claims: Mapping[str, Any], client: Client, names: tuple[str, ...], now: int
+) -> int | None:
     """Return when `claims` expire, skew included; None if they show nothing here and now."""
     if not claims.get("iss") == claims.get("sub") == client.client_id:
         return None
-    # The issuer, as one string and alone (draft-ietf-oauth-rfc7523bis): an assertion that is
-    # for the URL of an endpoint, or for others too, can be drawn out of a client by a server
-    # that names our endpoints as its own, and be shown here (CVE-2025-27370, CVE-2025-27371).
-    if claims.get("aud") != issuer:
+    if claims.get("aud") not in names:
         return None
     times = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
     # NaN and infinity, which Python's JSON knows, lie between no two numbers.

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
 from ..feature import Feature, Problem, Route
 from ..models.resource import Resource
+from ..request import Request
 from ..server import Server, current_server
 
 _PLACE = "/.well-known/oauth-protected-resource"
@@ -42,6 +44,18 @@ class ProtectedResourceFeature(Feature):
     def aliases(self, server: Server) -> Mapping[str, str]:
         return _FALLBACKS if server.resources.has_guarded else {}
 
+    def check_authorization_request(self, request: Request) -> None:
+        server, payload = current_server, request.payload
+        guarded = server.resources.guarded(server.issuer)
+        if (
+            len(guarded) == 1
+            and request.client.self_registered
+            and "resource" not in payload.data
+            and _is_fallback(server)
+        ):
+            # MCP 2025-03-26: the server at the root is the only API's, and nobody names it.
+            request.replace(resource=guarded[0].uri)
+
     def problems(self, server: Server) -> Iterable[Problem]:
         resources = server.own_resources.values()
         if resources and all(room.name != "resource_indicators" for room in server.features):
@@ -59,6 +73,15 @@ class ProtectedResourceFeature(Feature):
                         "ask for.",
                         f'app.config["PKCE_SCOPES"]["{scope}"] = "What it lets an app do"',
                     )
+
+
+def _is_fallback(server: Server) -> bool:
+    """Say whether the browser came by the name at the root, and not by the endpoint's own."""
+    rule = flask.request.url_rule
+    if rule is None or rule.endpoint != "pkce.authorize":
+        return False
+    path = rule.rule.removeprefix(urlsplit(server.issuer).path.rstrip("/"))
+    return path in _FALLBACKS and path != server.paths["authorize"]
 
 
 def document(path: str = "") -> Response | tuple[Response, int]:

@@ -15,7 +15,12 @@ from authlib.oauth2.rfc6749 import grants
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..errors import DeadRefreshTokenError, InvalidRequestError, InvalidScopeError
+from ..errors import (
+    DeadRefreshTokenError,
+    InvalidRequestError,
+    InvalidScopeError,
+    InvalidTargetError,
+)
 from ..feature import Feature
 from ..grant import Grant, GrantNarrowed, TokenResponse
 from ..models import token as tokens
@@ -127,6 +132,8 @@ def repeat(session: Session, response: TokenResponse, now: int) -> dict[str, Any
             return None
         if before.scope != token.scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
+        if before.audience != token.audience:
+            raise InvalidTargetError("A repeated refresh asks for the same resources.")
         if before.kind == "access":
             response.body["expires_in"] = before.expires_at - now
     return response.body
@@ -155,8 +162,8 @@ class RefreshTokenFeature(Feature):
 
     def complete_token_response(self, response: TokenResponse) -> None:
         settings = response.server.settings
-        if response.access.is_machine:
-            # RFC 6749 4.4.3: it asks with its credentials instead.
+        if response.access.is_machine or response.access.actors:
+            # RFC 6749 4.4.3: it asks with its credentials instead; or exchanges again.
             return
         if response.parent is None and not (
             response.request.client.check_grant_type("refresh_token")

@@ -8,8 +8,10 @@ issuer, those that it declares with `pkce.resource` and `pkce.mcp`, and those of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..errors import InvalidTargetError
-from ..feature import Feature
+from ..feature import Feature, Problem
 from ..grant import TokenResponse
 from ..models.resource import canonical
 from ..request import Request
@@ -20,11 +22,25 @@ class ResourceIndicatorsFeature(Feature):
     """RFC 8707: the parameter `resource`."""
 
     name = "resource_indicators"
+    settings = ("PKCE_RESOURCE_INDICATORS_DEFAULT",)
 
     def check_authorization_request(self, request: Request) -> None:
-        named = read(current_server, request)
+        server = current_server
+        if "resource" not in request.payload.data:
+            request.replace(resource=server.settings.resource_indicators_default)
+        named = read(server, request)
         if named:
             request.bindings["resource"] = named
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        for uri in server.settings.resource_indicators_default:
+            if uri not in server.known_resources.values():
+                yield Problem(
+                    "FAIL",
+                    f"PKCE_RESOURCE_INDICATORS_DEFAULT names {uri}, which no token is for: who "
+                    "names no resource gets in nowhere.",
+                    f'pkce.resource("{uri}", scopes=[...])  # or leave it out of the setting',
+                )
 
     def check_token_request(self, request: Request) -> None:
         named = read(current_server, request)
@@ -37,10 +53,8 @@ class ResourceIndicatorsFeature(Feature):
         # What the grant is for is the family's; what this token is for is its audience.
         token, issuer = response.access, response.server.issuer
         bindings = {name: value for name, value in token.bindings.items() if name != "resource"}
-        # Userinfo takes it too, where the scopes open that.
-        audience = [*([issuer] if "openid" in token.scope else []), *response.request.resources]
-        if set(audience) - {issuer}:
-            bindings["audience"] = list(dict.fromkeys(audience))
+        if set(response.request.resources) - {issuer}:
+            bindings["audience"] = list(response.request.resources)
         token.bindings = bindings
 
 
@@ -49,11 +63,7 @@ def read(server: Server, request: Request) -> list[str]:
 
     Raises `InvalidTargetError` for one that is unknown or is no absolute URI.
     """
-    own = (one.uri for one in server.own_resources.values())
-    known = {
-        canonical(uri): uri
-        for uri in (*own, *server.settings.jwt_access_token_resources, server.issuer)
-    }
+    known = server.known_resources
     named = [canonical(uri) for uri in request.payload.datalist.get("resource", [])]
     if not known.keys() >= set(named):
         raise InvalidTargetError()

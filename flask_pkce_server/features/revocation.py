@@ -38,14 +38,19 @@ class FamilyRevocation(RevocationEndpoint):
 
     def revoke_token(self, token: Token, request: Request) -> None:
         server: Server = self.server
+        # What was exchanged is not the whole of what the user gave, nor its holder's to end.
         revoked = server.store.write(
-            lambda session: tokens.revoke_family(session, token.family_id, server.now())
+            lambda session: (
+                tokens.revoke_exchanged(session, token, server.now())
+                if token.actors
+                else tokens.revoke_family(session, token.family_id, server.now())
+            )
         )
         if revoked:
             tell(
                 token_revoked,
                 server.app,
-                client_id=token.client_id,
+                client_id=token.holder,
                 subject=token.subject,
                 family_id=token.family_id,
             )

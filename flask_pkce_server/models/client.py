@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.models import ClientMixin
 from sqlalchemy import delete
@@ -18,8 +19,12 @@ from .handle import digest, new_identifier, new_secret
 
 AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 
+#: The line of a client that a document describes: of when the copy is, in epoch seconds.
+DOCUMENT = "document"
 #: RFC 7523 2.2: the client_assertion_type of private_key_jwt.
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+#: RFC 8693 2.1: the grant_type of an exchange.
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 class Client(Base, ClientMixin):
@@ -70,6 +75,25 @@ class Client(Base, ClientMixin):
         return bool(self.client_metadata.get("verified"))
 
     @property
+    def document(self) -> Mapping[str, int] | None:
+        """Of when the copy is, where a document at its client_id describes it; else None."""
+        return self.client_metadata.get(DOCUMENT)
+
+    @property
+    def changed_at(self) -> int:
+        """Since when it is what users read of it (epoch seconds); 0 for ever.
+
+        Its document may say something else than when they agreed.
+        """
+        return (self.document or {}).get("changed_at", 0)
+
+    @property
+    def shown_host(self) -> str:
+        """Where it lives: a host, or the scheme of an app; "" if that is not known."""
+        where = self.redirect_uris if self.document is None else [self.client_id]
+        return uris.shown_host(where[0]) if where else ""
+
+    @property
     def sector(self) -> str:
         """What pairwise subjects are made for: the one host of its redirect URIs.
 
@@ -78,6 +102,9 @@ class Client(Base, ClientMixin):
         which of them speaks for all.
         """
         named: str | None = self.client_metadata.get("sector")
+        if named is None and self.document is not None:
+            # That of its document: only who has it can say what the client is.
+            return urlsplit(self.client_id).netloc
         hosts = {uris.shown_host(uri) for uri in self.redirect_uris} or {self.client_id}
         if named is None and len(hosts) != 1:
             raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
@@ -86,13 +113,20 @@ class Client(Base, ClientMixin):
     def always_asks(self, redirect_uri: str) -> bool:
         """Say whether the user must be asked even for what they allowed before.
 
-        Anybody may have registered one that nobody checked. A public client that is reached
-        by a loopback port or a private-use scheme can be impersonated by any program of that
-        computer (RFC 8252 8.6).
+        Anybody may have registered one that nobody checked; only who has its host can describe
+        one that goes back there. A public client that is reached by a loopback port or a
+        private-use scheme can be impersonated by any program of that computer (RFC 8252 8.6).
         """
         if self.self_registered and not self.verified:
-            return True
+            return not self.is_at_home(redirect_uri)
         return self.is_public and not redirect_uri.startswith("https://")
+
+    def is_at_home(self, redirect_uri: str) -> bool:
+        """Say whether `redirect_uri` is of the host at which the client is described."""
+        if self.document is None or not redirect_uri.startswith("https://"):
+            return False
+        host, home = (urlsplit(uri).hostname or "" for uri in (redirect_uri, self.client_id))
+        return host == home or host.endswith(f".{home}")
 
     def resolve_redirect_uri(self, presented: str | None) -> str:
         """Return the URI to send the browser back to (RFC 6749 3.1.2.3, RFC 9700 4.1.3).
@@ -223,6 +257,9 @@ def check(client: Client) -> None:
     if client.is_public and client.check_grant_type("client_credentials"):
         # RFC 6749 4.4
         raise InvalidRequestError("A public client has no credentials to get tokens for.")
+    if client.is_public and client.check_grant_type(TOKEN_EXCHANGE):
+        # RFC 8693 2.1: whoever got hold of a token could say to be that client.
+        raise InvalidRequestError("A public client exchanges no tokens: anybody can say to be it.")
     if client.check_grant_type("authorization_code") and not client.redirect_uris:
         raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")
     for uri in client.redirect_uris:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_origin
 
 from ..errors import InvalidClientMetadataError, InvalidRedirectUriError, InvalidRequestError
 from . import redirect_uri as uris
@@ -40,6 +40,7 @@ OPEN_LINES = (
 #: What is kept of all that, and changed when the client says something else.
 _KEPT_LINES = (*OPEN_LINES, "default_scope")
 _LONGEST = 2000
+_LONGEST_ORIGIN = 255
 _MOST = 50
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _URI = re.compile(r"[\x21-\x7e]+")
@@ -157,6 +158,8 @@ def _redirect_uris(said: Mapping[str, Any]) -> list[str]:
         found = _texts(said, "redirect_uris")
         for uri in found:
             uris.refuse_unfit(uri)
+            if len(uris.origin_of(uri) or "") > _LONGEST_ORIGIN:
+                raise InvalidRequestError("The host in a redirect URI is too long.")
     except InvalidRequestError as error:
         raise InvalidRedirectUriError(error.description) from None
     except InvalidClientMetadataError as error:
@@ -205,10 +208,26 @@ def _name(said: Mapping[str, Any], redirect_uris: list[str]) -> str:
 
 
 def _line(said: Mapping[str, Any], name: str, kind: Any) -> Any:
+    if get_origin(kind) is dict:
+        return _keys(said, name)
     value = _text(said, name) if kind is str else _texts(said, name) or None
     texts = [value] if isinstance(value, str) else value or []
     if name.endswith(("_uri", "_uris")) and not all(map(_URI.fullmatch, texts)):
         raise InvalidClientMetadataError(f"{name} has a character in it that URIs do not have.")
+    return value
+
+
+def _keys(said: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Return the JSON object that is called `name`: one of keys, which are plain ASCII."""
+    value = said.get(name)
+    if value is None:
+        return None
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        text = "\\"
+    if not isinstance(value, dict) or "\\" in text:
+        raise InvalidClientMetadataError(f"{name} is a JSON object with plain texts in it.")
     return value
 
 

@@ -85,13 +85,20 @@ def _sign_ins(tokens: Iterable[Token]) -> list[SignIn]:
     found = [
         SignIn(
             family_id=family_id,
-            bindings={name: value for one in its for name, value in one.bindings.items()},
+            bindings=_joined(its),
             since=min(one.issued_at for one in its),
             last_seen=max(one.issued_at for one in its),
         )
         for family_id, its in families.items()
     ]
     return sorted(found, key=lambda one: (-one.last_seen, one.family_id))
+
+
+def _joined(tokens: Iterable[Token]) -> dict[str, Any]:
+    """Return what the tokens of a family are tied to; of their audiences all."""
+    found = {name: value for one in tokens for name, value in one.bindings.items()}
+    audience = dict.fromkeys(uri for one in tokens for uri in one.audience)
+    return {**found, **({"audience": [*audience]} if audience else {})}
 
 
 def people_of(session: Session, client_id: str, now: int) -> int:

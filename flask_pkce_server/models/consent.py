@@ -92,14 +92,20 @@ def is_live(now: int) -> ColumnElement[bool]:
     return or_(Consent.expires_at.is_(None), Consent.expires_at > now)
 
 
-def standing(session: Session, subject: str, client_id: str, now: int) -> Standing:
-    """Return how `subject` and `client_id` stand to each other, by one statement."""
+def standing(session: Session, subject: str, client_id: str, now: int, since: int = 0) -> Standing:
+    """Return how `subject` and `client_id` stand to each other, by one statement.
+
+    What was granted before `since` was granted to what the client is no more.
+    """
     people = select(Consent.subject).where(Consent.client_id == client_id).distinct()
     counted = people.limit(MOST_PEOPLE).subquery()
     rows: Sequence[Any] = session.execute(
         union_all(
             select(Consent.scope, Consent.expires_at, null()).where(
-                Consent.subject == subject, Consent.client_id == client_id, is_live(now)
+                Consent.subject == subject,
+                Consent.client_id == client_id,
+                Consent.issued_at >= since,
+                is_live(now),
             ),
             select(null(), null(), func.count()).select_from(counted),
         )
@@ -117,10 +123,12 @@ def remember(
     scopes: Iterable[str],
     now: int,
     until: int | None = None,
+    since: int = 0,
 ) -> None:
     """Remember that `subject` grants `scopes` to `client_id`, for good or up to `until`.
 
-    What was granted before stays, and lasts as long as was decided last.
+    What was granted before stays, and lasts as long as was decided last; what was granted
+    before `since`, as in `standing`, is granted anew.
     """
     known = {
         row.scope: row
@@ -139,7 +147,7 @@ def remember(
                 issued_at=now,
             )
             session.add(row)
-        elif row.expires_at is not None and row.expires_at <= now:
+        elif row.issued_at < since or (row.expires_at is not None and row.expires_at <= now):
             row.issued_at = now
         row.expires_at = until
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..errors import TooManyRequests
 from .base import Base, Digest, EpochSeconds, changed_rows, delete_some
 from .handle import digest
 
@@ -14,12 +15,8 @@ from .handle import digest
 WINDOW = 600
 
 
-class TooManyGuesses(Exception):
-    """Somebody was wrong too often; they may try again in `wait` seconds."""
-
-    def __init__(self, wait: int) -> None:
-        super().__init__(f"too many guesses; wait {wait} seconds")
-        self.wait = wait
+class TooManyGuesses(TooManyRequests):
+    """Somebody has no guess left; they may try again in `wait` seconds."""
 
 
 class Guess(Base):
@@ -39,6 +36,8 @@ def take(session: Session, most: Mapping[str, int], now: int) -> None:
     `TooManyGuesses` if one of them has none left: to be rolled back, so that the others
     keep theirs.
     """
+    if not most:
+        return
     keys = _keys(most, now)
     left = [and_(Guess.digest == key, Guess.tries < limit) for key, limit in keys.items()]
     one_more = update(Guess).where(or_(*left)).values(tries=Guess.tries + 1)
@@ -49,15 +48,30 @@ def take(session: Session, most: Mapping[str, int], now: int) -> None:
     if known and not taken:
         # Not spent, perhaps, but made since: by somebody who guesses at the same moment.
         taken = changed_rows(session, one_more)
-    end = (now // WINDOW + 1) * WINDOW
     if taken < len(known):
-        raise TooManyGuesses(end - now)
+        check(session, most, now)
+        # None is spent: one was made after the update had looked. Made here too, it is a row
+        # that another was faster with, and all of it is run again.
+        known = []
+    end = _end(now)
     session.add_all(Guess(digest=key, tries=1, expires_at=end) for key in keys if key not in known)
     session.flush()
 
 
+def check(session: Session, most: Mapping[str, int], now: int) -> None:
+    """Raise `TooManyGuesses` if one of the guessers has none left now; take nothing.
+
+    Before work that is dear. What counts is `take`.
+    """
+    spent = [and_(Guess.digest == key, Guess.tries >= n) for key, n in _keys(most, now).items()]
+    if spent and session.scalars(select(Guess.digest).where(or_(*spent))).first() is not None:
+        raise TooManyGuesses(_end(now) - now)
+
+
 def give_back(session: Session, most: Mapping[str, int], now: int) -> None:
     """Give back what was taken: the guess was right."""
+    if not most:
+        return
     mine = Guess.digest.in_(_keys(most, now))
     changed_rows(session, update(Guess).where(mine).values(tries=Guess.tries - 1))
 
@@ -65,6 +79,10 @@ def give_back(session: Session, most: Mapping[str, int], now: int) -> None:
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` counts of windows that are over; return how many."""
     return delete_some(session, Guess, Guess.expires_at <= now, limit)
+
+
+def _end(now: int) -> int:
+    return (now // WINDOW + 1) * WINDOW
 
 
 def _keys(most: Mapping[str, int], now: int) -> dict[bytes, int]:

@@ -86,7 +86,8 @@ def has_plain_scheme(uri: str) -> bool:
 def matches(registered: str, presented: str) -> bool:
     """Say whether `presented` is the URI that was `registered`.
 
-    Character for character, but for the port of a loopback URI (RFC 8252 7.3).
+    Character for character, but for the port of a loopback URI (RFC 8252 7.3), and for the
+    slash of one without a path: VS Code registers it in one way and comes in the other.
     """
     if presented == registered:
         return True
@@ -158,4 +159,4 @@ def _without_port(uri: str) -> str:
     # writes the host in lower case, and so it must have been registered.
     tail = uri[len(f"{parts.scheme}://{parts.netloc}") :]
     spelled = parts.netloc == f"{host}:{parts.port}" or parts.netloc == host
-    return f"http://{host}{tail}" if spelled else uri
+    return f"http://{host}{tail or '/'}" if spelled else uri

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
+from collections.abc import Mapping
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from ..errors import TooManyRegistrations
 from . import client as clients
 from . import guess
 from .authorization_code import AuthorizationCode
@@ -15,15 +14,11 @@ from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
 from .consent import Consent
 from .device_code import DeviceCode
-from .guess import TooManyGuesses
 from .handle import digest
 from .token import Token
 
-#: Seconds after which it is noted again that a shared client was asked for, and after which
-#: to look whether there is room for another.
+#: Seconds after which it is noted again that a shared client was asked for.
 _HOUR = 3600
-#: New clients of one address within ten minutes.
-_MOST_OF_ONE = 20
 # Each of them takes the rows of a dozen tables with it.
 _BATCH = 100
 
@@ -72,40 +67,36 @@ def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
     return changed_rows(session, update(Registration).where(same).values(seen_at=now)) == 1
 
 
+def is_full(session: Session, most: int) -> bool:
+    """Say whether `most` clients wait for their first user.
+
+    It reads a row of each: to be asked before a unit of work, which would hold up others.
+    Those who ask at the same moment may be a few more than there is room for.
+    """
+    some = select(Registration.client_id).where(*_unused()).limit(most)
+    return session.scalar(select(func.count()).select_from(some.subquery())) == most
+
+
 def store(
-    session: Session, client: Client, row: Registration, *, address: str, most: int
-) -> Client:
+    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], full: bool
+) -> Client | None:
     """Store a client that registers itself; return it, or the shared one that was there.
 
-    Raises `TooManyRegistrations` if `address` was here too often, or if `most` clients wait
-    for their first user.
+    None if all is `full`. That costs who asks one of what they have: `counted` is them, and
+    how many. Raises `TooManyGuesses` if they have none left.
     """
-    now, guesser = row.seen_at, {f"registration {_network(address)}": _MOST_OF_ONE}
     # First that which writes: whoever registers the same at once waits here or tries again.
-    try:
-        guess.take(session, guesser, now)
-    except TooManyGuesses as many:
-        raise TooManyRegistrations(many.wait) from None
+    guess.take(session, counted, row.seen_at)
     found = shared(session, row.metadata_digest) if row.metadata_digest else None
     if found is not None:
         # Somebody was faster.
-        guess.give_back(session, guesser, now)
+        guess.give_back(session, counted, row.seen_at)
         return found[0]
-    some = select(Registration.client_id).where(*_unused()).limit(most)
-    if session.scalar(select(func.count()).select_from(some.subquery())) == most:
-        raise TooManyRegistrations(_HOUR)
+    if full:
+        return None
     clients.save(session, client)
     session.add(row)
     return client
-
-
-def _network(address: str) -> str:
-    """Return what one customer is given: an address, of IPv6 the 64 bits before it."""
-    try:
-        wide = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(wide.ipv4_mapped or ipaddress.IPv6Network((int(wide), 64), strict=False))
 
 
 def prune(session: Session, before: int, limit: int) -> int:
@@ -117,10 +108,10 @@ def prune(session: Session, before: int, limit: int) -> int:
         select(Client)
         .join(Registration, Registration.client_id == Client.client_id)
         .where(Registration.seen_at <= before, *_unused())
-        .limit(min(limit, _BATCH))
     )
+    # All of them, and not a batch: it could be one of checked clients alone.
     idle = [one.client_id for one in session.scalars(unused) if not one.verified]
-    return sum(clients.remove(session, client_id) for client_id in idle)
+    return sum(clients.remove(session, client_id) for client_id in idle[: min(limit, _BATCH)])
 
 
 def _unused() -> list[ColumnElement[bool]]:

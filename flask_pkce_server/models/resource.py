@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from posixpath import normpath
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ..errors import ConfigurationError, InvalidTargetError
@@ -36,7 +37,8 @@ class Resource:
     @property
     def asked_first(self) -> tuple[str, ...]:
         """The scopes that its clients ask for first: what every call needs, or else all."""
-        return self.required or self.scopes
+        # MCP 2026-07-28: offline_access is the server's, and no resource asks for it.
+        return self.required or tuple(one for one in self.scopes if one != "offline_access")
 
     @property
     def path(self) -> str:
@@ -86,9 +88,11 @@ class Resources:
 
         Raises `ConfigurationError` for what is no such path.
         """
-        if not path.startswith("/") or path.endswith("/") or fault_of("https://host" + path):
+        unfit = not path.startswith("/") or path.endswith("/") or fault_of("https://host" + path)
+        if unfit or _straight(unquote(path)) != unquote(path):
             raise ConfigurationError(
-                f"The path {path!r} of a resource starts with a slash and does not end with one.",
+                f"The path {path!r} of a resource starts with a slash, does not end with one, "
+                "and has no empty part, . or .. in it.",
                 write='pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"})',
             )
         needed = _names(required)
@@ -106,14 +110,36 @@ class Resources:
         """Whether a whole path is declared."""
         return bool(self._guarded)
 
-    def is_guarded(self, path: str) -> bool:
-        """Say whether `path` is a declared path, or lies below one."""
-        return any(path == one or path.startswith(one + "/") for one in self._guarded)
+    def guarded(self, issuer: str) -> list[Resource]:
+        """Return those whose whole paths are declared."""
+        known = self.known(issuer)
+        return [known[canonical(origin_of(issuer) + path)] for path in sorted(self._guarded)]
 
-    def guarding(self, path: str, issuer: str) -> Resource:
-        """Return the resource whose declared path `path` lies below, the nearest."""
-        fitting = (one for one in self._guarded if path == one or path.startswith(one + "/"))
-        return self.known(issuer)[canonical(origin_of(issuer) + max(fitting, key=len))]
+    def is_guarded(self, path: str, issuer: str) -> bool:
+        """Say whether `path` is a declared path, or lies below one."""
+        return bool(self._above(path, issuer))
+
+    def guarding(self, path: str, issuer: str) -> list[Resource]:
+        """Return the resource whose declared path `path` lies below, the nearest.
+
+        A path with `..` in it may be read in two ways, and so lie below two.
+        """
+        known = self.known(issuer)
+        return [known[canonical(origin_of(issuer) + one)] for one in self._above(path, issuer)]
+
+    def _above(self, path: str, issuer: str) -> list[str]:
+        # As it is routed, and as views that serve files read it; as the app sees it, and as
+        # clients do where a proxy takes the path of the issuer away.
+        mount = unquote(urlsplit(issuer).path).rstrip("/")
+        found = (
+            self._nearest(spelled) or self._nearest(mount + spelled)
+            for spelled in (path, _straight(path))
+        )
+        return [one for one in dict.fromkeys(found) if one is not None]
+
+    def _nearest(self, path: str) -> str | None:
+        above = (one for one in self._guarded if f"{path}/".startswith(f"{unquote(one)}/"))
+        return max(above, key=len, default=None)
 
     def known(self, issuer: str) -> dict[str, Resource]:
         """Return all, by their canonical URIs; paths are at the origin of `issuer`."""
@@ -132,6 +158,11 @@ class Resources:
 def origin_of(issuer: str) -> str:
     """Return the scheme, host and port of an issuer."""
     return urlunsplit((*urlsplit(issuer)[:2], "", "", ""))
+
+
+def _straight(path: str) -> str:
+    """Return `path` without empty parts, and without `.` and `..`."""
+    return "/" + normpath(path).lstrip("/")
 
 
 def _names(scopes: Iterable[str]) -> tuple[str, ...]:

@@ -96,6 +96,7 @@ def test_silent_renewal_in_a_frame(page: Page, live: tuple[str, Flask], party: s
     assert page.url.startswith(party)
 
 
+@pytest.mark.thorough
 def test_silent_renewal_without_a_session(page: Page, live: tuple[str, Flask], party: str) -> None:
     begin(page, party)
     assert page.request.post(f"{live[0]}/logout").ok
@@ -104,6 +105,7 @@ def test_silent_renewal_without_a_session(page: Page, live: tuple[str, Flask], p
     assert page.evaluate("make().isAuthenticated()") is False
 
 
+@pytest.mark.thorough
 def test_a_page_that_is_loaded_anew_stays_signed_in(page: Page, party: str) -> None:
     begin(page, party, "{ cacheLocation: 'memory' }")
     page.goto(party)
@@ -153,7 +155,7 @@ def test_an_audience_is_a_resource(page: Page, live: tuple[str, Flask], party: s
     begin(page, party, wish)
     token = page.evaluate(f"make({wish}).getTokenSilently({wish})")
     claims = live[1].extensions["pkce"].keys.verify(token, {"at+jwt"})
-    assert set(claims["aud"]) == {f"{live[0]}/", API}
+    assert claims["aud"] == API
     page.goto(party)
     page.evaluate(
         "void make({ authorizationParams: { audience: 'https://other.example' } })"
@@ -162,6 +164,7 @@ def test_an_audience_is_a_resource(page: Page, live: tuple[str, Flask], party: s
     page.wait_for_url(f"{party}?error=invalid_target*")
 
 
+@pytest.mark.thorough
 def test_a_popup_signs_in(page: Page, live: tuple[str, Flask], party: str) -> None:
     page.goto(party)
     with page.expect_popup() as opened:
@@ -171,6 +174,7 @@ def test_a_popup_signs_in(page: Page, live: tuple[str, Flask], party: str) -> No
     assert page.evaluate("make().getUser()")["name"] == "Ada Lovelace"
 
 
+@pytest.mark.thorough
 def test_revocation(page: Page, live: tuple[str, Flask], party: str) -> None:
     begin(page, party, "refreshing")
     token = page.evaluate("make(refreshing).getTokenSilently()")

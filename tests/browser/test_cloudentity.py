@@ -105,6 +105,7 @@ def test_redirect_profile_api_and_revocation(
     assert page.evaluate(userinfo, access)[0] == 401
 
 
+@pytest.mark.thorough
 def test_silent_renewal_with_and_without_a_session(
     page: Page, live: tuple[str, Flask], party: str
 ) -> None:

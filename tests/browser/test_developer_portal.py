@@ -76,6 +76,7 @@ def test_from_a_new_app_to_its_removal_by_the_keyboard_and_without_scripts(
 
 
 @pytest.mark.node
+@pytest.mark.thorough
 def test_the_snippet_for_a_single_page_app_signs_in(
     page: Page, packages: Path, live: tuple[str, Flask]
 ) -> None:

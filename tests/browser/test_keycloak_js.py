@@ -125,6 +125,7 @@ def test_refresh_tokens_rotate(page: Page, party: str) -> None:
     assert all(new and new != old for new, old in zip(after, before, strict=True))
 
 
+@pytest.mark.thorough
 def test_a_dead_refresh_token_is_forgotten(page: Page, live: tuple[str, Flask], party: str) -> None:
     begin(page, party)
     with live[1].app_context():
@@ -153,6 +154,7 @@ def test_logout_ends_the_session(page: Page, live: tuple[str, Flask], party: str
 
 
 @in_a_realm
+@pytest.mark.thorough
 def test_the_frame_tells_when_the_session_ends_elsewhere(
     page: Page, live: tuple[str, Flask], party: str
 ) -> None:

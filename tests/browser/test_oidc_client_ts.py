@@ -115,6 +115,7 @@ def test_redirect_and_userinfo(
     assert (profile["name"], profile["preferred_username"]) == ("Ada Lovelace", "ada")
 
 
+@pytest.mark.thorough
 def test_a_refusal_comes_back_as_access_denied(page: Page, party: Callable[..., str]) -> None:
     origin = party(skip_consent=False)
     begin(page, origin)
@@ -147,6 +148,7 @@ def test_silent_renewal_in_a_frame(
     assert page.url.startswith(f"{origin}/callback")
 
 
+@pytest.mark.thorough
 def test_silent_renewal_of_a_user_who_left(
     page: Page, live: tuple[str, Flask], party: Callable[..., str]
 ) -> None:
@@ -157,6 +159,7 @@ def test_silent_renewal_of_a_user_who_left(
     assert page.evaluate(REFUSED) == "login_required"
 
 
+@pytest.mark.thorough
 def test_silent_renewal_as_somebody_else(
     page: Page, live: tuple[str, Flask], party: Callable[..., str]
 ) -> None:

@@ -120,6 +120,7 @@ def test_refresh_tokens_rotate(page: Page, live: tuple[str, Flask, Any], party: 
     assert sum("grant_type=refresh_token" in (one.post_data or "") for one in sent) == 2
 
 
+@pytest.mark.thorough
 def test_a_dead_refresh_token_is_forgotten(
     page: Page, live: tuple[str, Flask, Any], party: str
 ) -> None:
@@ -156,6 +157,7 @@ def test_signing_out_revokes_and_ends_the_session(
     assert told["error"] == "login_required"
 
 
+@pytest.mark.thorough
 def test_a_page_without_an_id_token_ends_the_session_too(
     page: Page, live: tuple[str, Flask, Any], party: str
 ) -> None:

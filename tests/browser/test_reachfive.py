@@ -102,6 +102,7 @@ def test_redirect_profile_and_api(page: Page, live: tuple[str, Flask], party: st
     assert call_api(page, f"{live[0]}/api/me", token)[1]["name"] == "Ada Lovelace"
 
 
+@pytest.mark.thorough
 def test_refresh_tokens_rotate(page: Page, party: str) -> None:
     tokens = begin(page, party, "{ requireRefreshToken: true }")
     assert "refreshToken" in tokens
@@ -113,6 +114,7 @@ def test_refresh_tokens_rotate(page: Page, party: str) -> None:
     assert again["accessToken"] != tokens["accessToken"]
 
 
+@pytest.mark.thorough
 def test_silent_renewal_with_and_without_a_session(
     page: Page, live: tuple[str, Flask], party: str
 ) -> None:

@@ -296,7 +296,7 @@ def test_a_jwt_that_others_verify_is_said_to_linger() -> None:
     )
     browser = sign_in(app)
     Flow(browser, register(app), scope="profile").tokens()
-    assert "may still let it in" not in browser.get("/oauth/apps").text
+    assert "may let it in for up to" not in browser.get("/oauth/apps").text
     Flow(browser, register(app), scope="notes:read").tokens()
     assert "for up to 10 minutes" in browser.get("/oauth/apps").text
 

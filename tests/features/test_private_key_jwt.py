@@ -19,6 +19,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from flask_pkce_server.errors import InvalidRequestError
+from flask_pkce_server.features import private_key_jwt
 from flask_pkce_server.features.private_key_jwt import ALGORITHMS
 from flask_pkce_server.fetch import Fetcher, FetchError
 from flask_pkce_server.models.authorization_code import AuthorizationCode
@@ -486,6 +487,17 @@ def test_an_unknown_key_is_asked_for_once_a_minute(
     for _ in range(3):
         assert tried(app, remote, OTHER) == AUTHENTICATED
     assert host.asked == [URI] * 2
+
+
+def test_keys_that_are_used_are_kept_whoever_else_comes(
+    app: Flask, host: Host, remote: Registered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(private_key_jwt, "_MOST", 2)
+    others = [registered(app, jwks_uri=f"{URI}/{number}") for number in range(3)]
+    for other in others:
+        assert tried(app, remote) == AUTHENTICATED
+        assert tried(app, other) == AUTHENTICATED
+    assert host.asked.count(URI) == 1
 
 
 def test_a_host_that_is_down_locks_nobody_out_for_a_day(

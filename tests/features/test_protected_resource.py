@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, send_from_directory
 from flask_wtf import CSRFProtect
 
 from flask_pkce_server import (
@@ -18,7 +21,7 @@ from flask_pkce_server import (
     token_used,
 )
 from flask_pkce_server.feature import Route
-from flask_pkce_server.testing import Flow, register
+from flask_pkce_server.testing import Flow, Registered, parameters_of, register
 
 from ..conftest import sign_in
 from ..device import Device, television
@@ -100,6 +103,32 @@ def test_a_client_that_names_no_scope_gets_what_the_challenge_would_name(
     assert pkce_flow.tokens(scope=None)["scope"] == ""
     device = Device(pkce_flow.browser, television(app), scope=None)
     assert device.tokens(resource=MCP)["scope"] == "tasks:read"
+
+
+@pytest.mark.parametrize("issuer", ["https://auth.example", "https://auth.example/t1/"])
+def test_who_came_by_the_root_and_registered_itself_means_the_only_one(issuer: str) -> None:
+    # MCP 2025-03-26 has no parameter for it.
+    app = make_app(init=False, PKCE_FEATURES={"registration": True}, PKCE_ISSUER=issuer)
+    app.pkce.mcp("/mcp", scopes=SCOPES, required=["tasks:read"])
+    add_views(app)
+    start(app)
+    said = {"client_name": "Old", "redirect_uris": ["http://127.0.0.1:9000/cb"]}
+    told = app.test_client().post("/register", json=said).get_json()
+    client = Registered(told["client_id"], None, said["redirect_uris"][0], "none")
+    flow = Flow(sign_in(app), client, scope="tasks:read")
+
+    def token_by(path: str, flow: Flow = flow) -> str:
+        page = flow.browser.get(path, query_string=flow.request())
+        return flow.redeem(parameters_of(flow.decide(page))["code"]).get_json()["access_token"]
+
+    root = "/t1" if issuer.endswith("/") else ""
+    assert call(app, "/mcp", token_by(root + "/authorize")).status_code == 200
+    assert call(app, "/mcp", token_by(root + "/oauth/authorize")).status_code == 401
+    # A client of the operator is for the app, whichever way it comes.
+    ours = Flow(flow.browser, register(app), scope="tasks:read")
+    assert call(app, "/mcp", token_by("/authorize", ours)).status_code == 401
+    app.pkce.mcp("/other", scopes=SCOPES)
+    assert call(app, "/mcp", token_by("/authorize")).status_code == 401
 
 
 # The document.
@@ -189,7 +218,21 @@ def test_what_cannot_be_a_resource_is_refused_at_once(uri: str) -> None:
         PKCEServer().resource(uri)
 
 
-@pytest.mark.parametrize("path", ["mcp", "/", "/mcp/", "", "/m cp", "/mcp?x", "https://a.example"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "mcp",
+        "/",
+        "/mcp/",
+        "",
+        "/m cp",
+        "/mcp?x",
+        "https://a.example",
+        "//mcp",
+        "/a/../mcp",
+        "/%2e/mcp",
+    ],
+)
 def test_what_is_no_path_is_refused_at_once(path: str) -> None:
     with pytest.raises(ConfigurationError, match=r"pkce\.mcp"):
         PKCEServer().mcp(path)
@@ -225,6 +268,60 @@ def test_without_a_token_the_challenge_says_where_to_look(app: Flask, path: str)
     assert answer.status_code == 401
     expected = f'Bearer resource_metadata="{METADATA}", scope="tasks:read"'
     assert answer.headers["WWW-Authenticate"] == expected
+
+
+def test_a_way_round_by_dots_is_no_way_round(tmp_path: Path) -> None:
+    # Views that serve files read `..` in a path; routing does not.
+    (tmp_path / "mcp").mkdir()
+    (tmp_path / "mcp" / "tasks.txt").write_text("milk")
+    app = make_app(init=False)
+    app.pkce.mcp("/mcp", scopes=SCOPES)
+    app.pkce.mcp("/other", scopes=SCOPES)
+
+    @app.get("/<path:name>")
+    def files(name: str) -> Any:
+        with closing(send_from_directory(tmp_path, name)) as answer:
+            answer.direct_passthrough = False
+            return answer.get_data()
+
+    @app.get("/other/<path:name>")
+    def other(name: str) -> str:
+        return "other"
+
+    start(app)
+    for path in ("/x/../mcp/tasks.txt", "/./mcp/tasks.txt", "/.//mcp/tasks.txt"):
+        assert get(app, path).status_code == 401, path
+    # Where it may be read in two ways, both want a token.
+    flow = Flow(sign_in(app), register(app), scope="tasks:read")
+    headers = {"Authorization": f"Bearer {token_of(flow)}"}
+    assert get(app, "/mcp/tasks.txt", headers=headers).text == "milk"
+    assert get(app, "/other/../mcp/tasks.txt", headers=headers).status_code == 401
+    assert get(app, "/mcp/../other/x", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/my%20tasks", "/t%C3%A2ches"])
+def test_a_path_with_escapes_is_guarded(path: str) -> None:
+    app = make_app(init=False)
+    app.pkce.mcp(path, scopes=SCOPES)
+    app.add_url_rule(unquote(path), view_func=lambda: "reached", endpoint="reached")
+    start(app)
+    assert get(app, path).status_code == 401
+    assert get(app, PLACE + path).get_json()["resource"] == f"{ISSUER}{path}"
+
+
+@pytest.mark.parametrize("script_name", ["/app", ""])
+def test_a_path_is_guarded_where_a_proxy_takes_that_of_the_issuer_away(script_name: str) -> None:
+    app = make_app(init=False, PKCE_ISSUER=f"{ISSUER}/app")
+    CSRFProtect(app)
+    app.pkce.mcp("/app/mcp", scopes=SCOPES, required=["tasks:read"])
+    app.add_url_rule("/mcp", view_func=lambda: "reached", endpoint="reached", methods=["POST"])
+    start(app)
+    base = {"base_url": f"http://localhost{script_name}"}
+    assert call(app, "/mcp", **base).headers["WWW-Authenticate"] == (
+        f'Bearer resource_metadata="{ISSUER}{PLACE}/app/mcp", scope="tasks:read"'
+    )
+    token = token_of(Flow(sign_in_past_csrf(app), register(app)), resource=f"{ISSUER}/app/mcp")
+    assert call(app, "/mcp", token, **base).text == "reached"
 
 
 def test_a_token_that_is_not_good_is_told_so(app: Flask) -> None:
@@ -281,6 +378,14 @@ def test_where_nothing_is_required_a_client_asks_for_all() -> None:
     assert challenge.endswith('scope="tasks:read tasks:write"')
     token = token_of(Flow(sign_in(app), register(app)))
     assert call(app, "/mcp", token).status_code == 200
+
+
+def test_offline_access_is_the_servers_and_no_resource_asks_for_it() -> None:
+    # MCP 2026-07-28: neither in challenges nor in the metadata.
+    app = make_app()
+    app.pkce.mcp("/mcp", scopes=["notes:read", "offline_access"])
+    assert call(app, "/mcp").headers["WWW-Authenticate"].endswith('scope="notes:read"')
+    assert get(app, PLACE).get_json()["scopes_supported"] == ["notes:read"]
 
 
 def test_scopes_may_come_in_one_text() -> None:
@@ -402,7 +507,8 @@ def test_any_guarded_view_may_ask_for_more() -> None:
     flow = Flow(sign_in(app), register(app))
     answer = call(app, "/notes", flow.tokens(scope="notes:read")["access_token"])
     assert answer.headers["WWW-Authenticate"].startswith(
-        'Bearer error="insufficient_scope", scope="notes:write profile", error_description="'
+        'Bearer error="insufficient_scope", scope="notes:read notes:write profile", '
+        'error_description="'
     )
     assert answer.headers["Cache-Control"] == "no-store"
     token = flow.tokens(scope="notes:read notes:write profile")["access_token"]
@@ -466,10 +572,12 @@ def test_it_needs_no_jwts() -> None:
 
 
 def test_with_openid_the_token_opens_userinfo_too(app: Flask, pkce_flow: Flow) -> None:
-    token = token_of(pkce_flow, scope="openid tasks:read")
+    token = token_of(pkce_flow, scope="openid profile tasks:read")
     assert call(app, "/mcp", token).status_code == 200
-    assert call(app, "/oauth/userinfo", token).get_json() == {"sub": "1"}
-    assert call(app, "/oauth/userinfo", token_of(pkce_flow)).status_code == 401
+    assert call(app, "/oauth/userinfo", token).get_json()["sub"] == "1"
+    # Userinfo, and nothing else that is not of the resource.
+    assert call(app, "/api/me", token).status_code == 401
+    assert call(app, "/oauth/userinfo", token_of(pkce_flow)).status_code == 403
 
 
 def test_doctor_says_that_clients_cannot_name_it() -> None:

@@ -483,6 +483,27 @@ def test_what_is_registered_is_asked_for_by_default_and_more_may_be(app: Flask) 
     assert told["scope"] == " ".join(server_of(app).scopes)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"response_type": "x"}, {"scope": "nothing"}, {"code_challenge": None}]
+)
+def test_a_strangers_address_is_no_place_to_send_people_unasked(
+    app: Flask, wrong: dict[str, str | None]
+) -> None:
+    # RFC 9700 4.11.2: nobody has signed in, and the link is ours.
+    told = registered(app, {**WEB, "token_endpoint_auth_method": "none"})
+    page = flow_of(app, told).authorize(**wrong)
+    assert (page.status_code, page.mimetype) == (400, "text/html")
+    assert "Location" not in page.headers
+    # Those who may not be asked are not led anywhere: that is in a frame.
+    silent = flow_of(app, told).authorize(**wrong, prompt="none")
+    assert parameters_of(silent)["error"]
+    # What comes back to this computer goes no further.
+    tool = registered(app, NATIVE)
+    assert parameters_of(flow_of(app, tool).authorize(**wrong))["error"]
+    update(app, told["client_id"], client_metadata={"verified": True})
+    assert parameters_of(flow_of(app, told).authorize(**wrong))["error"]
+
+
 # It signs people in, and asks each time.
 
 

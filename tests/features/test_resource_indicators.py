@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_pkce_server.testing import Flow, parameters_of
+from flask_pkce_server.testing import Flow, parameters_of, register
 
+from ..conftest import sign_in
 from ..host import make_app
 from ..openid import read
 
@@ -29,8 +30,12 @@ def audience(app: Flask, tokens: dict[str, Any]) -> Any:
 def test_the_access_token_is_for_what_was_named(app: Flask, pkce_flow: Flow) -> None:
     # RFC 8707 2.2; RFC 9068 3: one audience is a text.
     assert audience(app, pkce_flow.tokens(scope="notes:read", resource=NOTES)) == NOTES
-    flow = pkce_flow.tokens(scope="openid notes:read", resource=NOTES)
-    assert set(audience(app, flow)) == {app.extensions["pkce"].issuer, NOTES}
+    # With openid too: userinfo takes it all the same, and nothing else of this app does.
+    tokens = pkce_flow.tokens(scope="openid profile notes:read", resource=NOTES)
+    assert audience(app, tokens) == NOTES
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    for path, status in {"/oauth/userinfo": 200, "/api/notes": 401, "/api/me": 401}.items():
+        assert app.test_client().get(path, headers=headers).status_code == status, path
 
 
 def test_several_may_be_named(app: Flask, pkce_flow: Flow) -> None:
@@ -90,3 +95,40 @@ def test_what_is_for_another_api_opens_nothing_here(app: Flask, pkce_flow: Flow)
 
 def test_without_one_the_scopes_say_it(app: Flask, pkce_flow: Flow) -> None:
     assert audience(app, pkce_flow.tokens(scope="notes:read")) == NOTES
+
+
+def test_what_none_means_is_the_hosts_to_say() -> None:
+    app = make_app(
+        PKCE_JWT_ACCESS_TOKEN_RESOURCES={NOTES: ["notes:read"], MAIL: ["notes:write"]},
+        PKCE_RESOURCE_INDICATORS_DEFAULT=[NOTES, MAIL],
+    )
+    flow = Flow(sign_in(app), register(app), scope="notes:read")
+    assert set(audience(app, flow.tokens())) == {NOTES, MAIL}
+    # Also through the sign-in, where the request is put aside.
+    browser = app.test_client()
+    flow = Flow(browser, register(app), scope="notes:read")
+    login = browser.get(flow.authorize().headers["Location"]).headers["Location"]
+    back = browser.post(login, data={"username": "ada"}).headers["Location"]
+    code = parameters_of(flow.decide(browser.get(back)))["code"]
+    assert set(audience(app, flow.redeem(code).get_json())) == {NOTES, MAIL}
+    assert audience(app, flow.tokens(resource=MAIL)) == MAIL
+
+
+def test_doctor_knows_a_default_that_no_token_is_for() -> None:
+    app = make_app(PKCE_RESOURCE_INDICATORS_DEFAULT=["https://gone.example"])
+    said = app.test_cli_runner().invoke(args=["pkce", "doctor"])
+    assert "PKCE_RESOURCE_INDICATORS_DEFAULT names https://gone.example" in said.output
+    flow = Flow(sign_in(app), register(app))
+    assert flow.allow()["error"] == "invalid_target"
+
+
+def test_a_repeated_refresh_is_for_the_same_resources(app: Flask, pkce_flow: Flow) -> None:
+    scope = "notes:read notes:write offline_access"
+    query = [*pkce_flow.request(scope=scope).items(), ("resource", NOTES)]
+    page = pkce_flow.browser.get("/oauth/authorize", query_string=[*query, ("resource", MAIL)])
+    spent = pkce_flow.redeem(parameters_of(pkce_flow.decide(page))["code"]).get_json()
+    first = pkce_flow.refresh(spent["refresh_token"], resource=NOTES).get_json()
+    again = pkce_flow.refresh(spent["refresh_token"], resource=MAIL)
+    assert (again.status_code, again.get_json()["error"]) == (400, "invalid_target")
+    same = pkce_flow.refresh(spent["refresh_token"], resource=NOTES).get_json()
+    assert same["refresh_token"] == first["refresh_token"]

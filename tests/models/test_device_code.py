@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import device_code, guess
@@ -170,7 +173,8 @@ def test_guesses_at_once_are_all_counted(app: Flask, device: Device) -> None:
     assert told == [400] * 5 + [429] * (THREADS - 5)
     assert device.enter().status_code == 429
     with app.app_context(), server_of(app).store.reading() as session:
-        assert sorted(session.scalars(select(Guess.tries))) == [5, 5]
+        # That the device started is counted as well.
+        assert sorted(session.scalars(select(Guess.tries))) == [1, 5, 5]
 
 
 def test_what_one_guesser_lacks_the_other_keeps(app: Flask) -> None:
@@ -221,3 +225,27 @@ def test_a_code_whose_challenge_differs_is_not_consumed(app: Flask, device: Devi
         assert server.store.write(
             lambda session: device_code.consume(session, code, "x" * 43, server.now())
         )
+
+
+def test_a_first_guess_that_is_made_twice_at_once_counts_twice(app: Flask) -> None:
+    store, most, now = server_of(app).store, {"all": 9, "ada": 5}, 600
+    with app.app_context():
+        store.write(lambda session: guess.take(session, {"all": 9}, now))
+
+    def take_again() -> None:
+        with app.app_context():
+            store.write(lambda session: guess.take(session, most, now))
+
+    other = threading.Thread(target=take_again)
+
+    def take(session: Session) -> None:
+        # The other waits for the row of all by now, and knows of none of Ada.
+        guess.take(session, most, now)
+        other.start()
+        time.sleep(0.2)
+
+    with app.app_context():
+        store.write(take)
+        other.join()
+        with store.reading() as session:
+            assert sorted(session.scalars(select(Guess.tries))) == [2, 3]

@@ -84,6 +84,8 @@ def test_what_may_not(uri: str) -> None:
         ("http://[::1]/cb", "http://[::1]:51004/cb"),
         ("http://localhost/cb?x=1", "http://localhost:3000/cb?x=1"),
         ("http://127.0.0.1", "http://127.0.0.1:33418"),
+        ("http://127.0.0.1:33418", "http://127.0.0.1:33418/"),
+        ("http://127.0.0.1:33418/", "http://127.0.0.1:50000"),
         ("com.example.app:/cb", "com.example.app:/cb"),
     ],
 )
@@ -96,6 +98,8 @@ def test_what_matches(registered: str, presented: str) -> None:
     ("registered", "presented"),
     [
         ("https://client.example/cb", "https://client.example/cb/"),
+        ("https://client.example", "https://client.example/"),
+        ("http://127.0.0.1", "http://127.0.0.1?"),
         ("https://client.example/cb", "https://client.example/cb?"),
         ("https://client.example/cb", "https://client.example/cb?x=1"),
         ("https://client.example/cb", "https://client.example/cb#"),

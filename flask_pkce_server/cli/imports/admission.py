@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import InvalidRequestError
 from ...models import foreign_secret, redirect_uri, shown_name
-from ...models.client import AUTH_METHODS, Client
+from ...models.client import AUTH_METHODS, TOKEN_EXCHANGE, Client
 from ...models.handle import digest
 from ...server import Server
 from .consents import listed, take_consents
@@ -111,6 +111,8 @@ def _grant_types(
             taken.lose(f"grant type {name}", "This server does not have it.")
         elif name == "client_credentials" and method == "none":
             taken.lose(f"grant type {name}", "A public client has no credentials.")
+        elif name == TOKEN_EXCHANGE and method == "none":
+            taken.lose(f"grant type {name}", "A public client exchanges no tokens.")
         elif name == "authorization_code" and not uris:
             why = "None of its redirect URIs can be carried. Name them in the file, each exactly."
             none = "It has no redirect URI."

@@ -19,7 +19,7 @@ def translate(server: Server, request: Request) -> None:
         return
     token = server.find_token(shown.strip())
     if token is not None and shown.strip() == request.form.get("token"):
-        request.replace(client_id=token.client_id)
+        request.replace(client_id=token.holder)
 
 
 DIALECT = Dialect(

@@ -22,16 +22,22 @@ from ...errors import (
 )
 from ...feature import ClientField, Feature, Problem, Route
 from ...models import client as clients
-from ...models import client_metadata, registration
+from ...models import client_metadata, guess, registration
 from ...models.client import Client
 from ...models.client_metadata import APPLICATION_TYPES, ClientMetadata
 from ...models.guess import Guess
 from ...models.handle import REGISTRATION, digest, new_handle
 from ...models.registration import Registration
+from ...protect import challenge
+from ...rate_limit import RateLimit
 from ...server import Server, current_server
 from ...signals import client_registered, tell
 from .management import registered
-from .wire import answer, bearer, check, offer, read_body, refusal
+from .wire import answer, bearer, check, offer, read_body
+
+NEW_CLIENTS = RateLimit("registration", 20)
+#: Seconds after which to look whether there is room for another client.
+_HOUR = 3600
 
 
 class RegistrationFeature(Feature):
@@ -96,8 +102,8 @@ def register() -> Response:
         client, secret = _new_client(server, metadata)
         key = None if invited or not client.is_public else metadata.digest()
         client, token = _store(server, client, key)
-    except (InvalidTokenError, TooManyRegistrations) as error:
-        return refusal(server, error)
+    except InvalidTokenError as error:
+        return challenge(error, ())
     shown_once = {} if secret is None else {"client_secret": secret}
     return flask.make_response({**answer(server, client, token), **shown_once}, 201)
 
@@ -144,10 +150,15 @@ def _store(server: Server, client: Client, key: bytes | None) -> tuple[Client, s
         token_digest=None if token is None else digest(token),
         seen_at=now,
     )
-    address, most = flask.request.remote_addr or "", server.settings.registration_most
+    counted = NEW_CLIENTS.ask(server)
+    with server.store.reading() as session:
+        guess.check(session, counted, now)
+        full = registration.is_full(session, server.settings.registration_most)
     stored = server.store.write(
-        lambda session: registration.store(session, client, row, address=address, most=most)
+        lambda session: registration.store(session, client, row, counted=counted, full=full)
     )
+    if stored is None:
+        raise TooManyRegistrations(_HOUR)
     if stored is client:
         tell(client_registered, server.app, client_id=client.client_id)
     return stored, token

@@ -14,8 +14,9 @@ from ...models import client as clients
 from ...models import client_metadata, registration
 from ...models.client import Client
 from ...models.handle import REGISTRATION, is_handle
+from ...protect import challenge
 from ...server import Server, current_server
-from .wire import answer, bearer, check, offer, read_body, refusal
+from .wire import answer, bearer, check, offer, read_body
 
 _NOT_ITS = "The registration access token is not one of this client."
 #: What only the server says (RFC 7592 2.2).
@@ -37,7 +38,7 @@ def registered(client_id: str) -> Response:
         if method == "PUT":
             client = _change(server, client, read_body())
     except InvalidTokenError as error:
-        return refusal(server, error)
+        return challenge(error, ())
     return flask.jsonify(answer(server, client, token))
 
 

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import flask
-from flask import Response
 
 from ...errors import (
     AccessDeniedError,
     InvalidClientMetadataError,
     InvalidRequestError,
-    InvalidTokenError,
-    OAuth2Error,
-    TooManyRegistrations,
 )
 from ...models import client_metadata
 from ...models.client import Client
 from ...models.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
-from ...protect import challenge
 from ...server import Server
 
 #: Bytes of a registration.
@@ -95,13 +90,3 @@ def answer(server: Server, client: Client, token: str | None) -> dict[str, Any]:
         where = server.url_of("registered").replace("<client_id>", client.client_id)
         told |= {"registration_access_token": token, "registration_client_uri": where}
     return told
-
-
-def refusal(server: Server, error: OAuth2Error) -> Response:
-    """Return an error with the header that goes with it."""
-    if isinstance(error, InvalidTokenError):
-        return challenge(error, ())
-    response = server.handle_error_response(None, error)
-    if isinstance(error, TooManyRegistrations):
-        response.headers["Retry-After"] = str(error.wait)
-    return response

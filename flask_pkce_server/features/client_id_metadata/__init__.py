@@ -1,0 +1,183 @@
+"""Client ID metadata: a client_id that is the URL of a document which says what the client is.
+
+draft-ietf-oauth-client-id-metadata-document. Nobody registers: the document is fetched when
+its URL comes, on whatever leg, and kept in memory. Only when a user lets the client in is it
+stored, so that strangers fill no table; from then on it is a client like others, whose copy
+is renewed when its life is over. It speaks where there is an MCP server (`pkce.mcp`), or
+where `PKCE_FEATURES` names it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy
+from flask import Flask, g
+from sqlalchemy.exc import DBAPIError
+
+from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
+from ...feature import ClientField, Feature, Problem
+from ...fetch import FetchError
+from ...models import client_document as documents
+from ...models.client import DOCUMENT, Client
+from ...models.client_document import Description
+from ...models.client_metadata import Offer
+from ...server import Server
+from ...signals import authorization_granted, client_registered, tell
+from .memory import Memory
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that a document counts, if its host does not say it, and within what is believed.
+_LIFE, _SHORTEST, _LONGEST = 3600, 300, 86400
+_DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+_MOST_NAMED = 20
+
+
+class ClientIdMetadataFeature(Feature):
+    """Client ID Metadata Documents: clients that are described at their client_id."""
+
+    name = "client_id_metadata"
+    settings = (
+        "PKCE_CLIENT_ID_METADATA_ALLOW",
+        "PKCE_CLIENT_ID_METADATA_DENY",
+        "PKCE_CLIENT_ID_METADATA_SCOPES",
+    )
+    client_fields = (
+        ClientField(
+            DOCUMENT, "Of when the copy of its document is.", kind=dict[str, Any], is_said=False
+        ),
+    )
+
+    def __init__(self) -> None:
+        self.memory = Memory(self.fetch)
+
+    def register(self, server: Server) -> None:
+        for name in ("allow", "deny"):
+            for host in getattr(server.settings, f"client_id_metadata_{name}"):
+                if not _DOMAIN.fullmatch(host):
+                    raise ConfigurationError(
+                        f"PKCE_CLIENT_ID_METADATA_{name.upper()} has {host!r}, and a host is a "
+                        "domain name in small letters alone.",
+                        write=f'app.config["PKCE_CLIENT_ID_METADATA_{name.upper()}"] = '
+                        '["apps.example"]',
+                    )
+        authorization_granted.connect(self.keep, server.app)
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {"client_id_metadata_document_supported": True} if self.speaks(server) else {}
+
+    def speaks(self, server: Server) -> bool:
+        """Say whether there are such clients here: the host said so, or has an MCP server."""
+        return server.settings.features.get(self.name, server.resources.has_guarded)
+
+    def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
+        if not self.speaks(server) or not self.is_allowed(server, client_id):
+            return None
+        now = server.now()
+        copy = {} if stored is None else stored.document or {}
+        found = self.memory.find(server, client_id, now, copy.get("fresh_until"))
+        if stored is None:
+            if found is None or now >= found.fresh_until + documents.STALE:
+                return None
+            return documents.client_of(client_id, found)
+        if found is not None and copy["fetched_at"] < found.fetched_at:
+            newer = found
+            return server.store.write(lambda session: documents.renew(session, client_id, newer))
+        return stored if documents.is_usable(stored, now) else None
+
+    def is_allowed(self, server: Server, client_id: str) -> bool:
+        """Say whether `client_id` is the URL of a document at a host that may have some."""
+        if not documents.is_client_url(client_id):
+            return False
+        host, settings = documents.host_of(client_id), server.settings
+        allowed = settings.client_id_metadata_allow
+        return (not allowed or documents.is_below(host, allowed)) and not documents.is_below(
+            host, settings.client_id_metadata_deny
+        )
+
+    def fetch(self, server: Server, client_id: str, now: int) -> Description | None:
+        """Return what the document at `client_id` says, None if it is not to be had or wrong.
+
+        The one place where this server asks another for a document, because a request (or a
+        command) names it. Why it fails is in the log alone.
+        """
+        try:
+            document = server.fetcher.get_document(client_id)
+        except FetchError:
+            return None
+        life = _LIFE if document.max_age is None else document.max_age
+        until = now + min(max(life, _SHORTEST), _LONGEST)
+        try:
+            said = documents.read(client_id, document.content, offer(server))
+            description = Description(said, now, until)
+            lines = _fitting(server, documents.client_of(client_id, description))
+            description = Description(replace(said, lines=lines), now, until)
+            server.check_client(documents.client_of(client_id, description))
+        except OAuth2Error as error:
+            logger.info("the document at %.255s is refused: %s", client_id, error.description)
+            return None
+        return description
+
+    def keep(self, app: Flask, *, client_id: str, **facts: Any) -> None:
+        """Store a client that a user lets in, so that all processes know it from now on."""
+        server: Server = app.extensions["pkce"]
+        # The one that this request is about.
+        client: Client | None = g.get("_pkce_client")
+        if client is None or client.client_id != client_id or client.document is None:
+            return
+        if sqlalchemy.inspect(client).has_identity:
+            return  # it was stored before
+        if server.store.write(lambda session: documents.keep(session, client)):
+            tell(client_registered, app, client_id=client_id)
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        if not self.speaks(server):
+            return
+        hosts = ", ".join(server.settings.client_id_metadata_allow) or "any host"
+        yield Problem("OK", f"Clients may be described by documents at {hosts}.")
+        try:
+            with server.store.reading() as session:
+                found = documents.copies(session)
+        except DBAPIError:
+            return  # said of the tables
+        now = server.now()
+        for client in [one for one in found if not documents.is_usable(one, now)][:_MOST_NAMED]:
+            yield Problem(
+                "WARN",
+                f"The document {client.client_id} was not to be had for more than a day, or nobody "
+                "came with it.",
+            )
+
+
+def offer(server: Server) -> Offer:
+    """Return what this server has for clients that documents describe."""
+    named, fields = server.settings.client_id_metadata_scopes, server.client_fields
+    lines = (*documents.LINES, *documents.KEY_LINES)
+    return Offer(
+        auth_methods=["none", *server.client_auth_methods],
+        grant_types=server.metadata()["grant_types_supported"],
+        scopes=[scope for scope in server.scopes if not named or scope in named],
+        all_scopes=not named,
+        lines={name: fields[name].kind for name in lines if name in fields},
+    )
+
+
+def _fitting(server: Server, client: Client) -> dict[str, Any]:
+    """Return the lines of `client` that can be had here.
+
+    A document is written for all servers: what this one does not know is left out.
+    """
+    fitting = {}
+    for name, value in client.client_metadata.items():
+        try:
+            server.check_line(client, name, value)
+        except InvalidRequestError:
+            continue
+        if name != DOCUMENT:
+            fitting[name] = value
+    return fitting

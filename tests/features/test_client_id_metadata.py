@@ -1,0 +1,1031 @@
+"""Client ID metadata: a client_id that is the URL of a document which says what the client is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from flask_pkce_server import ConfigurationError, client_registered
+from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
+from flask_pkce_server.features.client_id_metadata.memory import MOST, MOST_AT_ONCE
+from flask_pkce_server.fetch import Document, FetchError
+from flask_pkce_server.models.client import ASSERTION_TYPE, Client
+from flask_pkce_server.models.client_document import is_client_url
+from flask_pkce_server.models.client_origin import ClientOrigin
+from flask_pkce_server.models.device_code import GRANT_TYPE
+from flask_pkce_server.testing import (
+    Clock,
+    Flow,
+    Registered,
+    hidden_fields,
+    parameters_of,
+    register,
+    server_of,
+)
+
+from ..conftest import sign_in
+from ..device import Device, press
+from ..host import make_app
+from ..test_fetch import Website, answer
+from ..test_sql_counts import Counted
+from .test_private_key_jwt import OTHER, SIGNER, claims
+
+URL = "https://apps.example/oauth/client.json"
+HOME = "https://apps.example/callback"
+LOCAL = "http://localhost/callback"
+#: As Claude Code has it, but for the names.
+TOOL = {
+    "client_id": URL,
+    "client_name": "Tool",
+    "client_uri": "https://apps.example/",
+    "redirect_uris": [LOCAL, "http://127.0.0.1/callback"],
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+    "token_endpoint_auth_method": "none",
+}
+#: As Claude.ai has it.
+WEB = {**TOOL, "client_name": "Web", "redirect_uris": [HOME]}
+#: As ChatGPT has it.
+SIGNED = {
+    **WEB,
+    "token_endpoint_auth_method": "private_key_jwt",
+    "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+    "token_endpoint_auth_signing_alg": "ES256",
+    "jwks_uri": "https://apps.example/jwks.json",
+}
+DAY = 86400
+ADDRESSES = itertools.count()
+
+
+class Web:
+    """The documents that can be had, by their URLs; and what was asked for."""
+
+    def __init__(self, *documents: dict[str, Any]) -> None:
+        self.documents = {document["client_id"]: document for document in documents}
+        self.max_age: int | None = None
+        self.asked: list[str] = []
+        self.is_down = False
+        self.gate: threading.Event | None = None
+
+    def get_document(self, uri: str) -> Document:
+        self.asked.append(uri)
+        if self.gate is not None:
+            assert self.gate.wait(5)
+        if self.is_down or uri not in self.documents:
+            raise FetchError
+        # As it comes over the wire: nothing of it is shared.
+        return Document(json.loads(json.dumps(self.documents[uri])), self.max_age)
+
+    def get_json(self, uri: str) -> dict[str, Any]:
+        return self.get_document(uri).content
+
+
+def opened(web: Any, **config: Any) -> Flask:
+    app = make_app(**{"PKCE_FEATURES": {"client_id_metadata": True}, **config})
+    if not config.get("init", True):
+        app.pkce.init_app(app)
+    server_of(app).fetcher = web
+    return app
+
+
+@pytest.fixture
+def web() -> Web:
+    return Web(WEB)
+
+
+@pytest.fixture
+def app(web: Web) -> Flask:
+    return opened(web)
+
+
+@pytest.fixture
+def flow(app: Flask) -> Flow:
+    return flow_of(app)
+
+
+def flow_of(app: Flask, url: str = URL, uri: str = HOME, **more: Any) -> Flow:
+    return Flow(sign_in(app), Registered(url, None, uri, "none"), scope="profile", **more)
+
+
+def tool_flow(app: Flask) -> Flow:
+    return flow_of(app, uri="http://localhost:54321/callback")
+
+
+def stored(app: Flask, url: str = URL) -> Client | None:
+    with app.app_context(), server_of(app).store.reading() as session:
+        return session.get(Client, url)
+
+
+def count(app: Flask, table: Any = Client) -> int:
+    with app.app_context(), server_of(app).store.reading() as session:
+        return session.scalar(select(func.count()).select_from(table))
+
+
+def is_known(app: Flask, url: str = URL) -> bool:
+    """Say whether the token endpoint knows the client: the code it sends is no good."""
+    form = {"grant_type": "authorization_code", "client_id": url, "code": "x"}
+    # From an address of its own: one names 20 new URLs in ten minutes.
+    number = next(ADDRESSES)
+    program = app.test_client()
+    program.environ_base["REMOTE_ADDR"] = f"10.0.{number // 250}.{number % 250}"
+    told = program.post("/oauth/token", data=form)
+    error = told.get_json()["error"]
+    assert (told.status_code, error) in ((401, "invalid_client"), (400, "invalid_grant"))
+    return error == "invalid_grant"
+
+
+def run(app: Flask, *words: str, code: int = 0) -> str:
+    done = app.test_cli_runner().invoke(args=["pkce", *words])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+# Off and on.
+
+
+def test_it_is_off_where_there_is_no_mcp_server(web: Web) -> None:
+    app = make_app()
+    server_of(app).fetcher = web
+    assert "client_id_metadata_document_supported" not in server_of(app).metadata()
+    assert flow_of(app).authorize().status_code == 400
+    assert not is_known(app)
+    assert web.asked == []
+
+
+def test_one_line_for_mcp_turns_it_on_and_another_leaves_it_out(web: Web) -> None:
+    for features, on in (({}, True), ({"client_id_metadata": False}, False)):
+        app = opened(web, PKCE_FEATURES=features)
+        app.pkce.mcp("/mcp", scopes={"tasks:read": "Read your tasks"})
+        document = server_of(app).metadata()
+        assert document.get("client_id_metadata_document_supported", False) is on
+        # Without this one Claude would not send its URL.
+        assert "none" in document["token_endpoint_auth_methods_supported"]
+        assert is_known(app) is on
+
+
+def test_what_was_stored_is_unknown_when_it_is_left_out(app: Flask, flow: Flow, web: Web) -> None:
+    token = flow.tokens(scope="profile offline_access")["refresh_token"]
+    server_of(app).settings.features["client_id_metadata"] = False
+    assert flow.refresh(token).status_code == 401
+    assert flow.authorize().status_code == 400
+
+
+@pytest.mark.parametrize("name", ["ALLOW", "DENY"])
+@pytest.mark.parametrize(
+    "host", ["https://apps.example", "Apps.example", "apps.example/x", "x", ""]
+)
+def test_a_host_that_is_none_is_refused_at_start(name: str, host: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"PKCE_CLIENT_ID_METADATA_{name}"):
+        make_app(**{f"PKCE_CLIENT_ID_METADATA_{name}": [host]})
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "known"),
+    [
+        (["apps.example"], [], True),
+        (["example.com"], [], False),
+        (["pps.example"], [], False),
+        ([], ["apps.example"], False),
+        ([], ["example.com"], True),
+        (["apps.example"], ["apps.example"], False),
+    ],
+)
+def test_the_host_says_where_documents_may_be(
+    web: Web, allow: list[str], deny: list[str], known: bool
+) -> None:
+    app = opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=allow, PKCE_CLIENT_ID_METADATA_DENY=deny)
+    assert is_known(app) is known
+    assert len(web.asked) == known
+
+
+def test_subdomains_are_of_their_host_and_ports_are_of_any() -> None:
+    url = "https://eu.apps.example:8443/c"
+    web = Web({**WEB, "client_id": url})
+    assert is_known(opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=["apps.example"]), url)
+    assert not is_known(opened(web, PKCE_CLIENT_ID_METADATA_DENY=["apps.example"]), url)
+
+
+def test_a_host_that_is_denied_later_is_denied(app: Flask, flow: Flow) -> None:
+    token = flow.tokens(scope="profile offline_access")["refresh_token"]
+    server_of(app).settings.client_id_metadata_deny.append("apps.example")
+    assert flow.refresh(token).status_code == 401
+
+
+# The whole way.
+
+
+def test_over_the_wire_on_every_leg(tmp_path: Path) -> None:
+    website = Website(tmp_path)
+    try:
+        url = "https://keys.example/client"
+        document = {**TOOL, "client_id": url}
+        website.pieces = [answer(json.dumps(document).encode(), Cache_Control="max-age=600")]
+        app = opened(website.fetcher())
+        clock = server_of(app).clock = Clock()
+        flow = flow_of(app, url, "http://localhost:8123/callback")
+        tokens = flow.tokens(scope="profile offline_access")
+        fresh = flow.refresh(tokens["refresh_token"]).get_json()
+        assert len(website.requests) == 1
+        headers = {"Authorization": f"Bearer {fresh['access_token']}"}
+        me = app.test_client().get("/api/me", headers=headers).get_json()
+        assert (me["name"], me["client_id"]) == ("Ada Lovelace", url)
+        clock.advance(599)
+        assert flow.refresh(fresh["refresh_token"]).status_code == 200
+        assert len(website.requests) == 1
+        clock.advance(1)
+        assert flow.revoke(fresh["access_token"]).status_code == 200
+        assert len(website.requests) == 2
+        assert app.test_client().get("/api/me", headers=headers).status_code == 401
+    finally:
+        website.close()
+
+
+def test_a_portless_loopback_uri_has_any_port(web: Web) -> None:
+    web.documents[URL] = TOOL
+    flow = tool_flow(opened(web))
+    assert "code" in flow.allow()
+    assert flow.authorize(redirect_uri="http://localhost:1/other").status_code == 400
+
+
+def test_on_a_device(web: Web) -> None:
+    web.documents[URL] = {**TOOL, "grant_types": [GRANT_TYPE, "refresh_token"]}
+    app = opened(web)
+    device = Device(sign_in(app), Registered(URL, None, "", "none"), scope="profile offline_access")
+    device.start()
+    assert device.error() == "authorization_pending"
+    page = device.enter()
+    assert 'Described at <bdi dir="ltr">apps.example</bdi>' in page.text
+    assert stored(app) is None
+    assert press(device.browser, page, "allow").status_code == 200
+    assert stored(app).client_name == "Tool"
+    tokens = device.poll().get_json()
+    assert device.flow.refresh(tokens["refresh_token"]).status_code == 200
+    assert web.asked == [URL]
+
+
+def test_a_resource_server_reads_its_tokens(app: Flask, flow: Flow) -> None:
+    token = flow.tokens()["access_token"]
+    api = register(
+        app, auth_method="client_secret_basic", client_metadata={"resource_server": True}
+    )
+    told = Flow(flow.browser, api).post("introspect", {"token": token}).get_json()
+    assert (told["active"], told["client_id"]) == (True, URL)
+
+
+def test_pages_of_its_origin_may_read_what_it_is_told(app: Flask, flow: Flow) -> None:
+    flow.tokens()
+    assert count(app, ClientOrigin) == 1
+    origin = {"Origin": "https://apps.example"}
+    preflight = app.test_client().options("/oauth/token", headers=origin)
+    assert preflight.headers["Access-Control-Allow-Origin"] == origin["Origin"]
+
+
+def test_it_is_seen_and_removed_among_the_connected_apps(app: Flask, flow: Flow) -> None:
+    flow.tokens()
+    page = flow.browser.get("/oauth/apps").text
+    assert '<bdi dir="ltr">apps.example</bdi>' in page
+    form = {**hidden_fields(page), "remove": "all"}
+    flow.browser.post("/oauth/apps", data=form)
+    assert "Web" not in flow.browser.get("/oauth/apps").text
+
+
+# Who signs.
+
+
+def ask(app: Flask, signer: Any, path: str = "token", **form: str) -> TestResponse:
+    signed = signer.sign(claims(app, URL))
+    fields = {"client_assertion": signed, "client_assertion_type": ASSERTION_TYPE, **form}
+    return app.test_client().post(f"/oauth/{path}", data=fields)
+
+
+@pytest.mark.parametrize("published", ["jwks_uri", "jwks"])
+def test_one_that_signs_does_so_on_every_leg(published: str) -> None:
+    keys = {"jwks_uri": SIGNED["jwks_uri"], "jwks": SIGNER.jwks}[published]
+    others = {name: value for name, value in SIGNED.items() if name != "jwks_uri"}
+    web = Web({**others, published: keys})
+    web.documents[SIGNED["jwks_uri"]] = SIGNER.jwks
+    app = opened(web)
+    flow = flow_of(app)
+    code = flow.allow(scope="profile offline_access")["code"]
+    form = {"grant_type": "authorization_code", "code": code, "code_verifier": flow.verifier}
+    # It lists none too; but whoever has no key is not it.
+    assert flow.redeem(code).status_code == 401
+    assert ask(app, OTHER, **form).status_code == 401
+    tokens = ask(app, SIGNER, **form).get_json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+    assert flow.refresh(tokens["refresh_token"]).status_code == 401
+    fresh = ask(app, SIGNER, **refresh).get_json()
+    told = ask(app, SIGNER, "introspect", token=fresh["access_token"]).get_json()
+    assert told["active"] is True
+    assert ask(app, SIGNER, "revoke", token=fresh["access_token"]).status_code == 200
+    assert web.asked.count(URL) == 1
+
+
+def test_where_nobody_reads_signatures_it_is_public_if_it_says_so() -> None:
+    web = Web(SIGNED)
+    app = opened(web, PKCE_FEATURES={"client_id_metadata": True, "private_key_jwt": False})
+    assert flow_of(app).tokens()["scope"] == "profile"
+    web.documents[URL] = {**SIGNED, "token_endpoint_auth_methods_supported": ["private_key_jwt"]}
+    app = opened(web, PKCE_FEATURES={"client_id_metadata": True, "private_key_jwt": False})
+    assert not is_known(app)
+
+
+# What a document may say.
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in {**WEB, **changes}.items() if value != "left out"}
+
+
+BAD = {
+    "no client_id": changed(client_id="left out"),
+    "another client_id": changed(client_id=URL + "?"),
+    "another spelling": changed(client_id="https://APPS.example/oauth/client.json"),
+    "a list": changed(client_id=[URL]),
+    "a secret": changed(client_secret="x" * 40),
+    "an empty secret": changed(client_secret=None),
+    "the end of a secret": changed(client_secret_expires_at=0),
+    "client_secret_basic": changed(token_endpoint_auth_method="client_secret_basic"),
+    "client_secret_post": changed(
+        token_endpoint_auth_method="client_secret_post",
+        token_endpoint_auth_methods_supported=["none"],
+    ),
+    "client_secret_jwt": changed(token_endpoint_auth_method="client_secret_jwt"),
+    "secrets listed alone": changed(
+        token_endpoint_auth_method="left out",
+        token_endpoint_auth_methods_supported=["client_secret_post"],
+    ),
+    "a method that is no text": changed(token_endpoint_auth_method={"none": 1}),
+    "no key": changed(token_endpoint_auth_method="private_key_jwt"),
+    "keys over http": changed(
+        token_endpoint_auth_method="private_key_jwt", jwks_uri="http://apps.example/jwks"
+    ),
+    "keys inside": changed(
+        token_endpoint_auth_method="private_key_jwt", jwks_uri="https://127.0.0.1/jwks"
+    ),
+    "a private key": changed(
+        token_endpoint_auth_method="private_key_jwt",
+        jwks={"keys": [{**SIGNER.jwk, "d": "AQAB"}]},
+    ),
+    "a shared key": changed(
+        token_endpoint_auth_method="private_key_jwt",
+        jwks={"keys": [{"kty": "oct", "k": "AQAB"}]},
+    ),
+    "odd keys": changed(
+        token_endpoint_auth_method="private_key_jwt", jwks={"keys": [SIGNER.jwk], "x": "\ud800"}
+    ),
+    "endless keys": changed(
+        token_endpoint_auth_method="private_key_jwt", jwks={"keys": [SIGNER.jwk], "x": 1e999}
+    ),
+    "keys that are a list": changed(token_endpoint_auth_method="private_key_jwt", jwks=[]),
+    "no redirect_uris": changed(redirect_uris="left out"),
+    "empty redirect_uris": changed(redirect_uris=[]),
+    "a text of redirect_uris": changed(redirect_uris=HOME),
+    "a redirect URI over http": changed(redirect_uris=[HOME, "http://apps.example/cb"]),
+    "javascript": changed(redirect_uris=["javascript:alert(1)"]),
+    "a wildcard": changed(redirect_uris=["https://*.apps.example/cb"]),
+    "a fragment": changed(redirect_uris=[HOME + "#x"]),
+    "a long host": changed(redirect_uris=[f"https://{'a.' * 200}example/cb"]),
+    "numbers": changed(redirect_uris=[1]),
+    "machines": changed(grant_types=["client_credentials"]),
+    "tokens": changed(response_types=["token"]),
+    "an unseen name": changed(client_name="To\u202eol"),
+    "a long name": changed(client_name="x" * 256),
+    "a name that is no text": changed(client_name=["Web"]),
+    "a number of a link": changed(client_uri=1),
+}
+
+
+@pytest.fixture(scope="module")
+def shared() -> tuple[Flask, Web]:
+    """One app for all documents that are refused, and so leave nothing behind."""
+    web = Web()
+    return opened(web), web
+
+
+@pytest.mark.parametrize("document", BAD.values(), ids=BAD)
+def test_a_bad_document_is_none(shared: tuple[Flask, Web], document: dict[str, Any]) -> None:
+    app, web = shared
+    url = f"{URL}/{len(web.asked)}"
+    if document.get("client_id") == URL:
+        document = {**document, "client_id": url}
+    web.documents[url] = document
+    assert not is_known(app, url)
+    # To a person, and nobody is sent anywhere.
+    page = flow_of(app, url).authorize()
+    assert page.status_code == 400
+    assert "No app is registered here under this client_id." in page.text
+    assert web.asked.count(url) == 1
+    assert count(app) == 0
+
+
+GOOD = {
+    "nothing else": {"client_id": URL, "redirect_uris": [HOME]},
+    "nulls": changed(client_name=None, grant_types=None, logo_uri=None, scope=None),
+    "both methods": {**SIGNED, "jwks_uri": "https://keys.apps.example/jwks"},
+    "methods listed alone": changed(
+        token_endpoint_auth_method="left out",
+        token_endpoint_auth_methods_supported=["none", "private_key_jwt"],
+    ),
+    "grants of others": changed(grant_types=["authorization_code", "implicit", "urn:x"]),
+    "scopes of others": changed(scope="calendar mcp:tools"),
+    "links that cannot be shown": changed(client_uri="http://apps.example/", tos_uri="data:x"),
+    "what is not to be had": changed(
+        subject_type="pairwise", id_token_signed_response_alg="none", application_type="x"
+    ),
+    "keys of one that does not sign": changed(jwks={"keys": "?"}, jwks_uri="http://x/"),
+    "an app": changed(redirect_uris=["com.example.app:/cb", "cursor://x/cb", HOME]),
+    "what only the operator says": changed(
+        verified=True, skip_consent=True, document={}, resource_server=True, developer="We"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("document", GOOD.values(), ids=GOOD)
+def test_a_document_is_read_as_far_as_it_is_understood(document: dict[str, Any]) -> None:
+    app = opened(Web(document))
+    flow = flow_of(app)
+    page = flow.authorize()
+    assert page.status_code == 200, page.text
+    assert "code" in parameters_of(flow.decide(page))
+    client = stored(app)
+    assert client.client_name == (document.get("client_name") or "apps.example")
+    assert client.scope is None
+    assert not client.verified
+    assert not client.skip_consent
+    assert {"http://apps.example/", "none", "x", "We"}.isdisjoint(
+        [one for one in client.client_metadata.values() if isinstance(one, str)]
+    )
+
+
+def test_the_host_limits_what_they_may_ask_for(web: Web) -> None:
+    app = opened(web, PKCE_CLIENT_ID_METADATA_SCOPES=["profile"])
+    assert flow_of(app).tokens()["scope"] == "profile"
+    assert "invalid_scope" in flow_of(app).authorize(scope="profile notes:read").text
+
+
+def test_pairwise_subjects_are_made_for_its_host(web: Web) -> None:
+    web.documents[URL] = changed(redirect_uris=[HOME, "https://other.example/cb"])
+    app = opened(web, PKCE_OPENID_SUBJECT_TYPE="pairwise", PKCE_OPENID_PAIRWISE_SALT="s" * 32)
+    flow_of(app).tokens(scope="openid")
+    assert stored(app).sector == "apps.example"
+
+
+# What an id may be.
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://apps.example/c",
+        "HTTP://apps.example/c",
+        "https://apps.example",
+        "https://apps.example/",
+        "https://apps.example?c",
+        "https://apps.example/c#",
+        "https://apps.example/c#x",
+        "https://u@apps.example/c",
+        "https://u:p@apps.example/c",
+        "https://apps.example/./c",
+        "https://apps.example/../c",
+        "https://apps.example/a/..",
+        "https://apps.example/%2e%2e/x",
+        "https://apps.example/%2E/x",
+        "https://apps.example/.%2e/x",
+        "https://apps.example/%252e%252e/x",
+        "https://apps.example/..%2fx",
+        "https://apps.example/..%5cx",
+        "https://apps.example/a\\..\\c",
+        "https://apps.example/%zz",
+        "https://apps.example/%",
+        "https://apps.example/a b",
+        'https://apps.example/"',
+        "https://apps.example/<c>",
+        "https://apps.example/\u00e9",
+        "https://\u00e4pps.example/c",
+        "https://apps.example:0/c",
+        "https://apps.example:999999/c",
+        "https://apps.example:/c",
+        "https://localhost/c",
+        "https://127.0.0.1/c",
+        "https://[::1]/c",
+        "https://0x7f000001/c",
+        "https://apps/c",
+        "https:///c",
+        "https:apps.example/c",
+        "//apps.example/c",
+        "https://apps.example/" + "c" * 240,
+        "https://apps.example/" + "c" * 100_000,
+        "https://apps.example/c\n",
+        "https://apps.example/c\x00",
+        " https://apps.example/c",
+        "https://",
+        "javascript:https://apps.example/c",
+    ],
+    ids=lambda url: ascii(url)[1:40],
+)
+def test_what_is_no_url_of_a_document_is_never_asked_for(
+    shared: tuple[Flask, Web], url: str
+) -> None:
+    app, web = shared
+    before = len(web.asked)
+    assert not is_client_url(url)
+    page = flow_of(app, url).authorize()
+    assert page.status_code == 400
+    told = app.test_client().post(
+        "/oauth/token", data={"grant_type": "refresh_token", "client_id": url}
+    )
+    assert told.status_code in (400, 401)
+    assert told.get_json()["error_description"].isascii()
+    assert len(web.asked) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://apps.example/c",
+        "https://apps.example/c/",
+        "https://apps.example//",
+        "https://apps.example:8443/c?v=1&a=%20",
+        "https://apps.example/...",
+        "https://apps.example/" + "c" * 234,
+        "https://claude.ai/oauth/mcp-oauth-client-metadata",
+        "https://chatgpt.com/oauth/a_B-9/client.json",
+    ],
+    ids=lambda url: url[8:40],
+)
+def test_what_is_one_is(url: str) -> None:
+    assert is_known(opened(Web({**WEB, "client_id": url})), url)
+
+
+def test_a_client_that_is_registered_with_a_url_is_what_it_was(app: Flask, web: Web) -> None:
+    # Other products had such ids too.
+    register(app, client_id=URL, name="Ours")
+    assert "Ours" in flow_of(app, uri="https://client.example/callback").authorize().text
+    assert web.asked == []
+
+
+# How long it is good.
+
+
+@pytest.mark.parametrize(
+    ("max_age", "life"), [(None, 3600), (0, 300), (299, 300), (7200, 7200), (10**8, DAY)]
+)
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_it_is_asked_for_once_in_its_life(
+    web: Web, max_age: int | None, life: int, is_stored: bool
+) -> None:
+    web.max_age = max_age
+    app = opened(web)
+    clock = server_of(app).clock = Clock()
+    if is_stored:
+        flow_of(app).tokens()
+    assert is_known(app)
+    clock.advance(life - 1)
+    assert is_known(app)
+    assert len(web.asked) == 1
+    clock.advance(1)
+    for _ in range(2):
+        assert is_known(app)
+    assert len(web.asked) == 2
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize("how", ["gone", "wrong"])
+def test_what_cannot_be_had_is_as_it_was_for_a_day(
+    app: Flask, web: Web, pkce_clock: Clock, is_stored: bool, how: str
+) -> None:
+    if is_stored:
+        flow_of(app).tokens()
+    assert is_known(app)
+    if how == "gone":
+        web.is_down = True
+    else:
+        web.documents[URL] = changed(client_secret="x")
+    pkce_clock.advance(3600)
+    for pause, asked in ((0, 2), (59, 2), (1, 3), (DAY - 61, 4)):
+        pkce_clock.advance(pause)
+        assert is_known(app)
+        assert len(web.asked) == asked
+    pkce_clock.advance(1)
+    assert not is_known(app)
+    web.is_down, web.documents[URL] = False, WEB
+    # Not before a minute is over since the last try.
+    pkce_clock.advance(58)
+    assert not is_known(app)
+    pkce_clock.advance(1)
+    assert is_known(app)
+
+
+def test_a_failure_is_not_kept_longer_than_a_minute(
+    app: Flask, web: Web, pkce_clock: Clock
+) -> None:
+    web.is_down = True
+    for _ in range(3):
+        assert not is_known(app)
+    assert len(web.asked) == 1
+    web.is_down = False
+    pkce_clock.advance(60)
+    assert is_known(app)
+
+
+def test_another_process_and_a_restart_know_what_a_user_let_in(tmp_path: Path, web: Web) -> None:
+    uri = f"sqlite:///{tmp_path}/app.db"
+    first = opened(web, SQLALCHEMY_DATABASE_URI=uri)
+    flow = flow_of(first)
+    token = flow.tokens(scope="profile offline_access")["refresh_token"]
+    second = opened(Web(), SQLALCHEMY_DATABASE_URI=uri, init=False)
+    again = Flow(second.test_client(), flow.client)
+    assert again.refresh(token).status_code == 200
+    for app in (first, second):
+        with app.app_context():
+            app.db.engine.dispose()
+
+
+def test_two_apps_of_a_process_share_nothing(web: Web) -> None:
+    one, two = opened(web), opened(web)
+    assert is_known(one)
+    assert is_known(two)
+    assert web.asked == [URL, URL]
+
+
+# Many at once.
+
+
+def at_once(app: Flask, urls: list[str], web: Web, wait_for: Callable[[], bool]) -> list[bool]:
+    """Ask for all at once, and let the fetches go on when so many have begun."""
+    web.gate = threading.Event()
+    with ThreadPoolExecutor(len(urls)) as pool:
+        answers = [pool.submit(is_known, app, url) for url in urls]
+        while not wait_for():
+            assert not any(one.done() for one in answers)
+            time.sleep(0.001)
+        web.gate.set()
+        return [one.result(20) for one in answers]
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[tuple[Flask, Web]]:
+    web = Web(WEB)
+    app = opened(web, SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    yield app, web
+    with app.app_context():
+        app.db.engine.dispose()
+
+
+def test_of_many_who_come_at_once_one_asks(busy: tuple[Flask, Web]) -> None:
+    app, web = busy
+    assert at_once(app, [URL] * 6, web, lambda: bool(web.asked)) == [True] * 6
+    assert web.asked == [URL]
+
+
+def test_who_has_an_older_copy_waits_for_nobody(busy: tuple[Flask, Web]) -> None:
+    app, web = busy
+    flow_of(app).tokens()
+    server_of(app).clock = Clock(server_of(app).now() + 3600)
+    web.gate = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(is_known, app)
+        while len(web.asked) < 2:
+            assert not first.done()
+        assert is_known(app)
+        assert not first.done()
+        web.gate.set()
+        assert first.result(20)
+
+
+def test_few_fetches_run_at_once(busy: tuple[Flask, Web]) -> None:
+    app, web = busy
+    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE + 2)]
+    web.documents |= {url: {**WEB, "client_id": url} for url in urls}
+    most: list[int] = []
+
+    def so_many() -> bool:
+        most.append(len(web.asked))
+        return most[-1] >= MOST_AT_ONCE
+
+    assert at_once(app, urls, web, so_many) == [True] * len(urls)
+    assert max(most) == MOST_AT_ONCE
+    assert sorted(web.asked) == sorted(urls)
+
+
+def test_who_has_an_older_copy_needs_no_turn(busy: tuple[Flask, Web]) -> None:
+    app, web = busy
+    flow_of(app).tokens()
+    server_of(app).clock = Clock(server_of(app).now() + 3600)
+    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE)]
+
+    def all_are_taken() -> bool:
+        if len(web.asked) <= MOST_AT_ONCE:
+            return False
+        assert is_known(app)
+        return True
+
+    assert at_once(app, urls, web, all_are_taken) == [False] * MOST_AT_ONCE
+    assert web.asked.count(URL) == 1
+
+
+@pytest.mark.thorough
+def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, Web]) -> None:
+    app, web = busy
+    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE)]
+
+    def all_are_taken() -> bool:
+        if len(web.asked) < MOST_AT_ONCE:
+            return False
+        assert not is_known(app)
+        return True
+
+    assert at_once(app, urls, web, all_are_taken) == [False] * MOST_AT_ONCE
+    # It was not asked, and so it need not rest.
+    assert is_known(app)
+
+
+def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
+    # By the front door once, and then what it does.
+    assert not is_known(app, f"{URL}/x")
+    server = server_of(app)
+    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    web.documents |= {
+        f"{URL}/{number}": {**WEB, "client_id": f"{URL}/{number}"} for number in range(0, 600, 2)
+    }
+    with app.app_context():
+        found = [server.find_client(f"{URL}/{number}") is not None for number in range(600)]
+    assert found == [True, False] * 300
+    assert len(room.memory) == MOST
+    assert count(app) == 0
+
+
+# What users are asked.
+
+
+def test_one_address_comes_with_a_few_new_documents(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    pkce_clock.now, web.max_age = 1790000400 // 600 * 600 + 1, 300
+    flow.tokens()
+    asked = len(web.asked)
+    legs = [
+        lambda url: flow_of(app, url).authorize(),
+        lambda url: flow_of(app, url).post("token", {"grant_type": "refresh_token"}),
+        lambda url: flow_of(app, url).post("revoke", {"token": "x"}),
+        lambda url: flow_of(app, url).post("device_authorization", {}),
+    ]
+    # The one that the user let in was the first.
+    for number in range(19):
+        assert legs[number % 4](f"{URL}/{number}").status_code in (400, 401)
+    assert len(web.asked) == asked + 19
+    for leg in legs:
+        refused = leg(f"{URL}/19")
+        assert refused.status_code == 429
+        assert 0 < int(refused.headers["Retry-After"]) <= 600
+        # Nobody may think that the client is gone: SDKs would forget it.
+        assert "invalid_client" not in refused.text
+        # What is known already, to be wrong or right, costs nothing.
+        assert leg(f"{URL}/0").status_code in (400, 401)
+    assert len(web.asked) == asked + 19
+    # The copy of one that a user let in is renewed all the same.
+    pkce_clock.advance(301)
+    assert flow.tokens()
+    assert web.asked[asked + 19 :] == [URL]
+    pkce_clock.advance(298)
+    assert legs[0](f"{URL}/19").status_code == 400
+
+
+def test_who_is_not_let_in_is_not_stored(app: Flask, flow: Flow) -> None:
+    told: list[str] = []
+
+    def listen(app: Flask, client_id: str) -> None:
+        told.append(client_id)
+
+    client_registered.connect(listen, app)
+    page = flow.authorize()
+    assert stored(app) is None
+    flow.decide(page, "deny")
+    assert stored(app) is None
+    for _ in range(2):
+        flow.allow()
+    assert told == [URL]
+    client = stored(app)
+    assert (client.client_name, client.redirect_uris) == ("Web", [HOME])
+    assert client.self_registered
+
+
+def test_the_page_says_who_describes_it_and_where_it_leads(web: Web) -> None:
+    app = opened(web)
+    host, other = "Described at", "where the app is described"
+    page = flow_of(app).authorize().text
+    assert f'{host} <bdi dir="ltr">apps.example</bdi>' in page
+    assert '<p class="pkce-host"><bdi dir="ltr">apps.example</bdi></p>' in page
+    assert "Anybody with a web site can describe an app" in page
+    assert "Known here since" in page
+    assert other not in page
+    assert "Not checked by" in page
+    web.documents[URL] = changed(redirect_uris=["https://evil.example/cb", "http://localhost/"])
+    app = opened(web)
+    page = flow_of(app, uri="https://evil.example/cb").authorize().text
+    assert '<p class="pkce-host"><bdi dir="ltr">evil.example</bdi></p>' in page
+    assert f'This is not <bdi dir="ltr">apps.example</bdi>, {other}' in page
+    page = flow_of(app, uri="http://localhost:1/").authorize().text
+    assert "This is a program on this device." in page
+    assert other not in page
+
+
+def test_one_that_is_registered_here_is_described_nowhere(app: Flask) -> None:
+    page = Flow(sign_in(app), register(app, self_registered=True)).authorize().text
+    assert "escribe" not in page.replace("aria-describedby", "")
+
+
+@pytest.mark.parametrize(
+    ("uri", "asks_again"),
+    [
+        (HOME, False),
+        ("https://eu.apps.example/cb", False),
+        ("https://apps.example:8443/cb", False),
+        ("https://example/cb", True),
+        ("https://evilapps.example/cb", True),
+        ("https://apps.example.evil.example/cb", True),
+        (LOCAL, True),
+        ("com.example.app:/cb", True),
+    ],
+)
+def test_what_was_allowed_is_remembered_where_its_host_is(
+    web: Web, uri: str, asks_again: bool
+) -> None:
+    web.documents[URL] = changed(redirect_uris=[uri])
+    flow = flow_of(opened(web), uri=uri)
+    flow.tokens()
+    assert (flow.authorize().status_code == 200) is asks_again
+    told = parameters_of(flow.authorize(prompt="none"))
+    assert (told.get("error") == "consent_required") is asks_again
+
+
+def test_who_asks_for_nothing_is_asked_about(flow: Flow) -> None:
+    for _ in range(2):
+        assert flow.authorize(scope="").status_code == 200
+        flow.tokens(scope="")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"client_name": "Your bank"},
+        {"redirect_uris": [HOME, "https://apps.example/another"]},
+    ],
+    ids=["name", "redirect_uris"],
+)
+def test_what_has_changed_is_asked_about_again(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock, changes: dict[str, Any]
+) -> None:
+    tokens = flow.tokens(scope="profile offline_access")
+    run(app, "client", "update", URL, "--verified")
+    web.documents[URL] = changed(**changes)
+    pkce_clock.advance(3600)
+    told = parameters_of(flow.authorize(prompt="none"))
+    assert told["error"] == "consent_required"
+    assert not stored(app).verified
+    # What was given goes on.
+    assert flow.refresh(tokens["refresh_token"]).status_code == 200
+    page = flow.authorize()
+    assert changes.get("client_name", "Web") in page.text
+    assert "Allowed before" not in page.text
+    flow.decide(page)
+    assert "code" in parameters_of(flow.authorize(prompt="none"))
+    pkce_clock.advance(3600)
+    assert "code" in parameters_of(flow.authorize(prompt="none"))
+
+
+def test_what_else_has_changed_is_taken_as_it_is(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    flow.tokens()
+    run(app, "client", "update", URL, "--verified", "--skip-consent")
+    web.documents[URL] = changed(
+        tos_uri="https://apps.example/tos", grant_types=["authorization_code"]
+    )
+    pkce_clock.advance(3600)
+    assert "code" in parameters_of(flow.authorize(prompt="none"))
+    client = stored(app)
+    assert (client.verified, client.skip_consent) == (True, True)
+    assert client.client_metadata["tos_uri"] == "https://apps.example/tos"
+    assert client.grant_types == ["authorization_code"]
+
+
+def test_new_redirect_uris_have_new_origins(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    flow.tokens()
+    web.documents[URL] = changed(redirect_uris=["https://new.apps.example/cb"])
+    pkce_clock.advance(3600)
+    assert flow.authorize().status_code == 400
+    assert stored(app).speaks_from("https://new.apps.example")
+    with app.app_context(), server_of(app).store.reading() as session:
+        assert session.scalars(select(ClientOrigin.origin)).all() == ["https://new.apps.example"]
+
+
+# What the operator sees.
+
+
+def test_the_commands_know_it(app: Flask, flow: Flow, web: Web) -> None:
+    flow.tokens()
+    assert URL in run(app, "client", "list")
+    assert json.loads(run(app, "client", "show", URL, "--json"))["document"]["changed_at"] == 0
+    run(app, "client", "update", URL, "--verified")
+    assert "Checked by" in flow.authorize(prompt="consent").text
+    for words in (["--name", "Another"], ["--redirect-uri", HOME], ["--client-uri", HOME]):
+        assert "Its document says that" in run(app, "client", "update", URL, *words, code=1)
+    assert "already" in run(
+        app, "client", "create", "--name", "x", "--type", "public", "--redirect-uri", HOME,
+        "--client-id", URL, code=1,
+    )  # fmt: skip
+    assert "--document" not in run(app, "client", "update", "--help")
+    web.is_down = True
+    server_of(app).clock = Clock(server_of(app).now() + 3 * DAY)
+    assert not is_known(app)
+    assert URL in run(app, "doctor")
+    run(app, "client", "delete", URL)
+    assert count(app) == 0
+    assert "There is no client" in run(app, "client", "show", URL, code=1)
+
+
+def test_one_can_be_checked_before_anybody_came(app: Flask, flow: Flow) -> None:
+    run(app, "client", "update", URL, "--verified")
+    assert "Checked by" in flow.authorize().text
+
+
+def test_who_is_deleted_begins_anew(app: Flask, flow: Flow) -> None:
+    token = flow.tokens(scope="profile offline_access")["refresh_token"]
+    run(app, "client", "delete", URL)
+    assert flow.refresh(token).get_json()["error"] == "invalid_grant"
+    assert flow.authorize().status_code == 200
+
+
+def test_prune_deletes_what_nobody_uses(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    def pruned() -> int:
+        return json.loads(run(app, "prune", "--json"))["deleted"]["unused_clients"]
+
+    flow.tokens()
+    pkce_clock.advance(10 * DAY)
+    # There is a consent.
+    assert pruned() == 0
+    form = {**hidden_fields(flow.browser.get("/oauth/apps").text), "remove": "all"}
+    flow.browser.post("/oauth/apps", data=form)
+    assert pruned() == 1
+    assert stored(app) is None
+    run(app, "client", "update", URL, "--verified")
+    register(app, client_id="https://by.hand.example/x", self_registered=True)
+    pkce_clock.advance(10 * DAY)
+    assert pruned() == 0
+    assert count(app) == 2
+
+
+def test_doctor_says_where_documents_may_be(web: Web) -> None:
+    about = "Clients may be described by documents at"
+    assert f"{about} any host." in run(opened(web), "doctor")
+    narrow = opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=["a.example", "b.example"])
+    assert f"{about} a.example, b.example." in run(narrow, "doctor")
+    assert about not in run(make_app(), "doctor")
+
+
+# What it costs.
+
+
+def test_what_it_costs(tmp_path: Path) -> None:
+    web = Web(WEB)
+    app = opened(web, SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    flow, expect = flow_of(app), Counted(app).expect
+    ordinary = Flow(flow.browser, register(app), scope="profile")
+    ordinary.tokens()
+    # One that is not known, for which 3 count who came with it; and one that is.
+    for statements, commits, client in ((5, 1, flow), (2, 0, ordinary)):
+        with expect(statements, commits):
+            assert client.authorize(prompt="consent").status_code == 200
+    page = flow.authorize()
+    # A registered one takes 4 and 1 commit; to store this one takes 4 and 1 more, once.
+    with expect(8, 2):
+        assert flow.decide(page).status_code == 303
+    with expect(3, 1):
+        assert flow.authorize().status_code == 302
+    with expect(1, 0):
+        assert is_known(app)
+    with expect(4, 1):
+        assert not is_known(app, f"{URL}/unknown")
+    server_of(app).clock = Clock(server_of(app).now() + 3600)
+    # When its life is over the copy is written anew.
+    with expect(5, 1):
+        assert is_known(app)
+    with app.app_context():
+        app.db.engine.dispose()
