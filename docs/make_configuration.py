@@ -84,10 +84,11 @@ def default(setting: Field[Any]) -> str:
 
 
 def meaning(setting: Field[Any]) -> str:
-    """Return the sentence of the setting, with its lower bound."""
-    least = setting.metadata["at_least"]
-    text = setting.metadata["meaning"]
-    return text if least is None else f"{text} At least {least}."
+    """Return the sentence of the setting, with its bounds."""
+    least, most = setting.metadata["at_least"], setting.metadata["at_most"]
+    bounds = {"At least": least, "At most": most}
+    said = (f"{which} {bound}." for which, bound in bounds.items() if bound is not None)
+    return " ".join([setting.metadata["meaning"], *said])
 
 
 if __name__ == "__main__":

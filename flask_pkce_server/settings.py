@@ -18,8 +18,10 @@ from .errors import ConfigurationError
 PREFIX = "PKCE_"
 
 
-def _setting(default: Any, meaning: str, *, at_least: int | None = None) -> Any:
-    metadata = {"meaning": meaning, "at_least": at_least}
+def _setting(
+    default: Any, meaning: str, *, at_least: int | None = None, at_most: int | None = None
+) -> Any:
+    metadata = {"meaning": meaning, "at_least": at_least, "at_most": at_most}
     if isinstance(default, dict | list):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -117,6 +119,8 @@ class Settings:
         600,
         "Seconds that a user has to enter the code of a device and decide.",
         at_least=60,
+        # A longer one is guessed too easily: docs/device.md.
+        at_most=600,
     )
     device_code_interval: int = _setting(
         5, "Seconds that a device waits between two questions.", at_least=2
@@ -249,10 +253,15 @@ def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
 
 
 def _check(key: str, value: Any, hint: Any, setting: Any) -> None:
-    at_least = setting.metadata["at_least"]
-    if _fits(value, hint) and (at_least is None or value >= at_least):
+    at_least, at_most = setting.metadata["at_least"], setting.metadata["at_most"]
+    if (
+        _fits(value, hint)
+        and (at_least is None or value >= at_least)
+        and (at_most is None or value <= at_most)
+    ):
         return
     wanted = _in_words(hint) + (f", {at_least} or more" if at_least is not None else "")
+    wanted += f", {at_most} at most" if at_most is not None else ""
     example = setting.default if isinstance(setting.default, str | int) else _example(hint)
     raise ConfigurationError(
         f"{key} is {value!r}, and must be {wanted}. {setting.metadata['meaning']}",

@@ -49,6 +49,7 @@ def test_an_app_without_a_database(db: SQLAlchemy | None) -> None:
         ("PKCE_SQLITE_PRAGMAS", "False"),
         ("PKCE_FEATURES", ["revocation"]),
         ("PKCE_ENDPOINTS", {"authorize": 1}),
+        ("PKCE_DEVICE_CODE_LIFETIME", 601),
     ],
 )
 def test_a_setting_of_the_wrong_type(key: str, value: Any) -> None:
