@@ -151,6 +151,11 @@ def run(app: Flask, *words: str, code: int = 0) -> str:
     return done.output
 
 
+def doctor(app: Flask) -> str:
+    # Whatever else there is to say.
+    return app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
+
+
 # Off and on.
 
 
@@ -953,7 +958,7 @@ def test_the_commands_know_it(app: Flask, flow: Flow, web: Web) -> None:
     web.is_down = True
     server_of(app).clock = Clock(server_of(app).now() + 3 * DAY)
     assert not is_known(app)
-    assert URL in run(app, "doctor")
+    assert URL in doctor(app)
     run(app, "client", "delete", URL)
     assert count(app) == 0
     assert "There is no client" in run(app, "client", "show", URL, code=1)
@@ -994,10 +999,10 @@ def test_prune_deletes_what_nobody_uses(
 
 def test_doctor_says_where_documents_may_be(web: Web) -> None:
     about = "Clients may be described by documents at"
-    assert f"{about} any host." in run(opened(web), "doctor")
+    assert f"{about} any host." in doctor(opened(web))
     narrow = opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=["a.example", "b.example"])
-    assert f"{about} a.example, b.example." in run(narrow, "doctor")
-    assert about not in run(make_app(), "doctor")
+    assert f"{about} a.example, b.example." in doctor(narrow)
+    assert about not in doctor(make_app())
 
 
 # What it costs.
