@@ -13,7 +13,7 @@ from typing import Any
 import flask
 from flask import Response
 
-from . import decision, interaction
+from . import consent_view, decision, interaction
 from .decision import DecisionForm, PageForm
 from .models import consent, device_code
 from .models.consent import Standing
@@ -110,7 +110,7 @@ def _request(server: Server, user: Any, code: DeviceCode, user_code: str) -> Req
 
 
 def _ask(server: Server, request: Request, code: DeviceCode, *, again: bool = False) -> Response:
-    return decision.ask_device_consent(
+    return consent_view.ask_device_consent(
         server,
         request,
         request.user,

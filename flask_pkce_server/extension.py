@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, ParamSpec, cast
-from urllib.parse import urlsplit
 from weakref import WeakSet
 
-import flask
-from flask import Blueprint, Flask, Response
+from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.engine import Engine
 
 from . import interaction, pages
 from .cli import pkce_commands
-from .doors import behind_door, refused_before
+from .csrf import exempt_from_csrf_protect
+from .doors import refused_before
 from .errors import ConfigurationError
 from .feature import Feature
 from .features import FEATURES
+from .guarded_paths import guard_paths
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .models.resource import Resources
-from .protect import View, guard_paths, knows_no_session, require
+from .mounting import mount, mount_aliases
+from .protect import View, require
 from .server import Server, current_server
 from .settings import Settings
 from .users import (
@@ -42,10 +40,6 @@ from .users import (
 )
 
 P = ParamSpec("P")
-logger = logging.getLogger(__name__)
-
-_VARIABLE = re.compile(r"<[^>]*>")
-_STATIC = Path(__file__).parent / "static" / "pkce"
 
 
 class PKCEServer:
@@ -118,7 +112,7 @@ class PKCEServer:
         """
         self._resources.guard(path, scopes, required)
         for server in self._servers:
-            _mount_aliases(server)
+            mount_aliases(server)
 
     # How a host without Flask-Login says who its users are.
 
@@ -237,9 +231,9 @@ class PKCEServer:
         )
         self._servers.add(server)
         _listen_to_flask_login(server)
-        _mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
+        mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
-        app.url_value_preprocessor(_exempt_from_csrf_protect)
+        app.url_value_preprocessor(exempt_from_csrf_protect)
         app.before_request(guard_paths)
         if settings.sqlite_pragmas:
             with app.app_context():
@@ -309,102 +303,3 @@ def _listen_to_flask_login(server: Server) -> None:
     server.listeners = (on_login, on_logout)
     user_logged_in.connect(on_login, server.app)
     user_logged_out.connect(on_logout, server.app)
-
-
-def _mount(server: Server, prefix: str) -> None:
-    """Add the routes of all rooms and their aliases: below `prefix` or at the root.
-
-    An issuer with a path names its endpoints below that path. A proxy may take the path
-    away before the app sees it, or may not: the routes are there in both cases.
-    """
-    moved = server.settings.endpoints
-    written = {f'PKCE_ENDPOINTS["{name}"]': path for name, path in moved.items()}
-    for key, path in {"PKCE_URL_PREFIX": prefix or "/-", **written}.items():
-        if not path.startswith("/") or path.endswith("/"):
-            raise ConfigurationError(
-                f"{key} is {path!r}, and a path starts with a slash and does not end with one.",
-                write=f"/{path.strip('/')}",
-            )
-    for route in (route for feature in server.features for route in feature.routes(server)):
-        usual = route.path if route.at_root else prefix + route.path
-        path = moved.get(route.name, usual)
-        if _VARIABLE.findall(path) != _VARIABLE.findall(usual):
-            raise ConfigurationError(
-                f'PKCE_ENDPOINTS["{route.name}"] is {path!r}, and has other variables in it than '
-                "its view takes.",
-                write=f"{path} with the variables of {usual}",
-            )
-        server.routes[route.name], server.paths[route.name] = route, path
-        _add_rules(server, path, route.name, behind_door(route))
-    _mount_aliases(server)
-    for name in moved.keys() - server.routes.keys():
-        raise ConfigurationError(
-            f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
-            write=f"one of: {', '.join(sorted(server.routes))}",
-        )
-    server.app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
-
-
-def _mount_aliases(server: Server) -> None:
-    """Mount the further paths that rooms want for routes, as far as they are not yet."""
-    for feature in server.features:
-        for path, name in feature.aliases(server).items():
-            if name in server.routes and path != server.paths[name]:
-                known = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
-                if path not in known:
-                    _add_rules(server, path, name)
-
-
-def _add_rules(
-    server: Server, path: str, name: str, view: Callable[..., Response] | None = None
-) -> None:
-    """Route `path` to the view of a name, below the path of the issuer too."""
-    issuer_path = urlsplit(server.issuer).path.rstrip("/")
-    for mounted in dict.fromkeys((path, issuer_path + path)):
-        server.app.add_url_rule(
-            mounted,
-            f"pkce.{name}",
-            view,
-            # All of them: a wrong method is answered behind the door, in its manners.
-            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-            provide_automatic_options=False,
-            strict_slashes=False,
-        )
-
-
-def _static_file(filename: str) -> Response:
-    return flask.send_from_directory(_STATIC, filename, max_age=3600)
-
-
-def _exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
-    """Let the host's CSRFProtect pass what needs it not, whenever it was set up.
-
-    Our forms check their own token; endpoints and guarded views know no session that
-    another site could ride on.
-    """
-    protect = flask.current_app.extensions.get("csrf")
-    view = flask.current_app.view_functions.get(endpoint or "")
-    if protect is None or view is None:
-        return
-    if not _needs_no_csrf_token(endpoint or ""):
-        return
-    # Flask-WTF knows a view by its module and name: what lets one pass lets all of them pass.
-    known = flask.current_app.view_functions.items()
-    called = [name for name, other in known if _place_of(other) == _place_of(view)]
-    if all(map(_needs_no_csrf_token, called)):
-        protect.exempt(view)
-    elif flask.request.method not in ("GET", "HEAD", "OPTIONS"):
-        logger.error(
-            "CSRFProtect cannot let %s pass: it cannot tell it from other views of this name, "
-            "which have a session. Give the function a name of its own (%s).",
-            endpoint,
-            ", ".join(called),
-        )
-
-
-def _needs_no_csrf_token(endpoint: str) -> bool:
-    return bool(current_server.door_of(endpoint)) or knows_no_session(endpoint)
-
-
-def _place_of(view: Callable[..., Any]) -> tuple[str | None, str | None]:
-    return getattr(view, "__module__", None), getattr(view, "__name__", None)

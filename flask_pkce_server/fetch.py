@@ -1,8 +1,8 @@
-"""Fetch: how this server speaks to others.
+"""Fetch: how this server gets a document that a stranger named.
 
-No redirects are followed: what another server says must not lead this one anywhere. What a
-stranger may name is asked for at public addresses alone, in little time and in few bytes
-(server-side request forgery, CWE-918).
+It is asked for at public addresses alone, in little time and in few bytes (server-side
+request forgery, CWE-918). No redirects are followed: what another server says must not
+lead this one anywhere.
 """
 
 from __future__ import annotations
@@ -18,16 +18,13 @@ import socket
 import ssl
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, cast
-from urllib.parse import urlencode
 
 logger = logging.getLogger(__name__)
 
-_SECONDS = 10
 #: Bytes of a document, and of all that comes with it: headers, the frames of its chunks.
 _LARGEST = 16 * 1024
 _LARGEST_ANSWER = 3 * _LARGEST
@@ -57,36 +54,6 @@ _NOT_PUBLIC = tuple(
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
-
-
-# No proxy of the environment, no file: or ftp: handlers.
-_opener = urllib.request.OpenerDirector()
-for _handler in (
-    urllib.request.HTTPHandler,
-    urllib.request.HTTPSHandler,
-    urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPErrorProcessor,
-    _NoRedirects,
-):
-    _opener.add_handler(_handler())
-
-
-def post_form(uri: str, fields: dict[str, str]) -> None:
-    """POST `fields` to `uri`, for at most 10 seconds.
-
-    Raises `OSError` unless the answer is a 2xx.
-    """
-    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
-        uri,
-        data=urlencode(fields).encode(),
-        headers={"Content-Type": "application/x-www-form-urlencoded"},
-    )
-    _opener.open(request, timeout=_SECONDS).close()
-
-
 class FetchError(Exception):
     """A document could not be had.
 
@@ -99,33 +66,6 @@ class FetchError(Exception):
 
 class _Refused(Exception):
     """Why a fetch fails, for the log."""
-
-
-def ask(
-    uri: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    """Return the JSON object that a server which the operator named answers with.
-
-    A POST where there is a `form`; for at most 10 seconds between two bytes. Plain http and
-    private addresses are the operator's to choose. Raises `FetchError`, whatever went wrong.
-    """
-    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
-        uri,
-        data=None if form is None else urlencode(form).encode(),
-        headers={"Accept": "application/json", **(headers or {})},
-    )
-    try:
-        with _opener.open(request, timeout=_SECONDS) as answer:
-            body = answer.read(_LARGEST_ANSWER + 1)
-        if len(body) > _LARGEST_ANSWER:
-            raise _Refused("too large")
-        content = json.loads(body)
-        if not isinstance(content, dict):
-            raise _Refused("not a JSON object")
-    except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-        logger.warning("asking %.200r failed: %s: %s", uri, type(error).__name__, error)
-        raise FetchError from None
-    return content
 
 
 def is_fetchable(uri: str) -> bool:

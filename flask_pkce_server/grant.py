@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .errors import GoneUserError, UnauthorizedClientError
+from .models.authorization_code import AuthorizationCode
 from .models.base import Base
 from .models.client import Client
 from .models.handle import ACCESS, derive_handle, new_handle
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
 
 class GrantNarrowed(Exception):
-    """Scopes were taken back between the reading of a code or a token and its use."""
+    """Something was taken back between the reading of a code or a token and its use."""
+
+
+def check_as_read(
+    read: AuthorizationCode | Token, current: AuthorizationCode | Token | None, now: int
+) -> None:
+    """Raise `GrantNarrowed` if what was `read` is live at `now` still, with other scopes."""
+    if current is not None and current.is_live(now) and current.scope != read.scope:
+        raise GrantNarrowed
 
 
 class TokenResponse:
@@ -85,6 +94,11 @@ class Grant:
     GRANT_TYPE: str
     TOKEN_RESPONSE_HEADER: Any
     authenticate_token_endpoint_client: Callable[[], Client]
+    #: What is each one's own: to check a request, while nothing is written yet; and to issue
+    #: the tokens, in one transaction, and return the body of the answer. The latter raises
+    #: `GrantNarrowed` where there is less to give than was read.
+    validate_token_request: Callable[[], None]
+    issue_tokens: Callable[[], dict[str, Any]]
 
     def check_client(self) -> Client:
         """Authenticate the client and see that it may use this grant."""
@@ -125,6 +139,11 @@ class Grant:
             feature.complete_token_response(response)
         return response
 
-    def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any], Any]:
-        """Return a token response as Authlib passes it on."""
-        return 200, body, self.TOKEN_RESPONSE_HEADER
+    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+        """Issue tokens for what was checked; for what is left of it, where less is by now."""
+        while True:
+            try:
+                return 200, self.issue_tokens(), self.TOKEN_RESPONSE_HEADER
+            except GrantNarrowed:
+                # Nothing that was taken back comes again, so this ends.
+                self.validate_token_request()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import flask
@@ -69,3 +70,9 @@ def allowed_here() -> dict[str, str]:
 def here() -> str:
     """Return the path of this request as the browser knows it."""
     return flask.request.script_root + flask.request.path
+
+
+def in_order(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return scopes in the order of the pages: who one is first, staying last."""
+    places = {"openid": 0, "offline_access": 2}
+    return sorted(scopes, key=lambda scope: places.get(scope[0], 1))

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ParamSpec, cast
 
 import flask
-from authlib.integrations.flask_oauth2 import ResourceProtector
-from authlib.oauth2.rfc6750 import BearerTokenValidator
 from flask import Response, current_app, g
-from sqlalchemy import select
 from werkzeug.local import LocalProxy
 
-from .errors import ConfigurationError, InsufficientScopeError, InvalidTokenError, OAuth2Error
-from .models.client import Client
-from .models.handle import ACCESS, digest, is_handle
+from .access_token import protector, validator
+from .challenge import challenge
+from .errors import ConfigurationError, InsufficientScopeError, OAuth2Error
 from .models.resource import Resource, canonical
-from .models.token import NOBODY, Token, find_holder
+from .models.token import NOBODY, Token
 from .server import current_server
 from .signals import tell, token_used
 
@@ -79,85 +76,6 @@ class CurrentToken:
         _tell_of_use(g._pkce_admitted[0], wanted)
 
 
-class AccessTokenValidator(BearerTokenValidator):
-    """Accepts the access tokens of this server: one statement, no commit.
-
-    None at all for a JWT, where the host gave up to see that it was revoked.
-    """
-
-    def authenticate_token(self, token_string: str) -> Token | None:
-        if is_handle(token_string, ACCESS):
-            return find(digest(token_string))
-        described = current_server.read_token(token_string)
-        if described is None or not current_server.settings.jwt_access_token_check_revocation:
-            return described
-        return find(described.digest)
-
-    def validate_token(
-        self,
-        token: Token | None,
-        scopes: Any,
-        request: Any,
-        resource: Resource | None = None,
-        whatever_for: bool = False,
-    ) -> None:
-        server = current_server
-        if token is None or not token.is_live(server.now()):
-            raise InvalidTokenError()
-        # RFC 9068 4, RFC 8707 2: one that is meant for another API opens nothing here.
-        audience = token.bindings.get("audience", [server.issuer])
-        if resource is not None:
-            is_meant = canonical(resource.uri) in map(canonical, audience)
-        else:
-            is_meant = server.issuer in audience
-        if not is_meant and not whatever_for:
-            raise InvalidTokenError()
-        if not token.scope.issuperset(scopes or ()):
-            raise InsufficientScopeError()
-
-
-_protector = ResourceProtector()
-_validator = AccessTokenValidator()
-_protector.register_token_validator(_validator)
-
-
-def find(token_digest: bytes) -> Token | None:
-    """Return the stored access token with this digest, and note whose it is."""
-    with current_server.store.reading() as session:
-        found = session.execute(
-            select(Token, Client)
-            .join(Client, Client.client_id == Token.client_id)
-            .where(Token.digest == token_digest, Token.kind == "access")
-        ).first()
-        if found is None:
-            return None
-        token: Token = found.Token
-        holder: Client | None = find_holder(session, token) if token.actors else found.Client
-    if holder is None:
-        return None
-    # The CORS room asks who speaks.
-    g._pkce_client = holder
-    return token
-
-
-def acquire(text: str | None, scopes: tuple[str, ...]) -> Token:
-    """Return the access token `text`, or that of the Authorization header, as it is stored.
-
-    For whatever API it is: `openid` opens userinfo beside that one (OIDC Core 5.3). Raises an
-    `OAuth2Error`, for `challenge` to tell, unless it is live and has `scopes`.
-    """
-    if text is None:
-        token: Token | None = _protector.acquire_token(scopes, whatever_for=True)
-    else:
-        token = _validator.authenticate_token(text)
-        _validator.validate_token(token, scopes, None, whatever_for=True)
-    if token is not None and not token.family_id:
-        # A JWT that the database was not asked about yet.
-        token = find(token.digest)
-        _validator.validate_token(token, scopes, None, whatever_for=True)
-    return cast(Token, token)
-
-
 def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
     """Guard a view: an access token with all of `scopes` must come with the request.
 
@@ -179,7 +97,7 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
     def decorate(view: View[P]) -> View[P]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            refused = _admit(wanted, None if resource is None else _declared(resource))
+            refused = admit(wanted, None if resource is None else _declared(resource))
             if refused is not None:
                 return refused
             return current_app.ensure_sync(view)(*args, **kwargs)
@@ -188,47 +106,6 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
         return guarded
 
     return decorate
-
-
-def guard_paths() -> Response | None:
-    """Refuse a request below a path that `pkce.mcp` marks, unless a good token comes with it.
-
-    Runs before the host's views, whatever they are. A preflight is answered before anything
-    is asked, and by no view.
-    """
-    # Another request may have been answered in the same context, in a test.
-    g._pkce_below, g._pkce_needed = None, ()
-    if not is_below_guarded_path():
-        return None
-    if flask.request.method == "OPTIONS":
-        return current_app.make_default_options_response()
-    for resource in current_server.resources.guarding(flask.request.path, current_server.issuer):
-        refused = _admit(resource.required, resource, resource.asked_first)
-        if refused is not None:
-            return refused
-    g._pkce_below = g._pkce_admitted
-    return None
-
-
-def is_below_guarded_path() -> bool:
-    """Say whether this request is for what `pkce.mcp` marks, and not for our own endpoints."""
-    ours = (flask.request.endpoint or "").startswith("pkce.")
-    return not ours and _is_guarded(flask.request.path)
-
-
-def knows_no_session(endpoint: str) -> bool:
-    """Say whether an endpoint of the host is reached by a token and in no other way."""
-    if hasattr(current_app.view_functions[endpoint], GUARDED):
-        return True
-    try:
-        rules = list(current_app.url_map.iter_rules(endpoint))
-    except KeyError:
-        return True  # no address leads there
-    return all(_is_guarded(rule.rule) for rule in rules)
-
-
-def _is_guarded(path: str) -> bool:
-    return current_server.resources.is_guarded(path, current_server.issuer)
 
 
 def _named(scopes: tuple[str, ...]) -> tuple[str, ...]:
@@ -245,7 +122,7 @@ def _declared(uri: str) -> Resource:
     return found
 
 
-def _admit(
+def admit(
     wanted: tuple[str, ...], resource: Resource | None, told: tuple[str, ...] = ()
 ) -> Response | None:
     """Set `current_token` if a good token came, else return the challenge.
@@ -259,9 +136,9 @@ def _admit(
     try:
         if below is not None and resource == below[1]:
             token = below[0]
-            _validator.validate_token(token, wanted, None, resource)
+            validator.validate_token(token, wanted, None, resource)
         else:
-            token = _protector.acquire_token(wanted, resource=resource)
+            token = protector.acquire_token(wanted, resource=resource)
     except OAuth2Error as error:
         return challenge(error, told or needed, resource)
     g._pkce_admitted, g._pkce_needed = (token, resource), needed
@@ -287,43 +164,6 @@ def _tell_of_use(token: Token, scopes: tuple[str, ...]) -> None:
         scopes=scopes,
         family_id=token.family_id,
     )
-
-
-def challenge(
-    error: OAuth2Error, scopes: tuple[str, ...], resource: Resource | None = None
-) -> Response:
-    """Return the 401 or 403 that tells a client what is missing (RFC 6750 3).
-
-    Without a token there is no error code, since the client has done nothing wrong
-    (RFC 6750 3.1). The description comes last: client SDKs look for `scope=` with a
-    regular expression. One of a resource says where its metadata is (RFC 9728 5.1).
-    """
-    missing = not isinstance(error, InvalidTokenError | InsufficientScopeError)
-    fields = {} if missing else {"error": error.error}
-    # All that the call needs: some clients forget what they had.
-    scopes = _named((*(resource.required if resource else ()), *scopes))
-    if scopes:
-        fields["scope"] = " ".join(scopes)
-    metadata = None if resource is None else current_server.metadata_url_of(resource)
-    if metadata is not None:
-        where = {"resource_metadata": metadata}
-        fields = {**where, **fields} if missing else {**fields, **where}
-    if not missing:
-        fields["error_description"] = error.description
-    # RFC 7235 2.1: a scheme alone is no challenge.
-    fields = fields or {"realm": current_server.issuer}
-    response = flask.jsonify(
-        error="invalid_request" if missing else error.error,
-        error_description="Send an access token as Authorization: Bearer."
-        if missing
-        else error.description,
-    )
-    response.status_code = 403 if isinstance(error, InsufficientScopeError) else 401
-    response.headers["WWW-Authenticate"] = "Bearer " + ", ".join(
-        f'{name}="{value}"' for name, value in fields.items()
-    )
-    response.headers["Cache-Control"] = "no-store"
-    return response
 
 
 require_oauth = require

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hmac
 import os
-import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import flask
@@ -16,9 +15,7 @@ from werkzeug.local import LocalProxy
 
 from .client_authentication import authenticate
 from .errors import (
-    InvalidClientError,
     InvalidRequestError,
-    InvalidScopeError,
     OAuth2Error,
     TooManyRequests,
     UnsupportedGrantTypeError,
@@ -30,21 +27,17 @@ from .models import client as clients
 from .models.base import Store
 from .models.client import Client
 from .models.handle import base64url, digest, is_handle
-from .models.redirect_uri import origin_of
 from .models.resource import Resource, Resources, canonical
 from .models.signing_key import KeyRing
 from .models.token import Token, find_holder
-from .pages import allow_here
 from .request import Request
 from .response_mode import RESPONSE_MODES
+from .scopes import Scopes
 from .settings import Settings
 from .users import Users
 
 if TYPE_CHECKING:
     from .feature import ClientField, Feature, Route
-
-_LONGEST_STATE = 2048
-_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class Server(AuthorizationServer):
@@ -69,6 +62,8 @@ class Server(AuthorizationServer):
         self.store = store
         #: The APIs of this app, as the host declares them, at whatever time.
         self.resources = resources or Resources()
+        #: What may be asked for, there and here.
+        self.scopes = Scopes(self)
         self.keys = KeyRing(
             store,
             secret=lambda: self.key("signing keys"),
@@ -90,7 +85,6 @@ class Server(AuthorizationServer):
         #: The routes that are mounted, and their paths, by name.
         self.routes: dict[str, Route] = {}
         self.paths: dict[str, str] = {}
-        self._scopes: dict[str, str] = dict(settings.scopes)
         #: How a client may show who it is: method name -> reads (client_id, proof) or None.
         self.client_auth_methods: dict[str, Callable[[Request], tuple[str, str] | None]] = {}
         #: How a proof is judged that is no secret: method name -> says whether (client, proof)
@@ -105,7 +99,6 @@ class Server(AuthorizationServer):
         #: What rooms read in a client's registration, by name.
         self.client_fields: dict[str, ClientField] = {}
         for feature in features:
-            self._scopes = {**self._scopes, **feature.scopes, **settings.scopes}
             self.client_fields |= {field.name: field for field in feature.client_fields}
         for feature in features:
             feature.register(self)
@@ -128,11 +121,6 @@ class Server(AuthorizationServer):
         return "http://127.0.0.1" + ("" if port == "80" else f":{port}") + self.issuer_tail
 
     @property
-    def scopes(self) -> dict[str, str]:
-        """Every scope that may be asked for, with the sentence that the user reads."""
-        return {**self._scopes, **self.resources.sentences, **self._scopes}
-
-    @property
     def own_resources(self) -> dict[str, Resource]:
         """The APIs of this app besides itself, by their canonical URIs (RFC 8707 2)."""
         return self.resources.known(self.issuer)
@@ -143,21 +131,6 @@ class Server(AuthorizationServer):
         own = (one.uri for one in self.own_resources.values())
         elsewhere = self.settings.jwt_access_token_resources
         return {canonical(uri): uri for uri in (*own, *elsewhere, self.issuer)}
-
-    def scopes_at(self, uris: Iterable[str]) -> frozenset[str]:
-        """Return the scopes that the APIs `uris` have.
-
-        Those that are declared for them; where none are, all that no API elsewhere has.
-        """
-        elsewhere = {
-            canonical(uri): frozenset(its)
-            for uri, its in self.settings.jwt_access_token_resources.items()
-        }
-        here, found = frozenset(self.scopes).difference(*elsewhere.values()), frozenset[str]()
-        for uri in map(canonical, uris):
-            own = self.own_resources.get(uri)
-            found |= elsewhere.get(uri, frozenset()) | frozenset(own.scopes if own else ()) or here
-        return found
 
     def metadata_url_of(self, resource: Resource) -> str | None:
         """Return where the metadata of `resource` is (RFC 9728 3.1); None without that room."""
@@ -288,130 +261,15 @@ class Server(AuthorizationServer):
         """Answer Authlib's name for `find_client`."""
         return self.find_client(client_id)
 
-    # The authorization endpoint.
-
-    def check_authorization_request(self, request: Request) -> Any:
-        """Return the grant of a valid authorization request; the one place that decides it.
-
-        Raises an `OAuth2Error`. It may be sent to the client only if
-        `request.valid_redirect_uri` is set by then; else it is for the person's eyes.
-        """
-        request.payload.check("client_id", "redirect_uri")
-        for feature in self.features:
-            feature.resolve_authorization_request(request)
-        # What was put aside, pushed or signed is not in the URL of the page.
-        g._pkce_ui_locales = request.payload.data.get("ui_locales")
-        grant = self.get_consent_grant(request, end_user=request.user)
-        for feature in self.features:
-            feature.check_authorization_request(request)
-        return grant
-
     def get_authorization_grant(self, request: Request) -> Any:
-        """Find the grant, but the client and its redirect URI before anything else.
-
-        Authlib looks at the response type first, and so must look up the client a second
-        time to know where an error may go.
-        """
-        client_id = request.payload.client_id
-        if not client_id:
-            raise InvalidRequestError("client_id is missing.")
-        client = self.find_client(client_id)
-        if client is None:
-            raise InvalidClientError(
-                "No app is registered here under this client_id. If it once was: remove the "
-                "connection in the app and add it again."
-            )
-        if len(request.payload.state or "") > _LONGEST_STATE:
-            # To the person: what is too long cannot be sent back as it came.
-            raise InvalidRequestError(f"state has at most {_LONGEST_STATE} characters.")
-        request.client = client
-        request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
-        # From here on an error goes to the client.
-        payload = request.payload
-        name = payload.data.get("response_mode", "query")
-        mode = self.response_modes.get(name)
-        fits = mode is not None and mode.fits(client, request.valid_redirect_uri)
-        if fits:
-            request.response_mode = name
-        payload.check()
-        if mode is None:
-            raise InvalidRequestError("response_mode has a value that this server does not know.")
-        if not fits:
-            raise InvalidRequestError("This response_mode needs another kind of redirect URI.")
-        if not payload.response_type:
+        """Find the grant that `response_type` names."""
+        if not request.payload.response_type:
             raise InvalidRequestError("response_type is missing; it is code.")
         if not any(
             grant.check_authorization_endpoint(request) for grant, _ in self._authorization_grants
         ):
             raise UnsupportedResponseTypeError()
         return super().get_authorization_grant(request)
-
-    def resolve_scopes(
-        self, client: Client, text: str | None, resources: Iterable[str] = ()
-    ) -> frozenset[str]:
-        """Return the scopes that a request for `text` means (RFC 6749 3.3).
-
-        One that names none means those that the client or else the server has for that, and
-        those that `resources`, the URIs it names, tell their clients to ask for first. Raises
-        `InvalidScopeError` for those that are not declared or not the client's.
-        """
-        allowed = self.scopes.keys() if client.scope is None else self.scopes.keys() & client.scope
-        asked = frozenset((text or "").split(" ")) - {""}
-        if not all(_SCOPE_TOKEN.fullmatch(scope) for scope in asked):
-            raise InvalidScopeError("A scope has a character that scopes do not have.")
-        if not asked - {"offline_access"}:
-            # Who says no more than that it wants to stay, as Claude does, means these too.
-            usual: str | None = client.client_metadata.get("default_scope")
-            default = self.settings.authorize_default_scopes if usual is None else usual.split()
-            own = self.own_resources
-            named = (own[uri] for uri in map(canonical, resources) if uri in own)
-            asked |= allowed & {*default, *(scope for one in named for scope in one.asked_first)}
-        if not asked <= allowed and self.settings.authorize_unknown_scopes == "refuse":
-            raise InvalidScopeError(
-                "A scope that was asked for is not declared here, or not allowed to this client."
-            )
-        return asked & allowed
-
-    def create_authorization_response(
-        self, request: Request, grant_user: Any = None, grant: Any = None
-    ) -> Response:
-        """Issue a code to `grant_user`, or say that access was denied if there is none.
-
-        Authlib validates the request a second time here. It was validated in this very
-        HTTP request, and the grant itself refuses to issue without what that found.
-        """
-        try:
-            params = grant.create_authorization_response(request.valid_redirect_uri, grant_user)
-        except OAuth2Error as error:
-            return self.send_back_error(request, error)
-        return self.send_back(request, params)
-
-    def send_back_error(self, request: Request, error: OAuth2Error) -> Response:
-        """Tell the client of `error` through the browser (RFC 6749 4.1.2.1)."""
-        return self.send_back(
-            request, {"error": error.error, "error_description": described(error)}
-        )
-
-    def send_back(self, request: Request, params: Mapping[str, str]) -> Response:
-        """Send the browser back to the client; the only function that does.
-
-        Adds `state` as it came (RFC 6749 4.1.2) and `iss` (RFC 9207 2), to the very bytes
-        of the redirect URI.
-        """
-        if request.valid_redirect_uri is None:
-            raise AssertionError("a redirect URI that was not validated")
-        fields = dict(params)
-        if request.payload.state:
-            fields["state"] = request.payload.state
-        fields["iss"] = self.issuer
-        origin = origin_of(request.valid_redirect_uri)
-        if origin is not None and "none" in request.payload.data.get("prompt", "").split():
-            # Nobody is asked anything: what a client loads into a frame of its own.
-            allow_here(frame_ancestors=origin)
-        mode = self.response_modes[request.response_mode]
-        return mode.send(self, request.valid_redirect_uri, fields)
-
-    # The token endpoint, and all others that a client authenticates at.
 
     def get_token_grant(self, request: Request) -> Any:
         """Find the grant that `grant_type` names."""

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from .errors import ConfigurationError, InvalidTargetError
-from .fetch import FetchError, ask
+from .fetch import FetchError
 from .models.base_url import fault_of
 from .models.client_key import read_jwt, verifies
 from .models.handle import ACCESS, is_handle
 from .models.resource import canonical
 from .models.signing_key import ALGORITHMS, header_of
+from .peers import ask
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import AccessToken

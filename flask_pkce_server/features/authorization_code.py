@@ -21,7 +21,7 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..feature import Feature
-from ..grant import Grant, GrantNarrowed
+from ..grant import Grant, check_as_read
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
 from ..models.handle import CODE, digest, is_handle, new_handle, new_identifier
@@ -48,7 +48,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         """Check the scopes; the code challenge is checked by the hook after it."""
         request = self.request
         payload = request.payload
-        request.scopes = self.server.resolve_scopes(
+        request.scopes = self.server.scopes.asked_by(
             request.client, payload.scope, payload.datalist.get("resource", [])
         )
 
@@ -133,7 +133,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
             found = session.get(AuthorizationCode, digest(code))
         return found if found is not None and found.client_id == client.client_id else None
 
-    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+    def issue_tokens(self) -> dict[str, Any]:
         """Consume the code and give tokens for it, in one transaction."""
         server, request = self.server, self.request
         code, proof = request.authorization_code, request.proven_challenge
@@ -153,18 +153,13 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
                 session.add_all(response.rows)
                 return response.body
             current = session.get(AuthorizationCode, code.digest)
-            if current is not None and current.is_live(now) and current.scope != code.scope:
-                raise GrantNarrowed
+            check_as_read(code, current, now)
             if current is None or current.consumed_at is None:
                 return {}
             revoke_family(session, code.family_id, now)
             return None
 
-        try:
-            body = server.store.write(redeem)
-        except GrantNarrowed:
-            self.validate_token_request()
-            return self.create_token_response()
+        body = server.store.write(redeem)
         facts = {
             "client_id": code.client_id,
             "subject": code.subject,
@@ -176,7 +171,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if not body:
             raise InvalidGrantError("The code is unknown, expired, or not this client's.")
         tell(token_issued, server.app, scopes=code.scope, **facts)
-        return self.answer(body)
+        return body
 
 
 class AuthorizationCodeFeature(Feature):

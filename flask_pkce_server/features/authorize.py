@@ -1,7 +1,7 @@
 """Authorize: where the browser comes with a request and leaves with a code (RFC 6749 3.1).
 
 Who is it, do they agree, send them back. The request is checked by
-`Server.check_authorization_request`, the user is asked by `interaction`.
+`authorization_endpoint`, the user is asked by `interaction` and `consent_view`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import flask
 from flask import Response
 
-from .. import decision, interaction
+from .. import authorization_endpoint, consent_view, decision, interaction
 from ..errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -98,7 +98,7 @@ def authorize() -> Response:
         request = server.create_oauth2_request(None)
     request.user = user
     try:
-        grant = server.check_authorization_request(request)
+        grant = authorization_endpoint.check(server, request)
         if posted:
             # A form that another site posted comes without the session cookie; the GET
             # that follows has it.
@@ -114,7 +114,7 @@ def authorize() -> Response:
             request.bindings[UNTIL] = until
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    response = server.create_authorization_response(request, user, grant)
+    response = authorization_endpoint.respond(server, request, grant, user)
     return interaction.forget(response, reference) if reference else response
 
 
@@ -134,7 +134,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     request, subject = interaction.read_signed(server, form.request.data or "")
     request.user = user
     try:
-        grant = server.check_authorization_request(request)
+        grant = authorization_endpoint.check(server, request)
         if user is None or server.users.subject_of(user) != subject or request.must_login:
             # Signed out meanwhile, or somebody else now: nobody has decided anything.
             return _sign_in(server, request, user, "")
@@ -171,7 +171,7 @@ def _ask(
     """Show the consent page; raises `ConsentRequiredError` where nobody may be asked."""
     if request.must_not_ask:
         raise ConsentRequiredError()
-    return decision.ask_consent(
+    return consent_view.ask_consent(
         server,
         request,
         request.user,
@@ -202,7 +202,7 @@ def _settle(
         once = settings.authorization_code_lifetime + settings.access_token_lifetime
         request.bindings[UNTIL] = server.now() + (days * decision.DAY or once)
     user = None if allowed is None else request.user
-    response = server.create_authorization_response(request, user, grant)
+    response = authorization_endpoint.respond(server, request, grant, user)
     return interaction.forget(response, reference) if reference else response
 
 
@@ -218,7 +218,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     is_strangers = client.self_registered and not client.verified and not is_loopback(uri)
     if is_strangers and "none" not in request.payload.data.get("prompt", "").split():
         raise error
-    return server.send_back_error(request, error)
+    return authorization_endpoint.send_back_error(server, request, error)
 
 
 def _standing(server: Server, request: Request, user: Any) -> Standing:

@@ -16,12 +16,12 @@ from typing import Any
 
 from flask import Flask
 
-from .. import fetch
 from ..errors import InvalidRequestError
 from ..feature import ClientField, Feature
 from ..models.client import Client
 from ..models.handle import new_identifier
 from ..models.redirect_uri import is_loopback, refuse_unfit
+from ..peers import post_form
 from ..server import Server
 from ..signals import user_logged_out
 
@@ -113,7 +113,7 @@ def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) 
     """Send `fields` to `uri`; after a failure wait as long as `waits` says and try again."""
     for wait in (*waits, None):
         try:
-            fetch.post_form(uri, fields)
+            post_form(uri, fields)
         except (OSError, ValueError) as error:
             if wait is None:
                 logger.warning("client %s was not told of a logout: %s", client_id, error)

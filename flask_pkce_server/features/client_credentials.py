@@ -38,7 +38,7 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
         request.scopes = scopes_of(self.server, client, request.payload.scope)
         request.granted_scopes = request.scopes
 
-    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+    def issue_tokens(self) -> dict[str, Any]:
         """Give an access token, and nothing else."""
         server, request = self.server, self.request
         for feature in server.features:
@@ -64,7 +64,7 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
             scopes=request.scopes,
             family_id=family.family_id,
         )
-        return self.answer(body)
+        return body
 
 
 class ClientCredentialsFeature(Feature):
@@ -93,7 +93,7 @@ def scopes_of(server: Server, client: Client, text: str | None) -> frozenset[str
     What it is taken to ask for when it names none may be none: its token then says which
     client it is and opens nothing else. Raises `InvalidScopeError`.
     """
-    asked = server.resolve_scopes(client, text)
+    asked = server.scopes.asked_by(client, text)
     fit = frozenset(server.settings.client_credentials_scopes) - _OF_USERS
     named = (text or "").strip(" ")
     if named and not asked <= fit and server.settings.authorize_unknown_scopes == "refuse":

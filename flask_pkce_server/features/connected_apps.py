@@ -19,13 +19,13 @@ from flask import Flask, Response
 from wtforms import HiddenField
 from wtforms.validators import Regexp
 
-from ..decision import PageForm, in_order
+from ..decision import PageForm
 from ..feature import Feature, Route
 from ..models import connection, consent
 from ..models.connection import Connection
 from ..models.consent import ScopeUse
 from ..models.token import revoke_family_of
-from ..pages import here, page
+from ..pages import here, in_order, page
 from ..request import Request, browser_of
 from ..server import Server, current_server
 from ..signals import consent_narrowed, consent_withdrawn, tell, token_revoked, token_used

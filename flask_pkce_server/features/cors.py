@@ -15,9 +15,10 @@ from flask import Response, current_app, g
 from sqlalchemy.exc import DBAPIError
 
 from ..feature import Feature
+from ..guarded_paths import is_below_guarded_path
 from ..models import client_origin
 from ..models.client import Client
-from ..protect import GUARDED, is_below_guarded_path
+from ..protect import GUARDED
 from ..server import Server, current_server
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")

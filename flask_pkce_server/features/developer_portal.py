@@ -18,7 +18,7 @@ from wtforms import HiddenField
 
 from ..app_draft import Draft, read_draft
 from ..app_kind import KINDS, kind_of, offered
-from ..decision import PageForm, in_order
+from ..decision import PageForm
 from ..feature import ClientField, Feature, Problem, Route
 from ..first_steps import first_steps, snippet
 from ..models import client as clients
@@ -27,7 +27,7 @@ from ..models.client import Client
 from ..models.client_owner import ClientOwner
 from ..models.connection import people_of
 from ..models.handle import digest, new_identifier, new_secret
-from ..pages import here, page
+from ..pages import here, in_order, page
 from ..server import Server, current_server
 from ..signals import client_registered, tell
 from ..texts import said

@@ -87,7 +87,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
             raise InvalidGrantError(of_mismatch(verifier or "", code.code_challenge))
         return challenge
 
-    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+    def issue_tokens(self) -> dict[str, Any]:
         """Say that nobody decided yet, or consume the code and give tokens for it."""
         server, request = self.server, self.request
         code: DeviceCode = request.credential
@@ -107,16 +107,12 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
                 return response.body
             current = session.get(DeviceCode, code.digest)
             if current is None or current.consumed_at is None:
+                # Something of it was taken back since it was read, or its time was.
                 raise GrantNarrowed
             revoke_family(session, code.family_id, now)
             return None
 
-        try:
-            body = server.store.write(redeem)
-        except GrantNarrowed:
-            # Something of it was taken back meanwhile, or its time was.
-            self.validate_token_request()
-            return self.create_token_response()
+        body = server.store.write(redeem)
         facts = {
             "client_id": code.client_id,
             "subject": subject,
@@ -126,7 +122,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
             tell(code_replayed, server.app, **facts)
             raise InvalidGrantError("The code was used before; all that it gave is revoked.")
         tell(token_issued, server.app, scopes=code.scope, **facts)
-        return self.answer(body)
+        return body
 
     def check_approved(self, code: DeviceCode) -> None:
         """Refuse a code that gives nothing, or nothing yet (RFC 8628 3.5)."""
@@ -174,7 +170,7 @@ def authorize() -> Response:
         raise UnauthorizedClientError("The client is not registered for the device code grant.")
     data = request.payload.data
     request.client, request.on_device = client, True
-    request.scopes = server.resolve_scopes(
+    request.scopes = server.scopes.asked_by(
         client, request.payload.scope, request.payload.datalist.get("resource", [])
     )
     if "code_challenge" in data or "code_challenge_method" in data:

@@ -1,8 +1,8 @@
 """Issuer: the one URL that names this server (RFC 8414 2, RFC 9207).
 
-It is configured and never taken from the Host header. `Server.send_back` puts it into
-every answer that goes through the browser, so that a client which talks to several
-servers knows which of them answered.
+It is configured and never taken from the Host header. `authorization_endpoint`
+puts it into every answer that goes through the browser, so that a client which talks to
+several servers knows which of them answered.
 """
 
 from __future__ import annotations

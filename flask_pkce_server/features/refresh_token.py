@@ -22,7 +22,7 @@ from ..errors import (
     InvalidTargetError,
 )
 from ..feature import Feature
-from ..grant import Grant, GrantNarrowed, TokenResponse
+from ..grant import Grant, TokenResponse, check_as_read
 from ..models import token as tokens
 from ..models.handle import REFRESH, is_handle
 from ..models.token import Family, Token
@@ -58,7 +58,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         with self.server.store.reading() as session:
             return tokens.find(session, refresh_token)
 
-    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+    def issue_tokens(self) -> dict[str, Any]:
         """Consume the token and give its successor, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.refresh_token
@@ -83,8 +83,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
                 session.add_all(response.rows)
                 return response.body
             current = session.get(Token, token.digest)
-            if current is not None and current.is_live(now) and current.scope != token.scope:
-                raise GrantNarrowed
+            check_as_read(token, current, now)
             if current is None or current.revoked_at is not None or current.consumed_at is None:
                 return {}
             # Another's clock may have been read later and its row locked earlier.
@@ -94,11 +93,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             tokens.revoke_family(session, token.family_id, now)
             return None
 
-        try:
-            body = server.store.write(rotate)
-        except GrantNarrowed:
-            self.validate_token_request()
-            return self.create_token_response()
+        body = server.store.write(rotate)
         facts = {
             "client_id": token.client_id,
             "subject": token.subject,
@@ -110,7 +105,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         if not body:
             raise DeadRefreshTokenError()
         tell(token_refreshed, server.app, scopes=request.scopes, **facts)
-        return self.answer(body)
+        return body
 
 
 def repeat(session: Session, response: TokenResponse, now: int) -> dict[str, Any] | None:

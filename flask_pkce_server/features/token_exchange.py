@@ -22,7 +22,7 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..feature import ClientField, Feature
-from ..grant import Grant, GrantNarrowed
+from ..grant import Grant, check_as_read
 from ..models import token as tokens
 from ..models.client import TOKEN_EXCHANGE, Client
 from ..models.handle import is_handle
@@ -99,7 +99,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         if not actor.is_machine or not actor.check_client(client):
             raise InvalidRequestError(unfit)
 
-    def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
+    def issue_tokens(self) -> dict[str, Any]:
         """Hold the token that was shown and give one that is made from it, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.credential
@@ -113,9 +113,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         def exchange(session: Session) -> dict[str, Any]:
             now = server.now()
             if not tokens.hold(session, token, now):
-                current = session.get(Token, token.digest)
-                if current is not None and current.is_live(now):
-                    raise GrantNarrowed
+                check_as_read(token, session.get(Token, token.digest), now)
                 raise InvalidRequestError(_UNFIT)
             response = self.token_response(family=family, user=user, scopes=request.scopes, now=now)
             given = [row.kind for row in response.rows if isinstance(row, Token)]
@@ -125,12 +123,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
             session.add_all(response.rows)
             return response.body
 
-        try:
-            body = server.store.write(exchange)
-        except GrantNarrowed:
-            # The user took back a part of it since it was read.
-            self.validate_token_request()
-            return self.create_token_response()
+        body = server.store.write(exchange)
         tell(
             token_issued,
             server.app,
@@ -139,7 +132,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
             scopes=request.scopes,
             family_id=token.family_id,
         )
-        return self.answer(body)
+        return body
 
     def bindings(self, token: Token) -> dict[str, Any]:
         """Return what the new token is tied to: all that the shown one is, and who asked."""
@@ -236,10 +229,10 @@ def scopes_of(
 
     And of these what the client asks for as `text`. Raises `InvalidScopeError`.
     """
-    fit = token.scope & server.scopes_at(targets) - _OF_APPS
+    fit = token.scope & server.scopes.at(targets) - _OF_APPS
     named = (text or "").strip(" ")
     allowed = fit if client.scope is None else fit & client.scope
-    asked = server.resolve_scopes(client, named) if named else allowed
+    asked = server.scopes.asked_by(client, named) if named else allowed
     if not asked <= fit and server.settings.authorize_unknown_scopes == "refuse":
         raise InvalidScopeError("A scope is not one that the subject_token has for this target.")
     if not asked & fit:

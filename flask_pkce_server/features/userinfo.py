@@ -12,7 +12,8 @@ from typing import Any
 import flask
 from flask import Response, g
 
-from .. import claims, protect
+from .. import access_token, claims
+from ..challenge import challenge
 from ..errors import InvalidRequestError, InvalidTokenError, OAuth2Error
 from ..feature import ClientField, Feature, Route
 from ..models.client import Client
@@ -47,12 +48,12 @@ def userinfo() -> Response:
     """Answer with the claims about the user that the token opens."""
     server, scopes, posted = current_server, ("openid",), _token_of_body()
     try:
-        token = protect.acquire(posted, scopes)
+        token = access_token.acquire(posted, scopes)
         user = None if token.is_machine else server.users.load(token.subject)
         if user is None:
             raise InvalidTokenError()
     except OAuth2Error as error:
-        return protect.challenge(error, scopes)
+        return challenge(error, scopes)
     tell(
         token_used,
         server.app,

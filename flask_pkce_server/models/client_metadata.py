@@ -102,22 +102,6 @@ class ClientMetadata:
         return digest(json.dumps(said, sort_keys=True))
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that `body` is; raises `InvalidClientMetadataError`."""
-    try:
-        said = json.loads(body.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise InvalidClientMetadataError("The body is not a JSON object.")
-    return said
-
-
-def _refuse_constant(name: str) -> None:
-    # NaN and Infinity, which JSON does not have (RFC 8259 6).
-    raise ValueError(name)
-
-
 def read(said: Mapping[str, Any], offer: Offer, auth_method: str | None = None) -> ClientMetadata:
     """Return what is registered for a client that says `said`.
 

@@ -36,7 +36,7 @@ from flask_pkce_server.testing import (
 
 from ..conftest import sign_in
 from ..device import Device, press
-from ..host import make_app
+from ..host import ISSUER, make_app
 from ..test_fetch import Website, answer
 from ..test_sql_counts import Counted
 from .test_private_key_jwt import OTHER, SIGNER, claims
@@ -308,8 +308,10 @@ def test_it_is_seen_and_removed_among_the_connected_apps(app: Flask, flow: Flow)
 # Who signs.
 
 
-def ask(app: Flask, signer: Any, path: str = "token", **form: str) -> TestResponse:
-    signed = signer.sign(claims(app, URL))
+def ask(
+    app: Flask, signer: Any, path: str = "token", aud: str = ISSUER, **form: str
+) -> TestResponse:
+    signed = signer.sign(claims(app, URL, aud=aud))
     fields = {"client_assertion": signed, "client_assertion_type": ASSERTION_TYPE, **form}
     return app.test_client().post(f"/oauth/{path}", data=fields)
 
@@ -335,6 +337,22 @@ def test_one_that_signs_does_so_on_every_leg(published: str) -> None:
     assert told["active"] is True
     assert ask(app, SIGNER, "revoke", token=fresh["access_token"]).status_code == 200
     assert web.asked.count(URL) == 1
+
+
+def test_one_that_signs_for_the_token_endpoint_does_so_there_alone() -> None:
+    # As ChatGPT does, whatever the metadata say.
+    web = Web(SIGNED)
+    web.documents[SIGNED["jwks_uri"]] = SIGNER.jwks
+    app, endpoint = opened(web), f"{ISSUER}/oauth/token"
+    flow = flow_of(app)
+    form = {"grant_type": "authorization_code", "code_verifier": flow.verifier}
+    code = flow.allow()["code"]
+    for other in (f"{endpoint}/", f"{ISSUER}/oauth/revoke", "https://other.example/oauth/token"):
+        assert ask(app, SIGNER, aud=other, **form, code=code).status_code == 401
+    token = ask(app, SIGNER, aud=endpoint, **form, code=code).get_json()["access_token"]
+    assert ask(app, SIGNER, "revoke", aud=endpoint, token=token).status_code == 401
+    assert ask(app, SIGNER, "introspect", aud=endpoint, token=token).status_code == 401
+    assert ask(app, SIGNER, "revoke", token=token).status_code == 200
 
 
 def test_where_nobody_reads_signatures_it_is_public_if_it_says_so() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import flask
 from flask import Response
 
+from ...challenge import challenge
 from ...errors import (
     ConfigurationError,
     InvalidTokenError,
@@ -28,7 +29,6 @@ from ...models.client_metadata import APPLICATION_TYPES, ClientMetadata
 from ...models.guess import Guess
 from ...models.handle import REGISTRATION, digest, new_handle
 from ...models.registration import Registration
-from ...protect import challenge
 from ...rate_limit import RateLimit
 from ...server import Server, current_server
 from ...signals import client_registered, tell

@@ -9,12 +9,12 @@ import flask
 from flask import Response
 from sqlalchemy.orm import Session
 
+from ...challenge import challenge
 from ...errors import InvalidClientMetadataError, InvalidTokenError
 from ...models import client as clients
 from ...models import client_metadata, registration
 from ...models.client import Client
 from ...models.handle import REGISTRATION, is_handle
-from ...protect import challenge
 from ...server import Server, current_server
 from .wire import answer, bearer, check, offer, read_body
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import flask
@@ -11,7 +12,6 @@ from ...errors import (
     InvalidClientMetadataError,
     InvalidRequestError,
 )
-from ...models import client_metadata
 from ...models.client import Client
 from ...models.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
 from ...server import Server
@@ -33,7 +33,22 @@ def read_body() -> dict[str, Any]:
         raise InvalidClientMetadataError("Send the metadata as application/json.")
     if not 0 < (incoming.content_length or 0) <= _LONGEST:
         raise InvalidClientMetadataError("Send 1 to 65536 bytes, with their Content-Length.")
-    return client_metadata.parse(incoming.get_data())
+    return _parse(incoming.get_data())
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise InvalidClientMetadataError("The body is not a JSON object.")
+    return said
+
+
+def _refuse_constant(name: str) -> None:
+    # NaN and Infinity, which JSON does not have (RFC 8259 6).
+    raise ValueError(name)
 
 
 def offer(server: Server) -> Offer:

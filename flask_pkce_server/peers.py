@@ -1,0 +1,83 @@
+"""Peers: how to speak to servers that the operator named.
+
+Plain http and private addresses are the operator's to choose. No redirects are followed:
+what another server says must not lead this one anywhere.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from .fetch import FetchError
+
+logger = logging.getLogger(__name__)
+
+_SECONDS = 10
+_LARGEST_ANSWER = 48 * 1024
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+# No proxy of the environment, no file: or ftp: handlers.
+_opener = urllib.request.OpenerDirector()
+for _handler in (
+    urllib.request.HTTPHandler,
+    urllib.request.HTTPSHandler,
+    urllib.request.HTTPDefaultErrorHandler,
+    urllib.request.HTTPErrorProcessor,
+    _NoRedirects,
+):
+    _opener.add_handler(_handler())
+
+
+def post_form(uri: str, fields: dict[str, str]) -> None:
+    """POST `fields` to `uri`, for at most 10 seconds.
+
+    Raises `OSError` unless the answer is a 2xx.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
+        uri,
+        data=urlencode(fields).encode(),
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    _opener.open(request, timeout=_SECONDS).close()
+
+
+class _Refused(Exception):
+    """Why an answer is not taken, for the log."""
+
+
+def ask(
+    uri: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the JSON object that a server which the operator named answers with.
+
+    A POST where there is a `form`; for at most 10 seconds between two bytes. Raises
+    `FetchError`, whatever went wrong.
+    """
+    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
+        uri,
+        data=None if form is None else urlencode(form).encode(),
+        headers={"Accept": "application/json", **(headers or {})},
+    )
+    try:
+        with _opener.open(request, timeout=_SECONDS) as answer:
+            body = answer.read(_LARGEST_ANSWER + 1)
+        if len(body) > _LARGEST_ANSWER:
+            raise _Refused("too large")
+        content = json.loads(body)
+        if not isinstance(content, dict):
+            raise _Refused("not a JSON object")
+    except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
+        logger.warning("asking %.200r failed: %s: %s", uri, type(error).__name__, error)
+        raise FetchError from None
+    return content
