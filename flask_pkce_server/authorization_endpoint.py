@@ -36,6 +36,9 @@ def check(server: Server, request: Request) -> Any:
     request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
     # From here on an error goes to the client.
     _check_payload(server, request, client, request.valid_redirect_uri)
+    for feature in server.features:
+        # Before the scopes are known: those of a request that names none hang on it.
+        feature.complete_authorization_request(request)
     # The response type, the scopes and the code_challenge.
     grant = server.get_consent_grant(request, end_user=request.user)
     for feature in server.features:

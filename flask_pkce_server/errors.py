@@ -87,7 +87,7 @@ class ServerError(OAuth2Error):
 
 
 class TemporarilyUnavailable(OAuth2Error):
-    """The database stayed busy through every retry (RFC 6749 4.1.2.1)."""
+    """The database stayed busy, or too much is being fetched (RFC 6749 4.1.2.1)."""
 
     error = "temporarily_unavailable"
     description = "The server is too busy to answer now. Try again in a moment."

@@ -134,6 +134,9 @@ class Feature:
     def resolve_authorization_request(self, request: Request) -> None:
         """Put what was pushed or signed in the place of what the browser carried."""
 
+    def complete_authorization_request(self, request: Request) -> None:
+        """Say what a request means that leaves it open; its client is known, no scope is."""
+
     def check_authorization_request(self, request: Request) -> None:
         """Refuse an authorization request, or note in `request.bindings` what binds it."""
 

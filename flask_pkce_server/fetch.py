@@ -144,7 +144,8 @@ class Fetcher:
             return self._get_document(uri)
         # All of them: the parsers and the network have many ways to fail.
         except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-            logger.info("fetch of %.200r failed: %s: %s", uri, type(error).__name__, error)
+            # The text of an error may be what a stranger answered.
+            logger.info("fetch of %.200r failed: %.200r", uri, error)
         raise FetchError
 
     def _get_document(self, uri: str) -> Document:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from .errors import GoneUserError, UnauthorizedClientError
+from .errors import GoneUserError, InvalidGrantError, UnauthorizedClientError
 from .models.authorization_code import AuthorizationCode
 from .models.base import Base
 from .models.client import Client
@@ -72,10 +72,13 @@ class TokenResponse:
         """Add a token to what is stored; return its handle and its row.
 
         It is good for `lifetime` seconds, but never longer than the user allowed the app.
+        Raises `InvalidGrantError` where that is over.
         """
         until = self.family.bindings.get(UNTIL)
         if until is not None:
             lifetime = min(lifetime, until - self.now)
+            if lifetime <= 0:
+                raise InvalidGrantError("The time is over for which the user allowed it.")
         handle = (
             new_handle(prefix)
             if self.parent is None

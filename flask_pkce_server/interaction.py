@@ -39,11 +39,12 @@ _LARGEST_COOKIE = 3900
 def sign(server: Server, request: Request, subject: str | None = None) -> str:
     """Return `request` as text that only this server can have made.
 
-    With a `subject` it is good for that user's decision only.
+    With a `subject` it is good for that user's decision only, on what they are shown.
     """
     content = {
         "p": request.payload.datalist,
         "s": subject,
+        "w": None if subject is None else shown_of(request),
         "t": server.now(),
         "l": request.login_before,
         "n": request.times_asked,
@@ -65,7 +66,17 @@ def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
     pairs = ((name, value) for name, values in content["p"].items() for value in values)
     request = Request(method="GET", issuer=server.issuer, pairs=pairs)
     request.login_before, request.times_asked = content["l"], content["n"]
+    request.shown = content.get("w")
     return request, content["s"]
+
+
+def shown_of(request: Request) -> list[Any]:
+    """Return what a user decides on: who asks, where the browser goes, and the scopes.
+
+    It may hang on the client's registration, which the client may change meanwhile.
+    """
+    name = None if request.client is None else request.client.client_name
+    return [name, request.valid_redirect_uri, sorted(request.scopes)]
 
 
 def put_aside(server: Server, request: Request) -> Response:

@@ -34,6 +34,8 @@ for _handler in (
     urllib.request.HTTPSHandler,
     urllib.request.HTTPDefaultErrorHandler,
     urllib.request.HTTPErrorProcessor,
+    # Says so of every other scheme.
+    urllib.request.UnknownHandler,
     _NoRedirects,
 ):
     _opener.add_handler(_handler())
@@ -49,7 +51,11 @@ def post_form(uri: str, fields: dict[str, str]) -> None:
         data=urlencode(fields).encode(),
         headers={"Content-Type": "application/x-www-form-urlencoded"},
     )
-    _opener.open(request, timeout=_SECONDS).close()
+    try:
+        _opener.open(request, timeout=_SECONDS).close()
+    except (ValueError, http.client.HTTPException) as error:
+        # What speaks no HTTP is a server that failed like any other.
+        raise OSError(type(error).__name__) from None
 
 
 class _Refused(Exception):
@@ -64,12 +70,12 @@ def ask(
     A POST where there is a `form`; for at most 10 seconds between two bytes. Raises
     `FetchError`, whatever went wrong.
     """
-    request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
-        uri,
-        data=None if form is None else urlencode(form).encode(),
-        headers={"Accept": "application/json", **(headers or {})},
-    )
     try:
+        request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
+            uri,
+            data=None if form is None else urlencode(form).encode(),
+            headers={"Accept": "application/json", **(headers or {})},
+        )
         with _opener.open(request, timeout=_SECONDS) as answer:
             body = answer.read(_LARGEST_ANSWER + 1)
         if len(body) > _LARGEST_ANSWER:

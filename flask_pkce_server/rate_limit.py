@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import math
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from .server import Server
 
 logger = logging.getLogger(__name__)
+
+#: Some proxies tell the port too, which is another one for each connection.
+_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9]+(?:\.[0-9]+){3}):[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,9 @@ def network(address: str) -> str:
 
     What is no address stays as it is.
     """
+    with_port = _WITH_PORT.fullmatch(address)
+    if with_port is not None:
+        address = with_port[1] or with_port[2]
     try:
         wide = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:

@@ -107,6 +107,8 @@ class Request(OAuth2Request):
         self.times_asked = 0
         #: Those of them that the user has just agreed to, to be remembered.
         self.consented: frozenset[str] = frozenset()
+        #: What they were shown of it, where it comes with their decision.
+        self.shown: list[Any] | None = None
         #: What the grant is tied to; a room writes under its own name.
         self.bindings: dict[str, Any] = {}
         #: Whether what is granted is for another device than the browser it is granted in, and

@@ -224,8 +224,11 @@ class Server(AuthorizationServer):
 
     def find_client(self, client_id: str) -> Client | None:
         """Return the client, from the database or from a room that knows it otherwise."""
-        with self.store.reading() as session:
-            client = session.get(Client, client_id)
+        client = None
+        # Else it is nobody's, and PostgreSQL does not even look for a NUL.
+        if client_id.isascii() and client_id.isprintable():
+            with self.store.reading() as session:
+                client = session.get(Client, client_id)
         if client is None or client.document is not None:
             # Described elsewhere: what is stored of it is a copy.
             found = (one.find_client(self, client_id, client) for one in self.features)

@@ -127,8 +127,8 @@ class Settings:
     )
     resource_indicators_default: list[str] = _setting(
         [],
-        "The resources that a client means which names none, by their URIs; the server itself "
-        "where empty.",
+        "The resources that a request for a user's consent means which names none, by their "
+        "URIs; the server itself where empty.",
     )
     openid_id_token_lifetime: int = _setting(
         3600, "Seconds that an ID token is good for.", at_least=1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -89,6 +90,7 @@ class TokenVerifier:
         self._keys: dict[str, Any] = {}
         self._read_at = self._tried_at = float("-inf")
         self._reading: asyncio.Future[None] | None = None
+        self._lock = threading.Lock()
 
     @property
     def scopes_supported(self) -> list[str]:
@@ -207,12 +209,23 @@ class TokenVerifier:
 
     async def _read(self) -> None:
         """Read what the issuer publishes, unless that was just tried; once for all who wait."""
-        if self._reading is None or self._reading.done():
-            if 0 <= self._clock() - self._tried_at < _PAUSE:
-                return
-            self._tried_at = self._clock()
-            self._reading = asyncio.ensure_future(asyncio.to_thread(self._read_now))
-        await asyncio.shield(self._reading)
+        if self._was_just_tried() and not self._lock.locked():
+            return
+        reading, here = self._reading, asyncio.get_running_loop()
+        if reading is None or reading.done() or reading.get_loop() is not here:
+            # One for each event loop: none can wait for what is of another.
+            reading = asyncio.ensure_future(asyncio.to_thread(self._read_once))
+            self._reading = reading
+        await asyncio.shield(reading)
+
+    def _was_just_tried(self) -> bool:
+        return 0 <= self._clock() - self._tried_at < _PAUSE
+
+    def _read_once(self) -> None:
+        with self._lock:
+            if not self._was_just_tried():
+                self._tried_at = self._clock()
+                self._read_now()
 
     def _read_now(self) -> None:
         parts = urlsplit(self.issuer)

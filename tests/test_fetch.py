@@ -379,6 +379,17 @@ def test_only_the_log_says_why(website: Website, caplog: pytest.LogCaptureFixtur
     assert "not public" in caplog.text
 
 
+def test_what_a_stranger_answers_is_one_short_line_of_the_log(
+    website: Website, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    website.pieces = [b"x\rERROR all is lost" + b"x" * 9000 + b"\r\n\r\n"]
+    refused(website.fetcher())
+    assert "BadStatusLine" in caplog.text
+    assert "\r" not in caplog.text
+    assert len(caplog.text) < 500
+
+
 def test_names_are_looked_up_and_addresses_dialled_for_real(website: Website) -> None:
     assert {"127.0.0.1", "::1"} & {*resolve("localhost", 443)}
     host, port = website.listening.getsockname()

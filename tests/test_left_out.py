@@ -102,6 +102,10 @@ class Tenant(Feature):
             pairs = {**request.payload.data, "tenant": "resolved", "state": "resolved"}
             request.payload = Payload(pairs.items())
 
+    def complete_authorization_request(self, request) -> None:
+        if "scope" not in request.payload.data:
+            request.replace(scope="tenant:read")
+
     def check_authorization_request(self, request) -> None:
         tenant = request.payload.data.get("tenant", self.default)
         if tenant == "closed":
@@ -157,6 +161,13 @@ def test_a_room_replaces_what_the_browser_carried(pkce_flow: Flow) -> None:
     answer = pkce_flow.allow(tenant="pushed")
     assert answer["state"] == "resolved"
     assert pkce_flow.redeem(answer["code"]).get_json()["tenant"] == "resolved"
+
+
+def test_a_room_says_what_is_left_open(pkce_flow: Flow) -> None:
+    page = pkce_flow.authorize(scope=None)
+    assert "Read what your tenant has" in page.text
+    tokens = pkce_flow.redeem(parameters_of(pkce_flow.decide(page))["code"]).get_json()
+    assert tokens["scope"] == "tenant:read"
 
 
 def test_a_room_brings_clients_scopes_routes_lines_and_findings(app: Flask, client) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
+from flask_pkce_server.models.client import remove
 from flask_pkce_server.models.signing_key import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
@@ -211,6 +212,30 @@ def test_access_is_removed_while_the_app_refreshes_and_redeems(
         for answer in answers:
             successor = answer.get_json().get("refresh_token")
             assert successor is None or flow.refresh(successor).status_code == 400
+
+
+def test_a_client_is_deleted_while_it_refreshes_and_redeems(
+    make: Callable[..., Flow], rounds: range
+) -> None:
+    flow = make()
+    app = flow.browser.application
+    for number in rounds:
+        client_id = f"app-{number}"
+        flow.client = register(app, client_id=client_id)
+        spent, code = flow.tokens(), flow.allow()["code"]
+
+        def delete() -> None:
+            with app.app_context():
+                server_of(app).store.write(lambda session: remove(session, client_id))  # noqa: B023
+
+        *answers, _ = at_once(
+            lambda: flow.refresh(spent["refresh_token"]),  # noqa: B023
+            lambda: flow.redeem(code),  # noqa: B023
+            delete,
+        )
+        assert {answer.status_code for answer in answers} <= {200, 400, 401}
+        # Who registers the same id again starts anew.
+        assert live_tokens(app) == 0
 
 
 def test_an_app_is_narrowed_while_it_refreshes_and_redeems(

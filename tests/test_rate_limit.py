@@ -82,6 +82,10 @@ def device_of(app: Flask, **more: Any) -> Device:
         ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"),
         ("fe80::1%eth0", "fe80::2%eth1", "2001:db8::1"),
         ("unix", "unix", ""),
+        # As the gateways of Azure write X-Forwarded-For: each connection has another port.
+        ("203.0.113.7:50001", "203.0.113.7", "203.0.113.8:50001"),
+        ("[2001:db8:1:2::1]:50001", "2001:db8:1:2::2", "[2001:db8:1:3::1]:50001"),
+        ("[2001:db8:1:2::1]", "2001:db8:1:2::2", "[2001:db8:1:3::1]"),
     ],
 )
 def test_ipv6_counts_by_the_network_of_one_customer(address: str, same: str, other: str) -> None:

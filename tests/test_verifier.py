@@ -10,6 +10,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -436,6 +437,22 @@ def test_odd_keys_verify_nothing(keys: Any) -> None:
                 told(verifier, token)
 
 
+@pytest.mark.parametrize("place", [None, "keys", "file:///etc/hostname", "http://["])
+def test_an_odd_address_is_no_answer(place: str | None) -> None:
+    app, api = Flask("odd"), Registered("api", "secret", "", "client_secret_basic")
+    said: dict[str, Any] = {"introspection_endpoint": place}
+    at = "/.well-known/oauth-authorization-server"
+    app.add_url_rule(at, view_func=lambda: said)
+    token = f"{encoded(json.dumps({'alg': 'ES256', 'typ': 'at+jwt', 'kid': 'k'}).encode())}.e30.A"
+    with served(app) as address:
+        said["issuer"] = address
+        with pytest.raises(CannotVerify):
+            told(asking(address, api), new_handle(ACCESS))
+        said["jwks_uri"] = place
+        with pytest.raises(CannotVerify):
+            told(TokenVerifier(address, SIGNED), token)
+
+
 def test_a_header_that_has_to_be_understood_is_not() -> None:
     # RFC 7515 4.1.11
     key = ECKey.generate_key("P-256", {"kid": "k"})
@@ -491,6 +508,21 @@ def test_the_event_loop_goes_on_while_the_issuer_thinks() -> None:
 
     with served(slow) as address, pytest.raises(CannotVerify):
         asyncio.run(work(TokenVerifier(address, SIGNED)))
+
+
+def test_several_event_loops_wait_for_one_answer() -> None:
+    asked, thought, said = [], threading.Event(), {}
+    slow, place = Flask("slow"), "/.well-known/oauth-authorization-server"
+    slow.add_url_rule(place, view_func=lambda: asked.append(thought.wait(9)) or said)
+    token = f"{encoded(json.dumps({'alg': 'ES256', 'typ': 'at+jwt', 'kid': 'k'}).encode())}.e30.A"
+    with served(slow) as address, ThreadPoolExecutor(2) as threads:
+        said["issuer"] = address
+        verifier = TokenVerifier(address, SIGNED)
+        waiting = [threads.submit(told, verifier, token) for _ in range(2)]
+        assert wait(waiting, timeout=0.2).done == set()
+        thought.set()
+        assert [one.result(9) for one in waiting] == [[None], [None]]
+    assert asked == [True]
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
         days = decision.read_days(server)
     except ValueError:
         said = None
-    if said is None:
+    if said is None or request.shown != interaction.shown_of(request):
         standing = _standing(server, request, user)
         return _ask(server, request, grant, reference, standing, again=True)
     if said == "switch":

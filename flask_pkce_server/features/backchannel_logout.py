@@ -16,7 +16,7 @@ from typing import Any
 
 from flask import Flask
 
-from ..errors import InvalidRequestError
+from ..errors import InvalidRequestError, TemporarilyUnavailable
 from ..feature import ClientField, Feature
 from ..models.client import Client
 from ..models.handle import new_identifier
@@ -83,7 +83,12 @@ class BackchannelLogoutFeature(Feature):
 
 def _listeners(server: Server, client_ids: list[str]) -> Iterator[tuple[Client, str]]:
     for client_id in client_ids:
-        client = server.find_client(client_id)
+        try:
+            client = server.find_client(client_id)
+        except TemporarilyUnavailable:
+            # What describes it cannot be had now; the others are told.
+            logger.warning("client %s was not told of a logout", client_id)
+            continue
         uri = client.client_metadata.get("backchannel_logout_uri") if client else None
         if client is not None and uri is not None:
             yield client, uri
@@ -116,7 +121,8 @@ def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) 
             post_form(uri, fields)
         except (OSError, ValueError) as error:
             if wait is None:
-                logger.warning("client %s was not told of a logout: %s", client_id, error)
+                # The text of an error may be what a stranger answered.
+                logger.warning("client %s was not told of a logout: %.200r", client_id, error)
                 return
             time.sleep(wait)
         else:

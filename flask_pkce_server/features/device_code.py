@@ -168,8 +168,10 @@ def authorize() -> Response:
     client = server.authenticate_client(request, endpoint="device_authorization")
     if not client.check_grant_type(GRANT_TYPE):
         raise UnauthorizedClientError("The client is not registered for the device code grant.")
-    data = request.payload.data
     request.client, request.on_device = client, True
+    for feature in server.features:
+        feature.complete_authorization_request(request)
+    data = request.payload.data
     request.scopes = server.scopes.asked_by(
         client, request.payload.scope, request.payload.datalist.get("resource", [])
     )

@@ -9,7 +9,7 @@ client registered.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -64,6 +64,18 @@ class Leaving:
     #: The claims of the ID token that came with it.
     hint: Mapping[str, Any] | None
 
+    @property
+    def is_link_of_stranger(self) -> bool:
+        """Whether nothing shows that its client ever signed somebody in, nor who made it.
+
+        Where such a link leads anybody may have chosen, and nobody was asked: it would be a
+        link of ours to there (RP-Initiated Logout 1.0 3, RFC 9700 4.11.2).
+        """
+        client, uri = self.client, self.redirect_uri
+        if self.hint is not None or client is None or uri is None:
+            return False
+        return client.self_registered and not client.verified and not uris.is_loopback(uri)
+
 
 def logout() -> Response:
     """Take a logout request, or the user's word on one."""
@@ -78,6 +90,8 @@ def logout() -> Response:
             # Posted by another site, without the session cookie; a GET has it.
             query = urlencode(list(request.payload.data.items()))
             return VerbatimRedirect(f"{incoming.script_root}{incoming.path}?{query}", {})
+        if leaving.is_link_of_stranger:
+            leaving = replace(leaving, redirect_uri=None)
         return _leave(server, leaving)
     if _is_of_this_session(server, leaving, user) or _is_asked_by_its_page(leaving, request):
         server.users.end_login()

@@ -44,7 +44,7 @@ class ProtectedResourceFeature(Feature):
     def aliases(self, server: Server) -> Mapping[str, str]:
         return _FALLBACKS if server.resources.has_guarded else {}
 
-    def check_authorization_request(self, request: Request) -> None:
+    def complete_authorization_request(self, request: Request) -> None:
         server, payload = current_server, request.payload
         guarded = server.resources.guarded(server.issuer)
         if (

@@ -24,11 +24,12 @@ class ResourceIndicatorsFeature(Feature):
     name = "resource_indicators"
     settings = ("PKCE_RESOURCE_INDICATORS_DEFAULT",)
 
-    def check_authorization_request(self, request: Request) -> None:
-        server = current_server
+    def complete_authorization_request(self, request: Request) -> None:
         if "resource" not in request.payload.data:
-            request.replace(resource=server.settings.resource_indicators_default)
-        named = read(server, request)
+            request.replace(resource=current_server.settings.resource_indicators_default)
+
+    def check_authorization_request(self, request: Request) -> None:
+        named = read(current_server, request)
         if named:
             request.bindings["resource"] = named
 

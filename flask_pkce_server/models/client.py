@@ -282,12 +282,15 @@ def save(session: Session, client: Client) -> None:
 def remove(session: Session, client_id: str) -> bool:
     """Delete a client and all that hangs on it; say whether it was there.
 
-    That is every row with its client_id: who registers the same id again starts anew.
+    That is every row with its client_id: who registers the same id again starts anew. Each
+    statement is repeated until it finds nothing: it waits for a refresh that is under way, but
+    does not see what that inserted.
     """
     for mapper in sorted(Base.registry.mappers, key=lambda one: one.class_.__tablename__):
         if mapper.class_ is not Client and "client_id" in mapper.columns:
             its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
-            session.execute(its, execution_options={"synchronize_session": False})
+            while changed_rows(session, its):
+                pass
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
 
 

@@ -193,7 +193,7 @@ def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` copies that nobody uses and that are too old; return how many.
 
     Whoever comes back with one of these URLs brings the document along. What the operator
-    has checked stays.
+    has checked stays, and who needs no consent: of those nothing else may be left for days.
     """
     unused = [
         ~select(table.client_id).where(table.client_id == Client.client_id).exists()
@@ -202,7 +202,7 @@ def prune(session: Session, now: int, limit: int) -> int:
     gone = [
         one.client_id
         for one in copies(session, *unused)
-        if not one.verified and not is_usable(one, now)
+        if not (one.verified or one.skip_consent or is_usable(one, now))
     ]
     return sum(clients.remove(session, client_id) for client_id in gone[: min(limit, _BATCH)])
 

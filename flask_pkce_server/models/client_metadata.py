@@ -42,6 +42,8 @@ _KEPT_LINES = (*OPEN_LINES, "default_scope")
 _LONGEST = 2000
 _LONGEST_ORIGIN = 255
 _MOST = 50
+#: Levels of a JSON object: a set of keys with lists in them has five.
+_DEEPEST = 10
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _URI = re.compile(r"[\x21-\x7e]+")
 
@@ -210,9 +212,17 @@ def _keys(said: Mapping[str, Any], name: str) -> dict[str, Any] | None:
         text = json.dumps(value, allow_nan=False)
     except (ValueError, RecursionError):
         text = "\\"
-    if not isinstance(value, dict) or "\\" in text:
+    if not isinstance(value, dict) or "\\" in text or not _is_storable(value, _DEEPEST):
         raise InvalidClientMetadataError(f"{name} is a JSON object with plain texts in it.")
     return value
+
+
+def _is_storable(value: Any, levels: int) -> bool:
+    """Say whether every database stores `value`: MariaDB nothing deep, MySQL no huge number."""
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_storable(one, levels - 1) for one in inner)
 
 
 def _text(said: Mapping[str, Any], name: str) -> str | None:

@@ -8,9 +8,11 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError, authorization_denied, authorization_granted
+from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.testing import (
     REDIRECT_URI,
@@ -19,6 +21,7 @@ from flask_pkce_server.testing import (
     hidden_fields,
     parameters_of,
     register,
+    server_of,
 )
 
 from ..conftest import sign_in
@@ -284,6 +287,15 @@ def test_what_is_answered_without_asking_ends_on_the_same_day(
     assert timed.refresh(tokens["refresh_token"]).get_json()["error"] == "invalid_grant"
 
 
+def test_a_code_gives_nothing_when_that_day_is_over(timed: Flow, pkce_clock: Clock) -> None:
+    timed.decide(timed.authorize(), days="90")
+    pkce_clock.advance(90 * 86400 - 10)
+    code = parameters_of(timed.authorize())["code"]
+    pkce_clock.advance(10)
+    answer = timed.redeem(code)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+
+
 def test_of_scopes_that_end_on_several_days_the_first_counts(
     timed: Flow, pkce_clock: Clock
 ) -> None:
@@ -489,6 +501,40 @@ def test_an_altered_form_is_refused(pkce_flow: Flow) -> None:
         answer = pkce_flow.decide(page, request=altered)
         assert answer.status_code == 400
         assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("now", "destination"),
+    [
+        ({"client_metadata": {"default_scope": "profile notes:write"}}, "client.example"),
+        ({"redirect_uris": ["https://elsewhere.example/cb"]}, "elsewhere.example"),
+        ({"client_name": "Another"}, "client.example"),
+    ],
+    ids=["scope", "destination", "name"],
+)
+def test_what_the_app_changes_while_its_user_decides_they_have_not_agreed_to(
+    app: Flask, client: FlaskClient, now: dict[str, object], destination: str
+) -> None:
+    # It changes what it registered (RFC 7592), and the request leaves it to that.
+    flow = Flow(client, register(app, client_metadata={"default_scope": "profile"}))
+    page = flow.authorize(scope=None, redirect_uri=None)
+    assert "Write notes for you" not in page.text
+
+    def change(session: Session) -> None:
+        stored = session.get_one(Client, flow.client.client_id)
+        for name, value in now.items():
+            setattr(stored, name, value)
+
+    with app.app_context():
+        server_of(app).store.write(change)
+    again = flow.decide(page)
+    assert again.status_code == 400
+    assert destination in again.text
+    assert ("Write notes for you" in again.text) == ("client_metadata" in now)
+    assert ("Another" in again.text) == ("client_name" in now)
+    answer = flow.decide(again)
+    assert destination in answer.headers["Location"]
+    assert "code" in parameters_of(answer)
 
 
 @pytest.mark.parametrize("token", ["", "forged"])

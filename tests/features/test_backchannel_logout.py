@@ -130,7 +130,8 @@ def test_a_logout_token_is_signed_as_the_client_wants_it(app: Flask, listener: L
     assert header(app, listener.tokens()[0])["alg"] == "ES256"
 
 
-@pytest.mark.parametrize("status", [500, 400, 302])
+# 1000 is no status at all: what answers there speaks no HTTP.
+@pytest.mark.parametrize("status", [500, 400, 302, 1000])
 def test_a_client_that_fails_is_told_again(
     app: Flask, listener: Listener, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:

@@ -411,6 +411,14 @@ BAD = {
     "endless keys": changed(
         token_endpoint_auth_method="private_key_jwt", jwks={"keys": [SIGNER.jwk], "x": 1e999}
     ),
+    # What MariaDB and MySQL would not store.
+    "deep keys": changed(
+        token_endpoint_auth_method="private_key_jwt",
+        jwks={"keys": [SIGNER.jwk], "x": json.loads("[" * 40 + "]" * 40)},
+    ),
+    "high keys": changed(
+        token_endpoint_auth_method="private_key_jwt", jwks={"keys": [SIGNER.jwk], "x": 10**400}
+    ),
     "keys that are a list": changed(token_endpoint_auth_method="private_key_jwt", jwks=[]),
     "no redirect_uris": changed(redirect_uris="left out"),
     "empty redirect_uris": changed(redirect_uris=[]),
@@ -496,6 +504,22 @@ def test_the_host_limits_what_they_may_ask_for(web: Web) -> None:
     app = opened(web, PKCE_CLIENT_ID_METADATA_SCOPES=["profile"])
     assert flow_of(app).tokens()["scope"] == "profile"
     assert "invalid_scope" in flow_of(app).authorize(scope="profile notes:read").text
+
+
+def test_a_limit_counts_at_once_for_who_was_let_in_before(tmp_path: Path, web: Web) -> None:
+    uri = f"sqlite:///{tmp_path}/app.db"
+    before = opened(web, SQLALCHEMY_DATABASE_URI=uri)
+    flow_of(before).tokens(scope="profile notes:read")
+    limits = {"PKCE_CLIENT_ID_METADATA_SCOPES": ["profile"]}
+    after = opened(web, SQLALCHEMY_DATABASE_URI=uri, init=False, **limits)
+    # The copy is as fresh as it was.
+    assert "invalid_scope" in flow_of(after).authorize(scope="profile notes:read").text
+    assert flow_of(after).tokens()["scope"] == "profile"
+    assert flow_of(before).tokens(scope="notes:read")["scope"] == "notes:read"
+    assert web.asked == [URL]
+    for app in (before, after):
+        with app.app_context():
+            app.db.engine.dispose()
 
 
 def test_pairwise_subjects_are_made_for_its_host(web: Web) -> None:
@@ -767,12 +791,33 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
     def all_are_taken() -> bool:
         if len(web.asked) < MOST_AT_ONCE:
             return False
-        assert not is_known(app)
+        busy = flow_of(app).post("token", {"grant_type": "refresh_token"})
+        assert busy.status_code == 503
+        # Nobody may think that the client is gone: SDKs would forget it.
+        assert busy.get_json()["error"] == "temporarily_unavailable"
         return True
 
     assert at_once(app, urls, web, all_are_taken) == [False] * MOST_AT_ONCE
     # It was not asked, and so it need not rest.
     assert is_known(app)
+
+
+@pytest.mark.thorough
+def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow) -> None:
+    flow.tokens(scope="openid")
+    told: list[str] = []
+    app.pkce.logout_delivery(lambda uri, fields: told.append(uri))
+    metadata = {"backchannel_logout_uri": "https://client.example/bcl"}
+    # Its turn comes after that of the URL.
+    other = register(app, client_id="x", client_metadata=metadata)
+    Flow(flow.browser, other, scope="openid").tokens()
+    server = server_of(app)
+    server.clock = Clock(server.now() + 3 * DAY)
+    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    for _ in range(MOST_AT_ONCE):
+        room.memory._turns.acquire()
+    flow.browser.post("/logout")
+    assert told == ["https://client.example/bcl"]
 
 
 def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
@@ -788,6 +833,17 @@ def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
     assert found == [True, False] * 300
     assert len(room.memory) == MOST
     assert count(app) == 0
+
+
+def test_a_flood_of_ids_pushes_out_no_document(app: Flask, flow: Flow, web: Web) -> None:
+    page = flow.authorize()
+    server = server_of(app)
+    with app.app_context():
+        for number in range(MOST + 1):
+            assert server.find_client(f"{URL}/{number}") is None
+    web.is_down = True
+    assert "code" in parameters_of(flow.decide(page))
+    assert web.asked.count(URL) == 1
 
 
 # What users are asked.
@@ -1013,6 +1069,15 @@ def test_prune_deletes_what_nobody_uses(
     pkce_clock.advance(10 * DAY)
     assert pruned() == 0
     assert count(app) == 2
+
+
+def test_prune_leaves_those_that_need_no_consent(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
+    run(app, "client", "update", URL, "--skip-consent")
+    flow.tokens()
+    # Nobody came for a few days, and nothing was agreed to that could be remembered.
+    pkce_clock.advance(10 * DAY)
+    run(app, "prune")
+    assert flow.authorize().status_code == 302
 
 
 def test_doctor_says_where_documents_may_be(web: Web) -> None:

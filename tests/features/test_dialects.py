@@ -19,6 +19,7 @@ from flask_pkce_server.testing import Flow, hidden_fields, parameters_of, regist
 from ..conftest import sign_in
 from ..host import make_app
 from ..openid import read
+from ..services import empty_database
 
 ISSUER = "https://auth.example/"
 ORIGIN = "https://client.example"
@@ -612,3 +613,19 @@ def test_a_place_on_another_origin_is_found_by_the_session(app: Flask) -> None:
         headers={"Referer": f"{ORIGIN}/"},
     )
     assert answer.headers["Location"] == "https://www.example/bye"
+
+
+@pytest.mark.thorough
+def test_what_postgresql_refuses_to_look_for_is_not_known() -> None:
+    with empty_database("postgresql") as uri:
+        app = make_app(PKCE_DIALECTS=list(DIALECTS), SQLALCHEMY_DATABASE_URI=uri)
+        browser = app.test_client()
+        asked = [
+            browser.get("/identity/v1/config?client_id=a%00b"),
+            browser.get("/v2/logout?client_id=a%00b"),
+            browser.get("/v2/logout?returnTo=https://a%00.example/"),
+            browser.post("/oauth/token", data={"grant_type": "refresh_token"}, auth=("a\0b", "c")),
+        ]
+        assert [answer.status_code for answer in asked] == [401, 400, 400, 401]
+        with app.app_context():
+            app.db.engine.dispose()

@@ -207,6 +207,23 @@ def test_who_is_signed_out_already_is_sent_back(flow: Flow) -> None:
         assert answer.headers["Location"] == BYE
 
 
+@pytest.mark.parametrize(
+    ("uri", "is_stranger", "goes_there"),
+    [(BYE, True, False), (BYE, False, True), ("http://localhost/bye", True, True)],
+)
+def test_a_link_leads_to_no_address_of_a_stranger(
+    app: Flask, uri: str, is_stranger: bool, goes_there: bool
+) -> None:
+    # RP-Initiated Logout 1.0 3: without a hint, not where it is not known to be legitimate.
+    metadata = {"post_logout_redirect_uris": [uri]}
+    known = register(app, self_registered=is_stranger, client_metadata=metadata)
+    answer = leave(
+        Flow(app.test_client(), known), client_id=known.client_id, post_logout_redirect_uri=uri
+    )
+    assert answer.headers.get("Location") == (uri if goes_there else None)
+    assert ("You are signed out" in answer.text) is not goes_there
+
+
 def test_what_was_not_granted_for_good_ends_with_the_session(app: Flask, flow: Flow) -> None:
     # Back-Channel Logout 1.0 2.7: offline_access outlives a logout, the rest does not.
     online = flow.tokens(scope="openid profile")

@@ -123,6 +123,11 @@ def test_who_came_by_the_root_and_registered_itself_means_the_only_one(issuer: s
 
     root = "/t1" if issuer.endswith("/") else ""
     assert call(app, "/mcp", token_by(root + "/authorize")).status_code == 200
+    # Its scopes too, before the user is asked: those clients may name none.
+    page = flow.browser.get(root + "/authorize", query_string=flow.request(scope=None))
+    assert "Read your tasks" in page.text
+    code = parameters_of(flow.decide(page))["code"]
+    assert flow.redeem(code).get_json()["scope"] == "tasks:read"
     assert call(app, "/mcp", token_by(root + "/oauth/authorize")).status_code == 401
     # A client of the operator is for the app, whichever way it comes.
     ours = Flow(flow.browser, register(app), scope="tasks:read")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_pkce_server.testing import Flow, parameters_of, register
+from flask_pkce_server.testing import Flow, parameters_of, register, server_of
 
 from ..conftest import sign_in
-from ..host import make_app
+from ..device import Device, television
+from ..host import ISSUER, make_app
 from ..openid import read
 
 NOTES, MAIL = "https://notes.example", "https://mail.example/v1"
@@ -25,6 +26,13 @@ def app() -> Flask:
 
 def audience(app: Flask, tokens: dict[str, Any]) -> Any:
     return read(app, tokens["access_token"])["aud"]
+
+
+def bound(app: Flask, token: str) -> list[str]:
+    with app.app_context():
+        found = server_of(app).find_token(token)
+    assert found is not None
+    return found.audience
 
 
 def test_the_access_token_is_for_what_was_named(app: Flask, pkce_flow: Flow) -> None:
@@ -112,6 +120,24 @@ def test_what_none_means_is_the_hosts_to_say() -> None:
     code = parameters_of(flow.decide(browser.get(back)))["code"]
     assert set(audience(app, flow.redeem(code).get_json())) == {NOTES, MAIL}
     assert audience(app, flow.tokens(resource=MAIL)) == MAIL
+
+
+def test_what_none_means_is_known_before_the_user_is_asked() -> None:
+    app = make_app(PKCE_RESOURCE_INDICATORS_DEFAULT=[f"{ISSUER}/mcp"])
+    app.pkce.resource(f"{ISSUER}/mcp", scopes=["notes:read"])
+    app.pkce.resource(f"{ISSUER}/mail", scopes=["notes:write"])
+    flow = Flow(sign_in(app), register(app, self_registered=True))
+    page = flow.authorize(scope=None)
+    assert "Read your notes" in page.text
+    # The form comes back with the resource in it, and means no more than what was shown.
+    tokens = flow.redeem(parameters_of(flow.decide(page))["code"]).get_json()
+    assert tokens["scope"] == "notes:read"
+    # A device says it when it asks, and not the browser of its user later.
+    for named, scope in {None: "notes:read", f"{ISSUER}/mail": "notes:write"}.items():
+        device = Device(flow.browser, television(app), scope=None)
+        token = device.tokens(resource=named)
+        assert token["scope"] == scope
+        assert bound(app, token["access_token"]) == [named or f"{ISSUER}/mcp"]
 
 
 def test_doctor_knows_a_default_that_no_token_is_for() -> None:

@@ -88,7 +88,12 @@ class ClientIdMetadataFeature(Feature):
         if found is not None and copy["fetched_at"] < found.fetched_at:
             newer = found
             return server.store.write(lambda session: documents.renew(session, client_id, newer))
-        return stored if documents.is_usable(stored, now) else None
+        if not documents.is_usable(stored, now):
+            return None
+        # The copy may be older than what the host says now.
+        named = server.settings.client_id_metadata_scopes
+        stored.scope = frozenset(named) if named else None
+        return stored
 
     def is_allowed(self, server: Server, client_id: str) -> bool:
         """Say whether `client_id` is the URL of a document at a host that may have some."""

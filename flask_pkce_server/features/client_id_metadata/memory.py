@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ...errors import TemporarilyUnavailable
 from ...models.client_document import STALE, Description
 from ...rate_limit import RateLimit
 from ...server import Server
@@ -33,6 +34,11 @@ class _Known:
     failed_at: int | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no document, and nobody is asking for it."""
+        return self.description is None and not self.lock.locked()
+
 
 class Memory:
     """Remembers documents, and gets those whose life is over by `fetch`."""
@@ -53,7 +59,9 @@ class Memory:
 
         `fresh_until` is of the copy that the caller has, None if there is none. It, or what
         is returned, may be over: then the document is not to be had, or another thread is
-        asking for it. Raises `TooManyRequests` if whoever asks named too many new ones.
+        asking for it. Raises `TooManyRequests` if whoever asks named too many new ones, and
+        `TemporarilyUnavailable` if it could not be asked for and there is nothing else: that
+        says nothing of the client, which SDKs would forget if it were unknown.
         """
         known = self._of(url)
         best = _later(fresh_until, known.description)
@@ -62,6 +70,8 @@ class Memory:
         may_wait = best is None or now >= best + STALE
         # Who has nothing else waits for who asks, and then has the answer too.
         if not known.lock.acquire(timeout=_PATIENCE if may_wait else 0):
+            if may_wait:
+                raise TemporarilyUnavailable
             return known.description
         try:
             best = _later(None, known.description)
@@ -76,6 +86,8 @@ class Memory:
 
     def _ask(self, server: Server, url: str, known: _Known, now: int, turn: float) -> None:
         if not self._turns.acquire(timeout=turn):
+            if turn:
+                raise TemporarilyUnavailable
             return
         try:
             found = self._fetch(server, url, now)
@@ -91,7 +103,9 @@ class Memory:
             known = self._known.setdefault(url, _Known())
             self._known.move_to_end(url)
             if len(self._known) > MOST:
-                self._known.popitem(last=False)
+                # First one that has no document: made-up URLs push out none that has.
+                empty = (one for one, its in self._known.items() if its.is_empty and one != url)
+                del self._known[next(empty, next(iter(self._known)))]
             return known
 
 

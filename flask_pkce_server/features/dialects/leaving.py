@@ -25,6 +25,8 @@ def leave(server: Server, request: Request, uri_name: str = "post_logout_redirec
     One that names no client is taken to be of the client that registered that URI; one
     that names no URI goes to the first that its client registered.
     """
+    # Before it is looked for.
+    request.payload.check("client_id", uri_name)
     data = request.payload.data
     uri, client_id = data.get(uri_name), data.get("client_id")
     if client_id is not None and uri is None:
@@ -68,6 +70,6 @@ def _registered(client: Client | None) -> list[str]:
 def web_origin(uri: str) -> str | None:
     """Return the web origin of an http or https URL, None for anything else."""
     try:
-        return origin_of(uri)
+        return origin_of(uri) if uri.isprintable() else None
     except ValueError:
         return None
