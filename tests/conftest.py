@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -58,23 +59,22 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packages() -> Path:
     """The folder with the packages for Node; they are installed into it where they are not yet."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         missing("no Node.js with npm here")
-    wanted = json.loads((NODE / "package.json").read_text())["dependencies"]
-    if all((NODE / "node_modules" / name).exists() for name in wanted):
-        return NODE
-    # Several workers may come here at once: each takes a copy of its own.
-    folder = tmp_path_factory.mktemp("node")
-    for file in NODE.glob("*.*"):
-        shutil.copy(file, folder)
-    done = subprocess.run(
-        ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
+    with (NODE / "package.json").open() as wish:
+        # Several workers may come here at once: one installs, and the others wait for it.
+        fcntl.flock(wish, fcntl.LOCK_EX)
+        wanted = json.load(wish)["dependencies"]
+        if all((NODE / "node_modules" / name).exists() for name in wanted):
+            return NODE
+        done = subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+            cwd=NODE,
+            capture_output=True,
+            text=True,
+        )
     if done.returncode:
         missing(f"the packages for Node cannot be installed: {done.stderr[-200:]}")
-    return folder
+    return NODE

@@ -137,6 +137,7 @@ def test_refresh_tokens_rotate(page: Page, party: str, form: str) -> None:
     assert sum("refresh_token=" in one or '"refresh_token":' in one for one in sent) == 2
 
 
+@pytest.mark.thorough
 def test_a_dead_refresh_token_falls_back_to_the_frame(
     page: Page, live: tuple[str, Flask], party: str
 ) -> None:

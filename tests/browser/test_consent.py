@@ -204,6 +204,7 @@ def test_no_page_is_framed(
     assert "Notebook" not in page.frames[-1].content()
 
 
+@pytest.mark.thorough
 def test_nothing_is_cut_off(page: Page, live: tuple[str, Flask], authorize_url: Callable) -> None:
     client = register(live[1], name="W" * 255, redirect_uris=("http://localhost/" + "a" * 900,))
     page.goto(authorize_url(client, scope="profile notes:read notes:write offline_access"))

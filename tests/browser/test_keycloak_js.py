@@ -116,6 +116,7 @@ def test_redirect_profile_and_api(page: Page, live: tuple[str, Flask], party: st
     assert call_api(page, f"{live[0]}/api/me", token)[1]["name"] == "Ada Lovelace"
 
 
+@pytest.mark.thorough
 def test_refresh_tokens_rotate(page: Page, party: str) -> None:
     begin(page, party)
     before = page.evaluate("[keycloak.token, keycloak.refreshToken, keycloak.idToken]")

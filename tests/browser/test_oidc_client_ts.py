@@ -170,6 +170,7 @@ def test_silent_renewal_as_somebody_else(
     assert page.evaluate(REFUSED) == "login_required"
 
 
+@pytest.mark.thorough
 def test_renewal_by_refresh_token(page: Page, party: Callable[..., str]) -> None:
     origin = party("openid profile offline_access")
     begin(page, origin)

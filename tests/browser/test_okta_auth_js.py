@@ -106,6 +106,7 @@ def test_redirect_profile_and_api(page: Page, live: tuple[str, Flask, Any], part
     assert call_api(page, f"{address}/api/me", token)[1]["name"] == "Ada Lovelace"
 
 
+@pytest.mark.thorough
 def test_refresh_tokens_rotate(page: Page, live: tuple[str, Flask, Any], party: str) -> None:
     sent: list[Request] = []
     page.on("request", lambda request: sent.append(request))

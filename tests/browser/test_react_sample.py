@@ -120,6 +120,7 @@ def test_a_protected_page_comes_after_signing_in_and_stays_until_logging_out(
     page.wait_for_url(f"{demo[0]}/login?*")
 
 
+@pytest.mark.thorough
 def test_signing_out_at_the_server_is_known_after_a_reload(
     context: BrowserContext, page: Page, demo: tuple[str, Flask], sample: str
 ) -> None:
