@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import logging
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from .errors import ConfigurationError, InvalidTargetError
 from .fetch import FetchError
@@ -23,31 +21,17 @@ from .models.handle import ACCESS, is_handle
 from .models.resource import canonical
 from .models.signing_key import ALGORITHMS, header_of
 from .peers import ask
+from .published import CannotVerify, Published
+
+__all__ = ["CannotVerify", "TokenVerifier"]
 
 if TYPE_CHECKING:
     from mcp.server.auth.provider import AccessToken
     from mcp.server.auth.settings import AuthSettings
 
-logger = logging.getLogger(__name__)
-
-#: Seconds for which what the issuer published is taken for new, and for which it is good
-#: while the issuer does not answer.
-_FRESH, _STALE = 3600, 24 * 3600
-#: Seconds between two times that it is read, whatever the tokens of strangers name.
-_PAUSE = 10
 #: Seconds that the clocks of two machines may differ.
 _SKEW = 60
 _TYPES = ("at+jwt", "application/at+jwt")
-
-
-class CannotVerify(Exception):
-    """The issuer did not answer, so nobody knows whether a token is good.
-
-    Why is in the log, and the token neither here nor there.
-    """
-
-    def __init__(self, issuer: str) -> None:
-        super().__init__(f"{issuer} did not answer; the log has why.")
 
 
 class TokenVerifier:
@@ -86,11 +70,7 @@ class TokenVerifier:
         self.required_scopes = needed.split() if isinstance(needed, str) else list(needed)
         self._basic = _basic(client_id, client_secret) if client_id and client_secret else None
         self._clock = clock
-        self._metadata: dict[str, Any] = {}
-        self._keys: dict[str, Any] = {}
-        self._read_at = self._tried_at = float("-inf")
-        self._reading: asyncio.Future[None] | None = None
-        self._lock = threading.Lock()
+        self._published = Published(issuer, clock)
 
     @property
     def scopes_supported(self) -> list[str]:
@@ -134,8 +114,8 @@ class TokenVerifier:
             return None
         if algorithm not in ALGORITHMS or "crit" in header:
             return None
-        await self._know(kid)
-        jwk = self._keys.get(kid)
+        await self._published.know(kid)
+        jwk = self._published.keys.get(kid)
         if jwk is None:
             return None
         try:
@@ -146,8 +126,8 @@ class TokenVerifier:
 
     async def _introspect(self, text: str, basic: str) -> dict[str, Any] | None:
         """Return what the issuer says of an access token that is good, else None (RFC 7662)."""
-        await self._know()
-        endpoint = self._metadata.get("introspection_endpoint")
+        await self._published.know()
+        endpoint = self._published.metadata.get("introspection_endpoint")
         try:
             said = await asyncio.to_thread(
                 ask, str(endpoint), {"token": text}, {"Authorization": basic}
@@ -195,56 +175,6 @@ class TokenVerifier:
             subject=None if is_machine else claims.get("sub"),
             claims=claims,
         )
-
-    async def _know(self, kid: str | None = None) -> None:
-        """Read what the issuer publishes if it is old, or has not the key `kid`.
-
-        Raises `CannotVerify` if nothing is known that may be gone by.
-        """
-        age = self._clock() - self._read_at
-        if not 0 <= age < _FRESH or (kid is not None and kid not in self._keys):
-            await self._read()
-        if self._clock() - self._read_at > _STALE:
-            raise CannotVerify(self.issuer)
-
-    async def _read(self) -> None:
-        """Read what the issuer publishes, unless that was just tried; once for all who wait."""
-        if self._was_just_tried() and not self._lock.locked():
-            return
-        reading, here = self._reading, asyncio.get_running_loop()
-        if reading is None or reading.done() or reading.get_loop() is not here:
-            # One for each event loop: none can wait for what is of another.
-            reading = asyncio.ensure_future(asyncio.to_thread(self._read_once))
-            self._reading = reading
-        await asyncio.shield(reading)
-
-    def _was_just_tried(self) -> bool:
-        return 0 <= self._clock() - self._tried_at < _PAUSE
-
-    def _read_once(self) -> None:
-        with self._lock:
-            if not self._was_just_tried():
-                self._tried_at = self._clock()
-                self._read_now()
-
-    def _read_now(self) -> None:
-        parts = urlsplit(self.issuer)
-        # RFC 8414 3.1: before the path, and without the slash that an issuer may end with.
-        place = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
-        try:
-            metadata = ask(place + parts.path.rstrip("/"))
-            if metadata.get("issuer") != self.issuer:
-                # RFC 8414 3.3
-                logger.warning("the issuer at %s is %.200r", place, metadata.get("issuer"))
-                return
-            keys = ask(str(metadata["jwks_uri"]))["keys"] if "jwks_uri" in metadata else []
-            self._keys = {key["kid"]: key for key in keys if "kid" in key}
-        except FetchError:
-            return
-        except (KeyError, TypeError):
-            logger.warning("%s publishes no set of keys", self.issuer)
-            return
-        self._metadata, self._read_at = metadata, self._clock()
 
 
 def _basic(client_id: str, client_secret: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..first_steps import first_steps, token_line
 from ..models import client as clients
-from ..models import client_document, client_secret, redirect_uri
+from ..models import client_document, client_metadata, client_secret, redirect_uri
 from ..models.client import AUTH_METHODS, Client
 from ..models.handle import digest, new_secret
 from ..server import Server, current_server
@@ -147,7 +147,7 @@ def update(
         if value is not None:
             setattr(client, field, value)
     given = _given(metadata)
-    said = {*client_document.LINES, *client_document.KEY_LINES} & given.keys()
+    said = {*client_metadata.LINES, *client_document.KEY_LINES} & given.keys()
     said |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
         field for field, value in changes.items() if value is not None
     }

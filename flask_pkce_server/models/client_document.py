@@ -22,24 +22,14 @@ from . import client_metadata
 from .authorization_code import AuthorizationCode
 from .base import changed_rows
 from .client import DOCUMENT, Client
-from .client_metadata import ClientMetadata, Offer
+from .client_metadata import LINES, ClientMetadata, Offer
 from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token
 
 #: Seconds after its life for which a copy is used while the document cannot be had.
 STALE = 86400
-#: The lines that a document may say, besides what every client has.
-LINES = (
-    "application_type",
-    "client_uri",
-    "policy_uri",
-    "tos_uri",
-    "post_logout_redirect_uris",
-    "id_token_signed_response_alg",
-    "userinfo_signed_response_alg",
-)
-#: Those that say how it signs; of a client that does not they mean something else.
+#: The lines that say how it signs; of a client that does not they mean something else.
 KEY_LINES = ("jwks", "jwks_uri", "token_endpoint_auth_signing_alg")
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _METHODS = ("none", "private_key_jwt")

@@ -24,9 +24,8 @@ OPEN_GRANTS = ("authorization_code", "refresh_token", DEVICE)
 #: Those that need nothing else to be registered.
 OPEN_AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
 APPLICATION_TYPES = ("native", "web")
-#: The lines of rooms that a client may say of itself. Not `backchannel_logout_uri`: the
-#: server would POST to where a stranger tells it to.
-OPEN_LINES = (
+#: The lines of rooms that a client may say to whatever server, in a document of its own.
+LINES = (
     "application_type",
     "client_uri",
     "policy_uri",
@@ -34,9 +33,10 @@ OPEN_LINES = (
     "post_logout_redirect_uris",
     "id_token_signed_response_alg",
     "userinfo_signed_response_alg",
-    "introspection_signed_response_alg",
-    "subject_type",
 )
+#: Those that it may say of itself here. Not `backchannel_logout_uri`: the
+#: server would POST to where a stranger tells it to.
+OPEN_LINES = (*LINES, "introspection_signed_response_alg", "subject_type")
 #: What is kept of all that, and changed when the client says something else.
 _KEPT_LINES = (*OPEN_LINES, "default_scope")
 _LONGEST = 2000

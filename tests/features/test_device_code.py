@@ -7,7 +7,6 @@ import itertools
 import logging
 import re
 import sys
-from importlib.util import find_spec
 
 import pytest
 from flask import Flask
@@ -801,7 +800,6 @@ def test_the_portal_registers_devices_that_work() -> None:
     assert device.poll().status_code == 200
 
 
-@pytest.mark.skipif(find_spec("segno") is None, reason="the extra qr is not installed")
 def test_the_qr_code_is_an_image_of_the_address(app: Flask, device: Device) -> None:
     import segno
 

@@ -25,7 +25,7 @@ from ...fetch import FetchError
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
-from ...models.client_metadata import Offer
+from ...models.client_metadata import LINES, Offer
 from ...server import Server
 from ...signals import authorization_granted, client_registered, tell
 from .memory import Memory
@@ -162,7 +162,7 @@ class ClientIdMetadataFeature(Feature):
 def offer(server: Server) -> Offer:
     """Return what this server has for clients that documents describe."""
     named, fields = server.settings.client_id_metadata_scopes, server.client_fields
-    lines = (*documents.LINES, *documents.KEY_LINES)
+    lines = (*LINES, *documents.KEY_LINES)
     return Offer(
         auth_methods=["none", *server.client_auth_methods],
         grant_types=server.metadata()["grant_types_supported"],
