@@ -69,7 +69,11 @@ def _read(user: Any, name: str) -> Any:
 
 
 def opened_by(scopes: Iterable[str], extra: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the names of the claims that `scopes` open; `extra` are the host's own."""
+    """Return the names of the claims that `scopes` open; `extra` are the host's own.
+
+    Nothing beyond them is ever released, whatever the `claims` parameter names: the user and
+    the operator decided on scopes (OIDC Core 3.1.2.4).
+    """
     known = {**SCOPE_CLAIMS, **extra}
     return {claim for scope in scopes for claim in known.get(scope, ())}
 

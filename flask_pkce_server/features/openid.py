@@ -117,7 +117,9 @@ class OpenIDFeature(Feature):
             raise InvalidRequestError(f"nonce has at most {_LONGEST_NONCE} characters.")
         asked = claims.read_request(data["claims"]) if "claims" in data else {}
         bound: dict[str, Any] = {"nonce": data.get("nonce")}
-        bound["claims"] = {place: sorted(wishes) for place, wishes in asked.items()}
+        # Userinfo has all that the scopes open; of that, the ID token has what is named here.
+        opened = claims.opened_by(request.scopes, current_server.settings.openid_claims)
+        bound["id_token_claims"] = sorted(opened.intersection(asked.get("id_token", ())))
         if request.user is not None:
             login = current_server.users.login(request.user)
             _check_wishes(request, asked, login.subject, login.acr)
@@ -141,9 +143,10 @@ class OpenIDFeature(Feature):
         server, client = response.server, response.request.client
         bound = response.family.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
-        names = set(bound.get("claims", {}).get("id_token", ()))
-        if server.settings.openid_claims_in_id_token or response.request.wants_claims:
-            names |= claims.opened_by(response.scopes, server.settings.openid_claims)
+        # Some scopes may have been taken back since: those that are left say what is released.
+        names = claims.opened_by(response.scopes, server.settings.openid_claims)
+        if not (server.settings.openid_claims_in_id_token or response.request.wants_claims):
+            names &= set(bound.get("id_token_claims", ()))
         token = claims.select(server.users.claims_of(response.user), names) if names else {}
         token |= {
             "iss": server.issuer,

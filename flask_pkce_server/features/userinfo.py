@@ -63,8 +63,7 @@ def userinfo() -> Response:
         family_id=token.family_id,
     )
     client: Client = g._pkce_client
-    asked = token.bindings.get("openid", {}).get("claims", {}).get("userinfo", ())
-    names = claims.opened_by(token.scope, server.settings.openid_claims) | set(asked)
+    names = claims.opened_by(token.scope, server.settings.openid_claims)
     said = {
         **claims.select(server.users.claims_of(user), names),
         "sub": server.subject_for(client, token.subject),

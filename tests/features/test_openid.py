@@ -14,9 +14,10 @@ from flask_login import current_user
 
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.testing import Clock, Flow, parameters_of, register
+from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
 from ..conftest import sign_in
+from ..device import Device, television
 from ..host import make_app
 from ..openid import header, id_token, published, read
 
@@ -145,6 +146,62 @@ def test_the_claims_parameter_asks_for_single_ones(app: Flask, flow: Flow) -> No
     assert "unheard" not in claims
 
 
+ALL_CLAIMS = json.dumps(
+    {"id_token": dict.fromkeys(["name", "email", "salary", "risk_score"])},
+)
+
+
+@pytest.fixture
+def telling_app() -> Flask:
+    """A host that knows more of its users than any client should."""
+    app = make_app(
+        PKCE_SCOPES={"payroll": "See your salary"},
+        PKCE_OPENID_CLAIMS={"payroll": ["salary"]},
+        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["email"],
+    )
+    told = {"name": "Ada", "email": "ada@example.com", "salary": 90000, "risk_score": 7}
+    app.pkce.claims(lambda user: told)
+    return app
+
+
+RELEASED = {"name", "email", "salary", "risk_score"}
+
+
+@pytest.mark.parametrize(
+    ("scope", "released"),
+    [
+        ("openid", set()),
+        ("openid profile", {"name"}),
+        ("openid payroll", {"salary"}),
+        # The user leaves the box of this one unticked.
+        ("openid email", set()),
+    ],
+)
+def test_the_claims_parameter_never_exceeds_the_granted_scopes(
+    telling_app: Flask, scope: str, released: set[str]
+) -> None:
+    # OIDC Core 3.1.2.4
+    flow = Flow(sign_in(telling_app), register(telling_app), scope=scope)
+    assert RELEASED & id_token(flow, claims=ALL_CLAIMS).keys() == released
+
+
+def test_the_claims_parameter_never_exceeds_what_a_device_was_granted(telling_app: Flask) -> None:
+    device = Device(sign_in(telling_app), television(telling_app), "openid profile")
+    claims = read(telling_app, device.tokens(claims=ALL_CLAIMS)["id_token"])
+    assert RELEASED & claims.keys() == {"name"}
+
+
+def test_a_claim_ends_with_the_scope_that_the_user_takes_back(telling_app: Flask) -> None:
+    flow = Flow(sign_in(telling_app), register(telling_app), scope="openid payroll offline_access")
+    tokens = flow.tokens(claims=ALL_CLAIMS)
+    assert "salary" in read(telling_app, tokens["id_token"])
+    page = flow.browser.get("/oauth/apps")
+    form = {**hidden_fields(page.text), "remove": "scopes", "scope": "payroll"}
+    assert flow.browser.post("/oauth/apps", data=form).status_code == 303
+    again = flow.refresh(tokens["refresh_token"]).get_json()
+    assert "salary" not in read(telling_app, again["id_token"])
+
+
 def test_what_was_asked_for_by_name_is_said_at_each_refresh(app: Flask, flow: Flow) -> None:
     tokens = flow.tokens(claims='{"id_token": {"name": null}}')
     again = flow.refresh(tokens["refresh_token"]).get_json()
@@ -227,7 +284,8 @@ def test_a_claim_of_the_host_cannot_replace_one_of_the_protocol(app: Flask) -> N
     # DK-OIDC #273
     app.pkce.claims(lambda user: {"sub": "2", "iss": "https://evil.example", "name": "Ada"})
     asked = '{"id_token": {"sub": null, "iss": null, "name": null}}'
-    claims = id_token(Flow(sign_in(app), register(app), scope="openid"), claims=asked)
+    flow = Flow(sign_in(app), register(app), scope="openid profile")
+    claims = id_token(flow, claims=asked)
     assert (claims["sub"], claims["iss"], claims["name"]) == ("1", "https://auth.example", "Ada")
 
 

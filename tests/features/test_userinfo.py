@@ -77,11 +77,17 @@ def test_each_scope_opens_its_own_claims(app: Flask, program: FlaskClient) -> No
         assert set(answer.get_json()) == names
 
 
-def test_the_claims_parameter_opens_single_ones(flow: Flow, program: FlaskClient) -> None:
-    asked = '{"userinfo": {"name": {"essential": true}, "email": null}}'
+def test_the_claims_parameter_opens_nothing_beyond_the_scopes(
+    app: Flask, flow: Flow, program: FlaskClient
+) -> None:
+    # OIDC Core 3.1.2.4: what is released was authorized, by scopes.
+    app.pkce.claims(lambda user: {"name": "Ada", "email": "ada@example.com", "risk_score": 7})
+    asked = '{"userinfo": {"name": {"essential": true}, "email": null, "risk_score": null}}'
     token = flow.tokens(scope="openid", claims=asked)["access_token"]
+    assert program.get("/oauth/userinfo", headers=bearer(token)).get_json() == {"sub": "1"}
+    token = flow.tokens(scope="openid profile", claims=asked)["access_token"]
     answer = program.get("/oauth/userinfo", headers=bearer(token))
-    assert answer.get_json() == {"sub": "1", "name": "Ada Lovelace"}
+    assert answer.get_json() == {"sub": "1", "name": "Ada"}
 
 
 def test_signed_for_the_client_that_registered_it(app: Flask, program: FlaskClient) -> None:
