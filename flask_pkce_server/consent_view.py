@@ -11,6 +11,7 @@ import flask
 from flask import Response
 
 from .decision import DecisionForm, form_for, is_optional
+from .errors import ConfigurationError
 from .interaction import path_of
 from .models import redirect_uri as uris
 from .models.client import Client
@@ -90,8 +91,15 @@ class ConsentView:
     def allow(self, scopes: Iterable[str] | None = None, days: int | None = None) -> Response:
         """Send the browser back with a code for `scopes`, or for all that were asked for.
 
-        For `days`, or until it is removed. For a host that decides in a view of its own.
+        For `days`, or until it is removed. For a host that decides in a view of its own. Raises
+        `ConfigurationError` for an app that a stranger registered: only the user can let it in.
         """
+        if self.is_warned_of:
+            raise ConfigurationError(
+                f"The consent view allows {self.client.client_id} without asking. Anybody may have "
+                "registered that client, under any name.",
+                write="if consent.is_warned_of: return None  # our page asks",
+            )
         asked = frozenset(scope.name for scope in self.scopes)
         return self.settle(asked if scopes is None else asked & frozenset(scopes), days)
 

@@ -370,6 +370,19 @@ def test_a_confidential_app_on_loopback_is_remembered(app: Flask, client: FlaskC
     assert flow.authorize().status_code == 302
 
 
+@pytest.mark.parametrize("name", ["Our own", "Notebook"])
+def test_no_view_of_the_host_lets_in_the_app_of_a_stranger(
+    app: Flask, client: FlaskClient, name: str
+) -> None:
+    # Anybody may have registered it, under any name: a GET is nobody's decision.
+    app.pkce.consent_view(lambda consent: consent.allow())
+    flow = Flow(client, register(app, name=name, self_registered=True))
+    with pytest.raises(ConfigurationError, match=r"is_warned_of: return None"):
+        flow.authorize()
+    own = Flow(client, register(app, name=name))
+    assert "code" in parameters_of(own.authorize())
+
+
 def test_the_hosts_own_app_never_asks(app: Flask, client: FlaskClient) -> None:
     flow = Flow(client, register(app, skip_consent=True, redirect_uris=("http://127.0.0.1/cb",)))
     assert flow.authorize().status_code == 302
