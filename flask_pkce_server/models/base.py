@@ -78,10 +78,16 @@ class Base(DeclarativeBase):
 
 
 def copy_tables(metadata: MetaData) -> None:
-    """Make the tables of this package known to the host's `metadata`, once."""
+    """Make the tables of this package known to the host's `metadata`, once.
+
+    With plain column types: a migration that is generated from them lives for years, and must
+    not import this package.
+    """
     for table in Base.metadata.sorted_tables:
         if table.name not in metadata.tables:
-            table.to_metadata(metadata)
+            for column in table.to_metadata(metadata).columns:
+                if isinstance(column.type, TypeDecorator):
+                    column.type = column.type.impl_instance
 
 
 class Store:
