@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import flask
 from flask import Response
 
-from .decision import DecisionForm, form_for, is_optional
+from .decision import Decision, DecisionForm, form_for, is_optional
 from .errors import ConfigurationError
 from .interaction import path_of
 from .models import redirect_uri as uris
@@ -81,7 +81,7 @@ class ConsentView:
     #: The Flask-WTF form; render `form.csrf_token` and `form.request`.
     form: DecisionForm
     #: What acts on the decision of this user: see `allow` and `deny`.
-    settle: Callable[[frozenset[str] | None, int | None], Response]
+    settle: Callable[[Decision], Response]
 
     @property
     def is_warned_of(self) -> bool:
@@ -101,11 +101,12 @@ class ConsentView:
                 write="if consent.is_warned_of: return None  # our page asks",
             )
         asked = frozenset(scope.name for scope in self.scopes)
-        return self.settle(asked if scopes is None else asked & frozenset(scopes), days)
+        allowed = asked if scopes is None else asked & frozenset(scopes)
+        return self.settle(Decision(allowed, days))
 
     def deny(self) -> Response:
         """Send the browser back with access_denied (RFC 6749 4.1.2.1)."""
-        return self.settle(None, None)
+        return self.settle(Decision(None))
 
 
 def ask_consent(
@@ -114,7 +115,7 @@ def ask_consent(
     user: Any,
     *,
     standing: Standing,
-    settle: Callable[[frozenset[str] | None, int | None], Response],
+    settle: Callable[[Decision], Response],
     reference: str = "",
     again: bool = False,
 ) -> Response:
@@ -135,15 +136,16 @@ def ask_device_consent(
     user: Any,
     *,
     standing: Standing,
-    settle: Callable[[frozenset[str] | None, int | None], Response],
+    settle: Callable[[Decision], Response],
     user_code: str,
+    reference: str = "",
     again: bool = False,
 ) -> Response:
     """Show the consent page for a device, which shows `user_code`; always ours.
 
     What it warns of must not be left out: whoever sent somebody a code would get in.
     """
-    consent = _view(server, request, user, standing, settle, path_of(), again)
+    consent = _view(server, request, user, standing, settle, path_of(reference), again)
     status = 400 if again else 200
     return page(server, "device_consent", status, consent=consent, user_code=user_code)
 
@@ -153,7 +155,7 @@ def _view(
     request: Request,
     user: Any,
     standing: Standing,
-    settle: Callable[[frozenset[str] | None, int | None], Response],
+    settle: Callable[[Decision], Response],
     action: str,
     again: bool,
 ) -> ConsentView:

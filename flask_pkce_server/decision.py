@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import flask
@@ -9,13 +11,13 @@ from flask import Response
 from flask_wtf import FlaskForm
 from wtforms import HiddenField
 
-from .interaction import path_of, sign
+from .interaction import path_of, shown_of, sign
 from .models.client import Client
 from .pages import page
 from .request import Request
 from .server import Server
 
-DAY = 86400
+_DAY = 86400
 
 
 class PageForm(FlaskForm):
@@ -50,25 +52,51 @@ def form_for(server: Server, request: Request, user: Any) -> DecisionForm:
     return form
 
 
-def read_days(server: Server) -> int | None:
-    """Return for how many days the consent form allows; None for until it is removed.
+@dataclass(frozen=True)
+class Decision:
+    """What a user decided on a consent page, in a browser or for a device."""
 
-    Raises `ValueError` for what the form does not offer.
+    #: The scopes that were allowed; None if access was denied.
+    scopes: frozenset[str] | None
+    #: For how many days: 0 for this once, None until the user removes the app.
+    days: int | None = None
+    #: Whether somebody else wants to sign in and decide.
+    is_for_another: bool = False
+
+    def until(self, now: int, once: int) -> int | None:
+        """Return when it ends (epoch seconds), None for never; `once` seconds are this once."""
+        return None if self.days is None else now + (self.days * _DAY or once)
+
+
+def read_decision(
+    server: Server,
+    form: DecisionForm,
+    request: Request,
+    shown: list[Any] | None,
+    known: Callable[[], frozenset[str]],
+) -> Decision | None:
+    """Return what the consent form says of `request`; None if it decides nothing.
+
+    So it is with a form that expired or is incomplete, and where something else was `shown`
+    than what would be granted now: the app may have changed its registration meanwhile.
+    `known` returns the scopes that were granted before.
     """
-    days = flask.request.form.get("days", "")
-    if days == "":
+    pressed, days = form.read("allow", "deny", "switch"), flask.request.form.get("days", "")
+    if pressed is None or shown != shown_of(request):
         return None
-    if days not in map(str, server.settings.authorize_days):
-        raise ValueError(days)
-    return int(days)
-
-
-def read_scopes(server: Server, request: Request, known: frozenset[str]) -> frozenset[str]:
-    """Return the scopes that the consent form allows: the optional ones if they are ticked."""
-    ticked = known.union(flask.request.form.getlist("scope"))
-    return frozenset(
-        scope for scope in request.scopes if scope in ticked or not is_optional(server, scope)
-    )
+    if days not in ("", *map(str, server.settings.authorize_days)):
+        return None
+    if pressed == "switch":
+        return Decision(None, is_for_another=True)
+    if pressed == "deny":
+        return Decision(None)
+    allowed = request.scopes
+    if any(is_optional(server, scope) for scope in allowed):
+        ticked = known().union(flask.request.form.getlist("scope"))
+        allowed = frozenset(
+            scope for scope in allowed if scope in ticked or not is_optional(server, scope)
+        )
+    return Decision(allowed, int(days) if days else None)
 
 
 def is_optional(server: Server, scope: str) -> bool:

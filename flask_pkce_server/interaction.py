@@ -42,7 +42,7 @@ def sign(server: Server, request: Request, subject: str | None = None) -> str:
     With a `subject` it is good for that user's decision only, on what they are shown.
     """
     content = {
-        "p": request.payload.datalist,
+        "p": (request.carried or request.payload).datalist,
         "s": subject,
         "w": None if subject is None else shown_of(request),
         "t": server.now(),

@@ -107,6 +107,9 @@ class Request(OAuth2Request):
         self.times_asked = 0
         #: Those of them that the user has just agreed to, to be remembered.
         self.consented: frozenset[str] = frozenset()
+        #: The parameters by which it is found again when the browser comes back, where those
+        #: are not its own.
+        self.carried: Payload | None = None
         #: What they were shown of it, where it comes with their decision.
         self.shown: list[Any] | None = None
         #: What the grant is tied to; a room writes under its own name.

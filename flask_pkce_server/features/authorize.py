@@ -13,6 +13,7 @@ import flask
 from flask import Response
 
 from .. import authorization_endpoint, consent_view, decision, interaction
+from ..decision import Decision
 from ..errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -140,23 +141,17 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
             return _sign_in(server, request, user, "")
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    said = form.read("allow", "deny", "switch")
-    try:
-        days = decision.read_days(server)
-    except ValueError:
-        said = None
-    if said is None or request.shown != interaction.shown_of(request):
+    decided = decision.read_decision(
+        server, form, request, request.shown, lambda: _standing(server, request, user).scopes
+    )
+    if decided is None:
         standing = _standing(server, request, user)
         return _ask(server, request, grant, reference, standing, again=True)
-    if said == "switch":
-        # Somebody else wants to go on: whoever was here is signed out of the host.
+    if decided.is_for_another:
+        # Whoever was here is signed out of the host.
         server.users.end_login()
         return _sign_in(server, request, None, "")
-    allowed = request.scopes if said == "allow" else None
-    if allowed and any(decision.is_optional(server, scope) for scope in allowed):
-        known = _standing(server, request, user).scopes
-        allowed = decision.read_scopes(server, request, known)
-    return _settle(server, request, grant, reference, allowed, days)
+    return _settle(server, request, grant, reference, decided)
 
 
 def _ask(
@@ -176,32 +171,26 @@ def _ask(
         request,
         request.user,
         standing=standing,
-        settle=lambda scopes, days: _settle(server, request, grant, reference, scopes, days),
+        settle=lambda decided: _settle(server, request, grant, reference, decided),
         reference=reference,
         again=again,
     )
 
 
 def _settle(
-    server: Server,
-    request: Request,
-    grant: Any,
-    reference: str,
-    allowed: frozenset[str] | None,
-    days: int | None,
+    server: Server, request: Request, grant: Any, reference: str, decided: Decision
 ) -> Response:
-    """Act on the user's word: `allowed` scopes, none of them if it is None.
-
-    For `days`, or until it is removed; 0 is for this once: as long as one access token.
-    """
-    if allowed is not None:
-        request.scopes = allowed
-        request.consented = allowed if days != 0 else frozenset()
-    if allowed is not None and days is not None:
+    """Act on what the user decided, and remember it unless it is for this once."""
+    if decided.scopes is not None:
         settings = server.settings
+        request.scopes = decided.scopes
+        request.consented = decided.scopes if decided.days != 0 else frozenset()
+        # This once is for as long as one access token.
         once = settings.authorization_code_lifetime + settings.access_token_lifetime
-        request.bindings[UNTIL] = server.now() + (days * decision.DAY or once)
-    user = None if allowed is None else request.user
+        until = decided.until(server.now(), once)
+        if until is not None:
+            request.bindings[UNTIL] = until
+    user = None if decided.scopes is None else request.user
     response = authorization_endpoint.respond(server, request, grant, user)
     return interaction.forget(response, reference) if reference else response
 

@@ -19,7 +19,7 @@ from authlib.oauth2 import rfc8628
 from flask import Response
 from sqlalchemy.orm import Session
 
-from ..device_sign_in import device, link_to
+from ..device_sign_in import check_request, device, link_to, parameters_of
 from ..diagnosis import of_mismatch
 from ..errors import (
     AccessDeniedError,
@@ -168,17 +168,11 @@ def authorize() -> Response:
     client = server.authenticate_client(request, endpoint="device_authorization")
     if not client.check_grant_type(GRANT_TYPE):
         raise UnauthorizedClientError("The client is not registered for the device code grant.")
-    request.client, request.on_device = client, True
-    for feature in server.features:
-        feature.complete_authorization_request(request)
-    data = request.payload.data
-    request.scopes = server.scopes.asked_by(
-        client, request.payload.scope, request.payload.datalist.get("resource", [])
-    )
+    request.client, data = client, request.payload.data
     if "code_challenge" in data or "code_challenge_method" in data:
         request.code_challenge = code_challenge.read(data)
-    for feature in server.features:
-        feature.check_authorization_request(request)
+    parameters = parameters_of(request)
+    check_request(server, request)
     handle, now = new_handle(DEVICE), server.now()
     counted = STARTS.ask(server) if client.is_public else {}
 
@@ -193,8 +187,10 @@ def authorize() -> Response:
                 family_id=new_identifier(),
                 client_id=client.client_id,
                 code_challenge=request.code_challenge,
+                parameters=parameters,
                 scope=request.scopes,
-                bindings=request.bindings,
+                # They are known when the user is.
+                bindings={},
                 poll_interval=settings.device_code_interval,
                 issued_at=now,
                 expires_at=now + settings.device_code_lifetime,

@@ -48,6 +48,8 @@ class DeviceCode(Base):
     subject: Mapped[str | None] = mapped_column(Identifier, index=True)
     #: RFC 7636 4.2, where the device sent one.
     code_challenge: Mapped[str | None] = mapped_column(Identifier)
+    #: What the device asked for, to be checked again when its user is known.
+    parameters: Mapped[dict[str, Any]]
     scope: Mapped[frozenset[str]]
     bindings: Mapped[dict[str, Any]]
     #: Seconds between two questions of the device.

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import html
 import itertools
+import json
 import logging
 import re
 import sys
 
+import flask
 import pytest
-from flask import Flask
+from flask import Flask, redirect
 from flask.testing import FlaskClient
+from flask_login import current_user
 from sqlalchemy import delete, select, update
+from werkzeug.test import TestResponse
 
 from flask_pkce_server import (
     authorization_denied,
@@ -274,6 +278,178 @@ def test_not_you_leads_to_another_account(app: Flask, device: Device) -> None:
     device.decide()
     assert device.poll().status_code == 200
     assert row_of(app).subject == "2"
+
+
+def test_what_changes_while_the_user_decides_they_have_not_agreed_to(
+    app: Flask, device: Device
+) -> None:
+    # The same check as at the authorization endpoint: what was shown is what is granted.
+    device.start()
+    page = device.enter()
+    assert "Television" in page.text
+    with app.app_context():
+        renamed = update(Client).values(client_name="Somebody else")
+        server_of(app).store.write(lambda session: session.execute(renamed))
+    page = press(device.browser, page, "allow")
+    assert page.status_code == 400
+    assert "Please decide again." in page.text
+    assert "Somebody else" in page.text
+    assert device.error() == "authorization_pending"
+    assert press(device.browser, page, "allow").status_code == 200
+    assert device.poll().status_code == 200
+
+
+def test_what_the_client_may_no_longer_ask_for_is_not_granted(app: Flask, device: Device) -> None:
+    device.start(scope="openid notes:read")
+    page = device.enter()
+    with app.app_context():
+        narrowed = update(Client).values(scope=frozenset({"openid"}))
+        server_of(app).store.write(lambda session: session.execute(narrowed))
+    refused = press(device.browser, page, "allow")
+    assert refused.status_code == 400
+    assert "invalid_scope" in refused.text
+    assert device.error() == "access_denied"
+
+
+# What a client asks of the sign-in means on a device what it means in a browser.
+
+
+@pytest.fixture
+def stepped(app: Flask) -> Device:
+    """A device whose user can step up, at `/factor/<acr>`."""
+
+    @app.post("/factor/<acr>")
+    def factor(acr: str) -> str:
+        app.pkce.note_login(current_user, acr=acr)
+        return ""
+
+    return Device(sign_in(app), television(app))
+
+
+GOLD = json.dumps({"id_token": {"acr": {"values": ["gold"], "essential": True}}})
+
+
+def test_an_essential_acr_is_had_or_the_device_is_denied(app: Flask, stepped: Device) -> None:
+    # OIDC Core 5.5.1.1
+    stepped.start(claims=GOLD)
+    page = stepped.enter()
+    assert page.status_code == 400
+    assert "unmet_authentication_requirements" in page.text
+    assert stepped.error() == "access_denied"
+    stepped.browser.post("/factor/gold")
+    assert read(app, stepped.tokens(claims=GOLD)["id_token"])["acr"] == "gold"
+
+
+def test_an_essential_acr_that_is_lost_before_the_click_is_not_granted(stepped: Device) -> None:
+    stepped.browser.post("/factor/gold")
+    stepped.start(claims=GOLD)
+    page = stepped.enter()
+    assert page.status_code == 200
+    stepped.browser.post("/factor/silver")
+    assert press(stepped.browser, page, "allow").status_code == 400
+    assert stepped.error() == "access_denied"
+
+
+def sign_in_again(device: Device, answer: TestResponse) -> TestResponse:
+    """Follow a user who is sent to sign in once more, and comes back to the page for codes."""
+    assert answer.status_code == 303, answer.text
+    login = device.browser.get(answer.headers["Location"])
+    assert "/login?next=" in login.headers["Location"]
+    back = device.browser.post(login.headers["Location"], data={"username": "ada"})
+    return device.browser.get(back.headers["Location"])
+
+
+def continue_from(device: Device, page: TestResponse) -> TestResponse:
+    """Send the form of the page for codes, which has the code of the device in it."""
+    assert 'name="user_code"' in page.text
+    action = html.unescape(re.search(r'<form method="post" action="([^"]+)"', page.text)[1])
+    form = {**hidden_fields(page.text), "user_code": device.user_code}
+    return device.browser.post(action, data=form)
+
+
+def press_on(device: Device, page: TestResponse, decision: str) -> TestResponse:
+    """Press a button of a consent page that has its address in it."""
+    action = html.unescape(re.findall(r'<form method="post" action="([^"]+)"', page.text)[-1])
+    return device.browser.post(action, data={**hidden_fields(page.text), "decision": decision})
+
+
+@pytest.mark.parametrize("wish", [{"prompt": "login"}, {"max_age": "0"}, {"max_age": "30"}])
+def test_who_has_to_sign_in_anew_does_so_once(
+    app: Flask, device: Device, pkce_clock: Clock, wish: dict[str, str]
+) -> None:
+    # OIDC Core 3.1.2.1
+    device.browser = sign_in(app)
+    pkce_clock.advance(60)
+    device.start(**wish)
+    page = continue_from(device, sign_in_again(device, device.enter()))
+    assert page.status_code == 200, page.text
+    answer = press_on(device, page, "allow")
+    assert answer.status_code == 200
+    assert not [cookie for cookie in device.browser._cookies.values() if "pkce_r_" in cookie.key]
+    token = read(app, device.poll().get_json()["id_token"])
+    assert token["auth_time"] == int(pkce_clock.now)
+
+
+def test_a_sign_in_that_grows_too_old_before_the_click_is_done_again(
+    app: Flask, device: Device, pkce_clock: Clock
+) -> None:
+    device.browser = sign_in(app)
+    device.start(max_age="100")
+    page = device.enter()
+    assert page.status_code == 200
+    pkce_clock.advance(100)
+    again = continue_from(device, sign_in_again(device, press_on(device, page, "allow")))
+    assert press_on(device, again, "allow").status_code == 200
+    assert device.poll().status_code == 200
+
+
+def test_who_signed_in_for_one_device_has_not_done_so_for_another(
+    app: Flask, device: Device
+) -> None:
+    other = Device(device.browser, device.client)
+    other.start(prompt="login")
+    device.start(prompt="login")
+    page = sign_in_again(device, device.enter())
+    answer = continue_from(other, page)
+    assert "/oauth/device?r=" in answer.headers["Location"]
+    assert other.error() == "authorization_pending"
+
+
+def test_a_host_that_cannot_ask_again_denies_the_device(app: Flask, device: Device) -> None:
+    app.pkce.logout(lambda: None)
+    app.view_functions["login_page"] = lambda: redirect(flask.request.args["next"])
+    device.start(prompt="login")
+    answer = device.enter()
+    for _ in range(8):
+        if "Location" not in answer.headers:
+            break
+        answer = device.browser.get(answer.headers["Location"])
+    assert answer.status_code == 400
+    assert "login_required" in answer.text
+    assert device.error() == "access_denied"
+
+
+def test_nobody_may_be_asked_is_nothing_for_a_device(device: Device) -> None:
+    answer = device.start(prompt="none")
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "consent_required")
+
+
+def test_a_hint_of_somebody_else_is_a_sign_in_and_then_a_denial(app: Flask, device: Device) -> None:
+    bobs = Device(sign_in(app, "bob"), device.client).tokens()["id_token"]
+    device.start(id_token_hint=bobs)
+    page = sign_in_again(device, device.enter())
+    assert page.status_code == 400
+    assert "login_required" in page.text
+    assert device.error() == "access_denied"
+
+
+def test_of_a_request_no_secret_is_kept_and_nothing_long(app: Flask, client: FlaskClient) -> None:
+    device = Device(client, television(app, auth_method="client_secret_post"))
+    verifier = new_verifier()
+    device.start(code_challenge=challenge_of(verifier), code_challenge_method="S256", nonce="n-0S6")
+    assert row_of(app).parameters == {"scope": [SCOPE], "nonce": ["n-0S6"]}
+    answer = device.start(login_hint="x" * 5000)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
 
 
 def test_deny_is_told_to_the_device(app: Flask, device: Device) -> None:
