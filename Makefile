@@ -58,7 +58,7 @@ catalogs: $(READY) ## find the texts of the pages, bring the catalogs up to date
 	done
 	@# Lines that nobody fills in, and a date that would change each time.
 	sed -i '/EMAIL@ADDRESS/d; /LL@li.org/d; /YEAR-MO-DA/d; /^"POT-Creation-Date/d' \
-		flask_pkce_server/translations/*/LC_MESSAGES/*.po
+		flask_pkce_server/i18n/translations/*/LC_MESSAGES/*.po
 	$(PY) -c "import setuptools; setuptools.setup()" -q compile_catalog
 
 screenshots: $(READY) ## take the pictures of the documentation, with Chromium

@@ -32,7 +32,7 @@ __all__ = [
     "prepare_metadata_for_build_wheel",
 ]
 
-TRANSLATIONS = Path(__file__).parent / "flask_pkce_server" / "translations"
+TRANSLATIONS = Path(__file__).parent / "flask_pkce_server" / "i18n" / "translations"
 
 
 def build_wheel(*arguments: Any, **options: Any) -> str:

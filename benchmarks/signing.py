@@ -15,8 +15,8 @@ from collections.abc import Callable
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, utils
 
-from flask_pkce_server.models import key_material
-from flask_pkce_server.models.signing_key import ALGORITHMS
+from flask_pkce_server.protocol import key_material
+from flask_pkce_server.wire.jws import ALGORITHMS
 
 CLAIMS = {
     "iss": "https://auth.example",

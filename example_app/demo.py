@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.client import Client, new_client, save
-from flask_pkce_server.models.device_code import GRANT_TYPE as DEVICE
+from flask_pkce_server.wire.names import DEVICE_CODE as DEVICE
 
 from .extensions import db
 from .models import Note, User
@@ -49,7 +49,7 @@ def _fill() -> None:
         for text in ("Water the fern", "A code is good once", "Ask Ada about the verifier"):
             db.session.add(Note(user_id=demo.id, text=text))
     db.session.commit()
-    from flask_pkce_server.server import current_server
+    from flask_pkce_server.protocol.server import current_server
 
     def register(session: Session) -> None:
         for client_id, registration in _clients(current_server.issuer).items():

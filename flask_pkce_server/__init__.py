@@ -6,8 +6,8 @@ pkce.init_app(app)
 
 from .errors import ConfigurationError
 from .extension import PKCEServer
-from .feature import Feature
-from .protect import CurrentToken, current_token, require_oauth
+from .protocol.feature import Feature
+from .resource_server.require import CurrentToken, current_token, require_oauth
 from .signals import (
     authorization_denied,
     authorization_granted,

@@ -10,21 +10,22 @@ from flask import Blueprint, Flask
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy.engine import Engine
 
-from . import interaction, pages
 from .cli import pkce_commands
-from .csrf import exempt_from_csrf_protect
-from .doors import refused_before
 from .errors import ConfigurationError
-from .feature import Feature
 from .features import FEATURES
-from .guarded_paths import guard_paths
+from .http.csrf import exempt_from_csrf_protect
+from .http.endpoint import refused_before
+from .http.routing import mount, mount_aliases
+from .interaction import login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
-from .models.resource import Resources
-from .mounting import mount, mount_aliases
-from .protect import View, require
-from .server import Server, current_server
+from .pages import page as pages
+from .protocol.feature import Feature
+from .protocol.resources import Resources
+from .protocol.server import Server, current_server
+from .resource_server.paths import guard_paths
+from .resource_server.require import View, require
 from .settings import Settings
-from .users import (
+from .users.users import (
     AccountName,
     Claims,
     ConsentPage,
@@ -57,7 +58,7 @@ class PKCEServer:
         self._resources = Resources()
         self._servers: WeakSet[Server] = WeakSet()
         #: Register it where you like, or let `init_app` do that.
-        self.blueprint = Blueprint("pkce", __name__, template_folder="templates")
+        self.blueprint = Blueprint("pkce", __name__, template_folder="pages/templates")
         self.blueprint.record(self._assemble)
         self.blueprint.register_error_handler(429, refused_before)
 
@@ -196,11 +197,11 @@ class PKCEServer:
         `acr` and `amr` say how (OIDC Core 2, RFC 8176). Flask-Login tells the rest by its
         own signal; call it there only to add these two.
         """
-        interaction.signed_in(current_server, user, acr=acr, amr=amr)
+        login.signed_in(current_server, user, acr=acr, amr=amr)
 
     def note_logout(self) -> None:
         """Say that the user of this browser signs out, in this very request."""
-        interaction.signed_out(current_server)
+        login.signed_out(current_server)
 
     # Assembly.
 
@@ -294,10 +295,10 @@ def _listen_to_flask_login(server: Server) -> None:
         return
 
     def on_login(app: Flask, user: Any) -> None:
-        interaction.signed_in(server, user)
+        login.signed_in(server, user)
 
     def on_logout(app: Flask, user: Any) -> None:
-        interaction.signed_out(server)
+        login.signed_out(server)
 
     # They live as long as the app does: blinker itself holds them weakly only.
     server.listeners = (on_login, on_logout)

@@ -9,8 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.models.device_code import GRANT_TYPE
 from flask_pkce_server.testing import Flow, Registered, hidden_fields, register
+from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
 SCOPE = "openid profile notes:read offline_access"
 

@@ -28,7 +28,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models.authorization_code import AuthorizationCode, challenge_of
+from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.testing import (
     Clock,
@@ -40,6 +40,7 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
+from flask_pkce_server.wire.code_challenge import challenge_of
 
 from .conftest import sign_in
 from .host import make_app

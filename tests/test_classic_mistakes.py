@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models.authorization_code import challenge_of
 from flask_pkce_server.testing import Flow, parameters_of, register
+from flask_pkce_server.wire.code_challenge import challenge_of
 
 from .conftest import sign_in
 from .host import make_app

@@ -11,7 +11,7 @@ from flask import Flask
 from werkzeug.exceptions import ImATeapot
 
 from flask_pkce_server import ConfigurationError, Feature
-from flask_pkce_server.feature import Route
+from flask_pkce_server.protocol.declarations import Route
 from flask_pkce_server.testing import Flow, register
 
 from .conftest import sign_in

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from flask_pkce_server.fetch import (
+from flask_pkce_server.wire.fetch import (
     Fetcher,
     FetchError,
     dial,

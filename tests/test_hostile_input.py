@@ -17,8 +17,8 @@ from flask import Flask
 
 from flask_pkce_server import signals
 from flask_pkce_server.models.base import Base
-from flask_pkce_server.models.device_code import GRANT_TYPE as DEVICE_CODE
 from flask_pkce_server.testing import Flow, new_verifier, parameters_of, register
+from flask_pkce_server.wire.names import DEVICE_CODE
 
 from .host import make_app
 from .services import THOROUGH

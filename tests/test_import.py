@@ -18,12 +18,12 @@ from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
 from flask_pkce_server import Feature, client_registered
-from flask_pkce_server.feature import ClientField
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.models.foreign_secret import ForeignSecret
-from flask_pkce_server.models.handle import digest
+from flask_pkce_server.protocol.feature import ClientField
 from flask_pkce_server.testing import Flow, Registered, register, server_of
+from flask_pkce_server.wire.handle import digest
 
 from .conftest import sign_in
 from .host import make_app

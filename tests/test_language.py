@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from flask_babel import Babel
 
 from flask_pkce_server import ConfigurationError
-from flask_pkce_server.language import Languages, shipped
+from flask_pkce_server.i18n.language import Languages, shipped
 from flask_pkce_server.testing import Flow, hidden_fields, register
 
 from .conftest import sign_in
@@ -28,7 +28,7 @@ from .device import Device, press, television
 from .host import make_app
 
 ROOT = Path(__file__).parent.parent
-CATALOGS = ROOT / "flask_pkce_server" / "translations"
+CATALOGS = ROOT / "flask_pkce_server" / "i18n" / "translations"
 LANGUAGES = ["ar", "de", "es", "fr", "ja"]
 
 in_each = pytest.mark.parametrize("tag", LANGUAGES)

@@ -11,10 +11,10 @@ from flask import Flask
 
 from flask_pkce_server import ConfigurationError, Feature
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.feature import Problem, Route
 from flask_pkce_server.features import FEATURES
 from flask_pkce_server.models.client import Client
-from flask_pkce_server.request import Payload
+from flask_pkce_server.protocol.declarations import Problem, Route
+from flask_pkce_server.protocol.request import Payload
 from flask_pkce_server.testing import Flow, Registered, parameters_of, register
 
 from .conftest import sign_in

@@ -16,7 +16,6 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.models import client as clients
-from flask_pkce_server.models.authorization_code import challenge_of
 from flask_pkce_server.testing import (
     REDIRECT_URI,
     Clock,
@@ -27,6 +26,7 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
+from flask_pkce_server.wire.code_challenge import challenge_of
 
 from .conftest import sign_in
 from .host import make_app

@@ -12,7 +12,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models.client import remove
-from flask_pkce_server.models.signing_key import KeyRing
+from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
 from .at_once import at_once, live_tokens

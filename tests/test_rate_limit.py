@@ -16,10 +16,10 @@ from limits.storage import MemoryStorage
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
+from flask_pkce_server.http.rate_limit import network
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.guess import Guess
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.rate_limit import network
 from flask_pkce_server.testing import Clock, server_of
 
 from .conftest import sign_in

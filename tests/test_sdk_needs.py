@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import errors
-from flask_pkce_server.server import described
+from flask_pkce_server.protocol.server import described
 from flask_pkce_server.testing import Clock, Flow, Registered, parameters_of, register
 
 from .conftest import sign_in

@@ -27,9 +27,9 @@ from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.mcpserver import MCPServer
 
 from flask_pkce_server.errors import ConfigurationError
-from flask_pkce_server.models.handle import ACCESS, new_handle
+from flask_pkce_server.mcp import CannotVerify, TokenVerifier
 from flask_pkce_server.testing import Clock, Flow, Registered, hidden_fields, register, server_of
-from flask_pkce_server.verifier import CannotVerify, TokenVerifier
+from flask_pkce_server.wire.handle import ACCESS, new_handle
 
 from .conftest import sign_in
 from .live import served, served_host

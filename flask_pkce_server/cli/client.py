@@ -9,13 +9,15 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..first_steps import first_steps, token_line
 from ..models import client as clients
-from ..models import client_document, client_metadata, client_secret, redirect_uri
-from ..models.client import AUTH_METHODS, Client
-from ..models.handle import digest, new_secret
-from ..server import Server, current_server
+from ..models import client_document, client_secret
+from ..models.client import Client
+from ..pages.first_steps import first_steps, token_line
+from ..protocol.server import Server, current_server
 from ..signals import client_registered, tell
+from ..wire import client_metadata, redirect_uri
+from ..wire.handle import digest, new_secret
+from ..wire.names import AUTH_METHODS
 from .client_options import ClientCommand, client_options
 from .output import Clearly, as_json_option, date, print_json, print_lines
 

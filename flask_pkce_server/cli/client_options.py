@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from flask.cli import ScriptInfo
 
-from ..feature import ClientField
+from ..protocol.feature import ClientField
 
 F = TypeVar("F", bound=Callable[..., Any])
 

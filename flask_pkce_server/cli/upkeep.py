@@ -6,7 +6,6 @@ import click
 from flask.cli import with_appcontext
 from sqlalchemy.orm import Session
 
-from ..doctor import problems_of_host
 from ..models import (
     authorization_code,
     client_document,
@@ -18,7 +17,8 @@ from ..models import (
     spent_jti,
     token,
 )
-from ..server import current_server
+from ..protocol.server import current_server
+from .doctor import problems_of_host
 from .output import Clearly, as_json_option, print_json
 
 _BATCH = 1000

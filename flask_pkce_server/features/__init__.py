@@ -5,7 +5,7 @@ Each is one file with one `Feature`; `ls` of this folder is the glossary.
 
 from __future__ import annotations
 
-from ..feature import Feature
+from ..protocol.feature import Feature
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature

@@ -20,14 +20,14 @@ from ..errors import (
     InvalidRequestError,
     UnauthorizedClientError,
 )
-from ..feature import Feature
-from ..grant import Grant, check_as_read
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
-from ..models.handle import CODE, digest, is_handle, new_handle, new_identifier
 from ..models.token import UNTIL, Family, revoke_family
-from ..server import Server
+from ..protocol.feature import Feature
+from ..protocol.grant import Grant, check_as_read
+from ..protocol.server import Server
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
+from ..wire.handle import CODE, digest, is_handle, new_handle, new_identifier
 
 
 class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):

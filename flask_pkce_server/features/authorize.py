@@ -1,7 +1,7 @@
 """Authorize: where the browser comes with a request and leaves with a code (RFC 6749 3.1).
 
 Who is it, do they agree, send them back. The request is checked by
-`authorization_endpoint`, the user is asked by `interaction` and `consent_view`.
+`interaction.authorization`, the user is asked by `interaction.consent`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from typing import Any
 import flask
 from flask import Response
 
-from .. import authorization_endpoint, consent_view, decision, interaction
-from ..decision import Decision
 from ..errors import (
     ConfigurationError,
     ConsentRequiredError,
@@ -21,14 +19,20 @@ from ..errors import (
     LoginRequiredError,
     OAuth2Error,
 )
-from ..feature import ClientField, Feature, Route
-from ..models import consent, shown_name
+from ..interaction import authorization, consent, decision, login, waiting
+from ..interaction.decision import Decision
+from ..interaction.response_mode import RESPONSE_MODES
+from ..models import consent as consents
 from ..models.client import Client
 from ..models.consent import Standing
-from ..models.redirect_uri import is_loopback, refuse_unfit
 from ..models.token import UNTIL
-from ..request import Request
-from ..server import Server, current_server
+from ..pages.forms import DecisionForm
+from ..protocol.declarations import Route
+from ..protocol.feature import ClientField, Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..wire import shown_name
+from ..wire.redirect_uri import is_loopback, refuse_unfit
 
 
 def check_page(server: Server, client: Client, value: Any) -> None:
@@ -65,6 +69,7 @@ class AuthorizeFeature(Feature):
     )
 
     def register(self, server: Server) -> None:
+        server.response_modes |= RESPONSE_MODES
         optional = server.settings.authorize_optional_scopes
         for scope in optional:
             if scope == "openid" or scope not in server.scopes:
@@ -88,22 +93,22 @@ class AuthorizeFeature(Feature):
 def authorize() -> Response:
     """Take an authorization request, one that was put aside, or a decision on one."""
     server, incoming = current_server, flask.request
-    reference = "" if "client_id" in incoming.args else interaction.read_reference()
+    reference = "" if "client_id" in incoming.args else waiting.read_reference()
     user = server.users.current()
     if incoming.method == "POST" and "decision" in incoming.form:
         return _decide(server, user, reference)
     posted = incoming.method == "POST"
     if reference and not posted:
-        request = interaction.take_up(server, reference)
+        request = waiting.take_up(server, reference)
     else:
         request = server.create_oauth2_request(None)
     request.user = user
     try:
-        grant = authorization_endpoint.check(server, request)
+        grant = authorization.check(server, request)
         if posted:
             # A form that another site posted comes without the session cookie; the GET
             # that follows has it.
-            return interaction.put_aside(server, request)
+            return waiting.put_aside(server, request)
         if user is None or request.must_login:
             return _sign_in(server, request, user, reference)
         standing = _standing(server, request, user)
@@ -115,8 +120,8 @@ def authorize() -> Response:
             request.bindings[UNTIL] = until
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    response = authorization_endpoint.respond(server, request, grant, user)
-    return interaction.forget(response, reference) if reference else response
+    response = authorization.respond(server, request, grant, user)
+    return waiting.forget(response, reference) if reference else response
 
 
 def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Response:
@@ -124,18 +129,18 @@ def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Res
     if request.must_not_ask:
         raise LoginRequiredError()
     if reference:
-        return interaction.ask_login(server, request, reference)
+        return login.ask_login(server, request, reference)
     request.login_before = "" if user is None else server.users.login(user).mark
-    return interaction.put_aside(server, request)
+    return waiting.put_aside(server, request)
 
 
 def _decide(server: Server, user: Any, reference: str) -> Response:
     """Act on the consent form: the user's word on the request that it carries."""
-    form = decision.DecisionForm()
-    request, subject = interaction.read_signed(server, form.request.data or "")
+    form = DecisionForm()
+    request, subject = waiting.read_signed(server, form.request.data or "")
     request.user = user
     try:
-        grant = authorization_endpoint.check(server, request)
+        grant = authorization.check(server, request)
         if user is None or server.users.subject_of(user) != subject or request.must_login:
             # Signed out meanwhile, or somebody else now: nobody has decided anything.
             return _sign_in(server, request, user, "")
@@ -166,7 +171,7 @@ def _ask(
     """Show the consent page; raises `ConsentRequiredError` where nobody may be asked."""
     if request.must_not_ask:
         raise ConsentRequiredError()
-    return consent_view.ask_consent(
+    return consent.ask_consent(
         server,
         request,
         request.user,
@@ -191,8 +196,8 @@ def _settle(
         if until is not None:
             request.bindings[UNTIL] = until
     user = None if decided.scopes is None else request.user
-    response = authorization_endpoint.respond(server, request, grant, user)
-    return interaction.forget(response, reference) if reference else response
+    response = authorization.respond(server, request, grant, user)
+    return waiting.forget(response, reference) if reference else response
 
 
 def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
@@ -207,7 +212,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     is_strangers = client.self_registered and not client.verified and not is_loopback(uri)
     if is_strangers and "none" not in request.payload.data.get("prompt", "").split():
         raise error
-    return authorization_endpoint.send_back_error(server, request, error)
+    return authorization.send_back_error(server, request, error)
 
 
 def _standing(server: Server, request: Request, user: Any) -> Standing:
@@ -216,7 +221,9 @@ def _standing(server: Server, request: Request, user: Any) -> Standing:
         return Standing({}, 0)
     subject, client = server.users.subject_of(user), request.client
     with server.store.reading() as session:
-        return consent.standing(session, subject, client.client_id, server.now(), client.changed_at)
+        return consents.standing(
+            session, subject, client.client_id, server.now(), client.changed_at
+        )
 
 
 def _must_ask(server: Server, request: Request, known: frozenset[str]) -> bool:

@@ -17,13 +17,13 @@ from typing import Any
 from flask import Flask
 
 from ..errors import InvalidRequestError, TemporarilyUnavailable
-from ..feature import ClientField, Feature
 from ..models.client import Client
-from ..models.handle import new_identifier
-from ..models.redirect_uri import is_loopback, refuse_unfit
-from ..peers import post_form
-from ..server import Server
+from ..protocol.feature import ClientField, Feature
+from ..protocol.server import Server
 from ..signals import user_logged_out
+from ..wire.handle import new_identifier
+from ..wire.peers import post_form
+from ..wire.redirect_uri import is_loopback, refuse_unfit
 
 logger = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from authlib.oauth2.rfc6749 import grants
 from sqlalchemy.orm import Session
 
 from ..errors import ConfigurationError, InvalidScopeError, UnauthorizedClientError
-from ..feature import Feature
-from ..grant import Grant
 from ..models.client import Client
-from ..models.handle import new_identifier
 from ..models.token import NOBODY, Family, Token
-from ..server import Server
+from ..protocol.feature import Feature
+from ..protocol.grant import Grant
+from ..protocol.server import Server
 from ..signals import tell, token_issued
+from ..wire.handle import new_identifier
 
 #: What a user grants and nobody else: who they are, and that it goes on without them.
 _OF_USERS = frozenset({"openid", "offline_access"})

@@ -14,12 +14,12 @@ import flask
 from flask import Response, current_app, g
 from sqlalchemy.exc import DBAPIError
 
-from ..feature import Feature
-from ..guarded_paths import is_below_guarded_path
 from ..models import client_origin
 from ..models.client import Client
-from ..protect import GUARDED
-from ..server import Server, current_server
+from ..protocol.feature import Feature
+from ..protocol.server import Server, current_server
+from ..resource_server.paths import is_below_guarded_path
+from ..resource_server.require import GUARDED
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")
 _SECONDS_TO_REMEMBER = "600"

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import flask
 from flask import Response
 
-from ..feature import Feature, Route
-from ..server import Server, current_server
+from ..protocol.declarations import Route
+from ..protocol.feature import Feature
+from ..protocol.server import Server, current_server
 
 _NAMES = ("oauth-authorization-server", "openid-configuration")
 

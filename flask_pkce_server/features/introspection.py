@@ -16,12 +16,13 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 from flask import Response, g
 
 from ..errors import InvalidClientError, InvalidRequestError
-from ..feature import ClientField, Feature, Route
 from ..models.client import Client
-from ..models.signing_key import ALGORITHMS
 from ..models.token import Token
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.declarations import Route
+from ..protocol.feature import ClientField, Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..wire.jws import ALGORITHMS
 
 #: RFC 9701 5: the answer as a signed JWT.
 _JWT = "application/token-introspection+jwt"

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
-from ..feature import Feature, Problem
-from ..models import base_url
-from ..server import Server
+from ..protocol.declarations import Problem
+from ..protocol.feature import Feature
+from ..protocol.server import Server
+from ..wire import base_url
 
 
 class IssuerFeature(Feature):

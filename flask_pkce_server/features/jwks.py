@@ -14,9 +14,10 @@ import flask
 from flask import Response
 from sqlalchemy.exc import DBAPIError
 
-from ..feature import Feature, Problem, Route
 from ..models.signing_key import SigningKey
-from ..server import Server, current_server
+from ..protocol.declarations import Problem, Route
+from ..protocol.feature import Feature
+from ..protocol.server import Server, current_server
 
 
 class JwksFeature(Feature):

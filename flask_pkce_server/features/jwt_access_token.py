@@ -13,13 +13,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import InvalidRequestError
-from ..feature import ClientField, Feature
-from ..grant import TokenResponse
 from ..models.client import Client
-from ..models.handle import base64url
 from ..models.token import EXCHANGED, NOBODY, Token
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.feature import ClientField, Feature
+from ..protocol.grant import TokenResponse
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..wire.handle import base64url
 
 _TYPES = {"at+jwt", "application/at+jwt"}
 _MACHINE = "client_credentials"

@@ -16,15 +16,17 @@ from urllib.parse import urlencode
 import flask
 from flask import Response
 
-from .. import decision, interaction
 from ..errors import InvalidRequestError
-from ..feature import ClientField, Feature, Route
-from ..models import redirect_uri as uris
+from ..http.redirect import VerbatimRedirect
+from ..interaction import decision, waiting
 from ..models.client import Client
-from ..pages import page
-from ..redirect import VerbatimRedirect
-from ..request import Request
-from ..server import Server, current_server
+from ..pages.forms import DecisionForm
+from ..pages.page import page
+from ..protocol.declarations import Route
+from ..protocol.feature import ClientField, Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..wire import redirect_uri as uris
 
 
 def check_uris(server: Server, client: Client, value: Any) -> None:
@@ -147,8 +149,8 @@ def _is_asked_by_its_page(leaving: Leaving, request: Request) -> bool:
 
 def _decide(server: Server, user: Any) -> Response:
     """Act on the form of the confirmation page."""
-    form = decision.DecisionForm()
-    request, subject = interaction.read_signed(server, form.request.data or "")
+    form = DecisionForm()
+    request, subject = waiting.read_signed(server, form.request.data or "")
     leaving = read(server, request)
     if user is None:
         return _leave(server, leaving)

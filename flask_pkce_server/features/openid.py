@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import claims
 from ..errors import (
     ConfigurationError,
     InvalidRequestError,
@@ -20,16 +19,17 @@ from ..errors import (
     RequestUriNotSupportedError,
     UnmetRequirementsError,
 )
-from ..feature import ClientField, Feature
-from ..grant import TokenResponse
+from ..i18n import translatable
 from ..models import login_session
 from ..models.client import Client
-from ..models.handle import base64url
 from ..models.login_session import SessionClient
-from ..models.signing_key import ALGORITHMS
-from ..request import Request
-from ..server import Server, current_server
-from ..texts import said
+from ..protocol.feature import ClientField, Feature
+from ..protocol.grant import TokenResponse
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..users import claims
+from ..wire.handle import base64url
+from ..wire.jws import ALGORITHMS
 
 _LONGEST_NONCE = 1024
 #: What an ID token says besides what is known about the user.
@@ -59,11 +59,11 @@ class OpenIDFeature(Feature):
     )
     models = (SessionClient,)
     scopes = {  # noqa: RUF012 - a constant
-        "openid": said("Know that you signed in here"),
-        "profile": said("See your name and profile"),
-        "email": said("See your e-mail address"),
-        "address": said("See your postal address"),
-        "phone": said("See your phone number"),
+        "openid": translatable("Know that you signed in here"),
+        "profile": translatable("See your name and profile"),
+        "email": translatable("See your e-mail address"),
+        "address": translatable("See your postal address"),
+        "phone": translatable("See your phone number"),
     }
     client_fields = (
         ClientField(

@@ -13,12 +13,12 @@ from typing import Any
 
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from ..diagnosis import of_mismatch
 from ..errors import InvalidGrantError
-from ..feature import Feature
-from ..models import code_challenge
-from ..server import Server
+from ..protocol.feature import Feature
+from ..protocol.server import Server
 from ..signals import tell, verifier_mismatched
+from ..wire import code_challenge
+from ..wire.code_challenge import of_mismatch
 
 
 class MandatoryCodeChallenge(CodeChallenge):

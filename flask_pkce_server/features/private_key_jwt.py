@@ -16,12 +16,13 @@ from typing import Any
 import flask
 
 from ..errors import InvalidClientError, InvalidRequestError
-from ..feature import ClientField, Feature
-from ..fetch import FetchError, is_fetchable
-from ..models.client import ASSERTION_TYPE, Client
+from ..models.client import Client
 from ..models.spent_jti import SpentBefore, SpentJti, spend
-from ..request import Request
-from ..server import Server
+from ..protocol.feature import ClientField, Feature
+from ..protocol.request import Request
+from ..protocol.server import Server
+from ..wire.fetch import FetchError, is_fetchable
+from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
 #: What a client may sign with; the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
@@ -50,7 +51,7 @@ class Keys:
 
 def check_jwks(server: Server, client: Client, value: Any) -> None:
     """Refuse what is no set of public keys."""
-    from ..models.client_key import UnfitKey, check_set
+    from ..wire.jwk import UnfitKey, check_set
 
     if "jwks_uri" in client.client_metadata:
         # RFC 7591 2
@@ -110,7 +111,8 @@ class PrivateKeyJwtFeature(Feature):
 
     def proves(self, server: Server, client: Client, assertion: str) -> bool:
         """Say whether `client` made `assertion`, for this server and this once (RFC 7523 3)."""
-        from ..models.client_key import read_jwt, verifies
+        from ..wire.jwk import verifies
+        from ..wire.jws import read_jwt
 
         header, claims, signed, signature = read_jwt(assertion)
         algorithm, kid = header.get("alg"), header.get("kid")
@@ -176,7 +178,7 @@ class PrivateKeyJwtFeature(Feature):
 
 def read_assertion(request: Request) -> tuple[str, str] | None:
     """Return the client_id that an assertion names and the assertion, None if there is none."""
-    from ..models.client_key import read_jwt
+    from ..wire.jws import read_jwt
 
     assertion, kind = (request.form.get(f"client_assertion{tail}") for tail in ("", "_type"))
     if assertion is None and kind is None:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
-from ..feature import Feature
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.feature import Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
 
 _SECONDS = re.compile(r"[0-9]{1,10}")
 

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import flask
 from flask import Response
 
-from ..feature import Feature, Problem, Route
-from ..models.resource import Resource
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.declarations import Problem, Route
+from ..protocol.feature import Feature
+from ..protocol.request import Request
+from ..protocol.resources import Resource
+from ..protocol.server import Server, current_server
 
 _PLACE = "/.well-known/oauth-protected-resource"
 #: Where MCP clients that know no metadata look, from the root of the origin (MCP 2025-03-26).

@@ -21,14 +21,14 @@ from ..errors import (
     InvalidScopeError,
     InvalidTargetError,
 )
-from ..feature import Feature
-from ..grant import Grant, TokenResponse, check_as_read
+from ..i18n import translatable
 from ..models import token as tokens
-from ..models.handle import REFRESH, is_handle
 from ..models.token import Family, Token
-from ..server import Server
+from ..protocol.feature import Feature
+from ..protocol.grant import Grant, TokenResponse, check_as_read
+from ..protocol.server import Server
 from ..signals import tell, token_refreshed, token_reuse_detected
-from ..texts import said
+from ..wire.handle import REFRESH, is_handle
 
 
 class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
@@ -144,7 +144,7 @@ class RefreshTokenFeature(Feature):
         "PKCE_REFRESH_TOKEN_ISSUE",
     )
     scopes = {  # noqa: RUF012 - a constant
-        "offline_access": said(
+        "offline_access": translatable(
             "Keep this access when you are not using the app, until you remove it"
         )
     }

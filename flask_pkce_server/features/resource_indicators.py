@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import InvalidTargetError
-from ..feature import Feature, Problem
-from ..grant import TokenResponse
-from ..models.resource import canonical
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.declarations import Problem
+from ..protocol.feature import Feature
+from ..protocol.grant import TokenResponse
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
+from ..wire.resource_uri import canonical
 
 
 class ResourceIndicatorsFeature(Feature):

@@ -13,11 +13,12 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Response
 
 from ..errors import InvalidRequestError
-from ..feature import Feature, Route
 from ..models import token as tokens
 from ..models.token import Token
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.declarations import Route
+from ..protocol.feature import Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
 from ..signals import tell, token_revoked
 
 

@@ -16,9 +16,10 @@ from urllib.parse import unquote_plus
 from flask import Response
 
 from ..errors import InvalidClientError
-from ..feature import Feature, Route
-from ..request import Request
-from ..server import Server, current_server
+from ..protocol.declarations import Route
+from ..protocol.feature import Feature
+from ..protocol.request import Request
+from ..protocol.server import Server, current_server
 
 
 class TokenFeature(Feature):

@@ -21,16 +21,17 @@ from ..errors import (
     InvalidTargetError,
     UnauthorizedClientError,
 )
-from ..feature import ClientField, Feature
-from ..grant import Grant, check_as_read
 from ..models import token as tokens
-from ..models.client import TOKEN_EXCHANGE, Client
-from ..models.handle import is_handle
-from ..models.resource import canonical
+from ..models.client import Client
 from ..models.token import EXCHANGED, UNTIL, Family, Token
-from ..request import Request
-from ..server import Server
+from ..protocol.feature import ClientField, Feature
+from ..protocol.grant import Grant, check_as_read
+from ..protocol.request import Request
+from ..protocol.server import Server
 from ..signals import tell, token_issued
+from ..wire.handle import is_handle
+from ..wire.names import TOKEN_EXCHANGE
+from ..wire.resource_uri import canonical
 
 # RFC 8693 3: the second one is for those of our access tokens that are JWTs.
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"

@@ -12,14 +12,16 @@ from typing import Any
 import flask
 from flask import Response, g
 
-from .. import access_token, claims
-from ..challenge import challenge
 from ..errors import InvalidRequestError, InvalidTokenError, OAuth2Error
-from ..feature import ClientField, Feature, Route
 from ..models.client import Client
-from ..models.signing_key import ALGORITHMS
-from ..server import Server, current_server
+from ..protocol.declarations import Route
+from ..protocol.feature import ClientField, Feature
+from ..protocol.server import Server, current_server
+from ..resource_server import access_token
+from ..resource_server.www_authenticate import challenge
 from ..signals import tell, token_used
+from ..users import claims
+from ..wire.jws import ALGORITHMS
 
 
 class UserinfoFeature(Feature):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
@@ -10,7 +9,6 @@ from sqlalchemy import Text, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .handle import base64url
 from .token import Token
 
 
@@ -50,11 +48,6 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
 
     def get_scope(self) -> str:
         return " ".join(sorted(self.scope))
-
-
-def challenge_of(verifier: str) -> str:
-    """Return the S256 challenge of `verifier` (RFC 7636 4.2)."""
-    return base64url(sha256(verifier.encode("ascii")).digest())
 
 
 def consume(session: Session, code: AuthorizationCode, code_challenge: str, now: int) -> bool:

@@ -12,19 +12,16 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import InvalidRequestError
-from . import client_origin, shown_name
-from . import redirect_uri as uris
+from ..wire import redirect_uri as uris
+from ..wire import shown_name
+from ..wire.client_metadata import KEPT_LINES, ClientMetadata
+from ..wire.handle import digest, new_identifier, new_secret
+from ..wire.names import AUTH_METHODS, TOKEN_EXCHANGE
+from . import client_origin
 from .base import Base, Digest, Identifier, changed_rows
-from .handle import digest, new_identifier, new_secret
-
-AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post", "private_key_jwt")
 
 #: The line of a client that a document describes: of when the copy is, in epoch seconds.
 DOCUMENT = "document"
-#: RFC 7523 2.2: the client_assertion_type of private_key_jwt.
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-#: RFC 8693 2.1: the grant_type of an exchange.
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 class Client(Base, ClientMixin):
@@ -146,6 +143,27 @@ class Client(Base, ClientMixin):
     def speaks_from(self, origin: str) -> bool:
         """Say whether pages of this client are served from the web origin `origin`."""
         return origin in _origins(self)
+
+    def restate(self, said: ClientMetadata) -> None:
+        """Put `said` in the place of what it said before; what the operator said stays.
+
+        But what was checked is not checked any more once it has changed.
+        """
+        others = {n: v for n, v in self.client_metadata.items() if n not in KEPT_LINES}
+        changes = {
+            "client_name": said.client_name,
+            "redirect_uris": said.redirect_uris,
+            "token_endpoint_auth_method": said.auth_method,
+            "grant_types": said.grant_types,
+            "scope": said.scope,
+            "client_metadata": {**others, **said.lines},
+        }
+        if any(getattr(self, name) != value for name, value in changes.items()):
+            others.pop("verified", None)
+            changes["client_metadata"] = {**others, **said.lines}
+            self.skip_consent = False
+        for name, value in changes.items():
+            setattr(self, name, value)
 
     # What Authlib asks of a client.
 

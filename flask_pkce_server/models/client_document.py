@@ -16,13 +16,13 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientMetadataError
-from ..fetch import is_fetchable
+from ..wire import client_metadata
+from ..wire.client_metadata import LINES, ClientMetadata, Offer
+from ..wire.fetch import is_fetchable
 from . import client as clients
-from . import client_metadata
 from .authorization_code import AuthorizationCode
 from .base import changed_rows
 from .client import DOCUMENT, Client
-from .client_metadata import LINES, ClientMetadata, Offer
 from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token

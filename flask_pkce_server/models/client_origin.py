@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import digest
 from .base import Base, Digest, Identifier
-from .handle import digest
 
 
 class ClientOrigin(Base):

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Index, delete, func, null, or_, select, union_all, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import digest
 from . import device_code
 from .authorization_code import AuthorizationCode
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .device_code import DeviceCode
-from .handle import digest
 from .token import Token
 
 #: People who let a client in are counted up to here.

@@ -15,8 +15,6 @@ from . import guess
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .token import Token
 
-GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
-
 #: RFC 8628 6.1: no vowels, so that no code is a word; nothing that is read for another.
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _USER_CODE = re.compile(f"[{LETTERS}]{{8}}")

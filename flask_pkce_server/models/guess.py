@@ -8,8 +8,8 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import TooManyRequests
+from ..wire.handle import digest
 from .base import Base, Digest, EpochSeconds, changed_rows, delete_some
-from .handle import digest
 
 #: Seconds that guesses are counted together.
 WINDOW = 600

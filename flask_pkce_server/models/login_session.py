@@ -9,9 +9,9 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import digest
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client_origin import ClientOrigin
-from .handle import digest
 
 
 class SessionClient(Base):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import digest
 from . import client as clients
 from . import guess
 from .authorization_code import AuthorizationCode
@@ -14,7 +15,6 @@ from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
 from .consent import Consent
 from .device_code import DeviceCode
-from .handle import digest
 from .token import Token
 
 #: Seconds after which it is noted again that a shared client was asked for.

@@ -6,8 +6,8 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import digest
 from .base import Base, Digest, EpochSeconds, delete_some
-from .handle import digest
 
 
 class SpentBefore(Exception):

@@ -10,9 +10,9 @@ from authlib.oauth2.rfc6749.models import TokenMixin
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.handle import base64url, digest
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
-from .handle import base64url, digest
 
 #: The binding that says when what the user allowed is over (epoch seconds).
 UNTIL = "until"

@@ -21,8 +21,8 @@ import requests
 from flask import Flask, Response, request
 
 from example_app import create_app
-from flask_pkce_server.fetch import Document
 from flask_pkce_server.testing import Clock, hidden_fields, server_of
+from flask_pkce_server.wire.fetch import Document
 
 from ..live import action_of, served
 from ..services import THOROUGH

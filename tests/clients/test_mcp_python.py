@@ -18,8 +18,8 @@ from example_app import create_app
 from example_app.extensions import db
 from example_app.models import User
 from flask_pkce_server import current_token
-from flask_pkce_server.fetch import Document, Fetcher
 from flask_pkce_server.testing import Clock, hidden_fields, server_of
+from flask_pkce_server.wire.fetch import Document, Fetcher
 
 from ..live import _free_port, served, served_host
 from ..mcp_client import Agent, Person

@@ -12,17 +12,11 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from flask_pkce_server import (
-    ConfigurationError,
-    Feature,
-    current_token,
-    token_issued,
-    token_used,
-)
+from flask_pkce_server import ConfigurationError, Feature, current_token, token_issued, token_used
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.grant import TokenResponse
 from flask_pkce_server.models.consent import ScopeUse
 from flask_pkce_server.models.token import Token
+from flask_pkce_server.protocol.grant import TokenResponse
 from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
 
 from ..conftest import sign_in

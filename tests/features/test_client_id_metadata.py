@@ -19,11 +19,9 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
 from flask_pkce_server.features.client_id_metadata.memory import MOST, MOST_AT_ONCE
-from flask_pkce_server.fetch import Document, FetchError
-from flask_pkce_server.models.client import ASSERTION_TYPE, Client
+from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
-from flask_pkce_server.models.device_code import GRANT_TYPE
 from flask_pkce_server.testing import (
     Clock,
     Flow,
@@ -33,6 +31,9 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
+from flask_pkce_server.wire.fetch import Document, FetchError
+from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
+from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
 from ..conftest import sign_in
 from ..device import Device, press

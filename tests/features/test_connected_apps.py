@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import consent_narrowed, consent_withdrawn
-from flask_pkce_server.request import browser_of
+from flask_pkce_server.features.connected_apps.browser import browser_of
 from flask_pkce_server.testing import Clock, Flow, register
 
 from ..conftest import sign_in

@@ -25,11 +25,10 @@ from flask_pkce_server import (
     verifier_mismatched,
 )
 from flask_pkce_server.features.device_code import SingleUseDeviceCodeGrant
-from flask_pkce_server.models.authorization_code import challenge_of
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
-from flask_pkce_server.models.device_code import GRANT_TYPE, LETTERS, DeviceCode
+from flask_pkce_server.models.device_code import LETTERS, DeviceCode
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import (
     Clock,
@@ -40,6 +39,8 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
+from flask_pkce_server.wire.code_challenge import challenge_of
+from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
 from ..conftest import sign_in
 from ..device import SCOPE, Device, enter, press, television

@@ -7,9 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from flask_pkce_server import verifier_mismatched
-from flask_pkce_server.models.authorization_code import challenge_of
-from flask_pkce_server.models.code_challenge import is_challenge
 from flask_pkce_server.testing import Flow, new_verifier, parameters_of, register
+from flask_pkce_server.wire.code_challenge import challenge_of, is_challenge
 
 METHODS = ["none", "client_secret_basic", "client_secret_post"]
 

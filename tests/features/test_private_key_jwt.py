@@ -21,12 +21,13 @@ from sqlalchemy import update
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.features import private_key_jwt
 from flask_pkce_server.features.private_key_jwt import ALGORITHMS
-from flask_pkce_server.fetch import Fetcher, FetchError
 from flask_pkce_server.models.authorization_code import AuthorizationCode
-from flask_pkce_server.models.client import ASSERTION_TYPE, Client
-from flask_pkce_server.models.handle import base64url
+from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.spent_jti import SpentJti
 from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.wire.fetch import Fetcher, FetchError
+from flask_pkce_server.wire.handle import base64url
+from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
 from ..conftest import sign_in
 from ..host import ISSUER, make_app

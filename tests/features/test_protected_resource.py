@@ -20,7 +20,7 @@ from flask_pkce_server import (
     require_oauth,
     token_used,
 )
-from flask_pkce_server.feature import Route
+from flask_pkce_server.protocol.declarations import Route
 from flask_pkce_server.testing import Flow, Registered, parameters_of, register
 
 from ..conftest import sign_in

@@ -21,12 +21,13 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import Feature, current_token, token_issued
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.features.token_exchange import ACCESS_TOKEN, JWT, MOST_ACTORS
-from flask_pkce_server.grant import TokenResponse
 from flask_pkce_server.models import client as clients
-from flask_pkce_server.models.client import TOKEN_EXCHANGE, Client
+from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import narrow, withdraw
 from flask_pkce_server.models.token import Token, revoke_family
+from flask_pkce_server.protocol.grant import TokenResponse
 from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.wire.names import TOKEN_EXCHANGE
 
 from ..at_once import at_once, live_tokens
 from ..conftest import sign_in

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_pkce_server.claims import attributes_as_claims
 from flask_pkce_server.testing import Flow, register
+from flask_pkce_server.users.claims import attributes_as_claims
 
 from ..conftest import sign_in
 from ..openid import header, read

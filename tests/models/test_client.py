@@ -10,7 +10,7 @@ from flask import Flask
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.models.client import Client, new_client, remove, save
 from flask_pkce_server.models.client_origin import is_of_any
-from flask_pkce_server.models.handle import digest
+from flask_pkce_server.wire.handle import digest
 
 URI = "https://client.example/cb"
 

@@ -10,8 +10,8 @@ from flask import Flask
 from flask_pkce_server.models import client_secret
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.connection import people_of
-from flask_pkce_server.models.handle import digest
 from flask_pkce_server.testing import Flow, register, server_of
+from flask_pkce_server.wire.handle import digest
 
 from ..conftest import sign_in
 from ..host import make_app

@@ -17,8 +17,8 @@ from flask_pkce_server.models import client_secret, foreign_secret
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.foreign_secret import ForeignSecret, fits, why_unreadable
-from flask_pkce_server.models.handle import digest
 from flask_pkce_server.testing import Flow, Registered, register, server_of
+from flask_pkce_server.wire.handle import digest
 
 from ..host import make_app
 from ..services import empty_database

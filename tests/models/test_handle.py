@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from flask_pkce_server.models.handle import (
+from flask_pkce_server.wire.handle import (
     ACCESS,
     CODE,
     REFRESH,

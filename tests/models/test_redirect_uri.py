@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models.redirect_uri import matches, refuse_unfit, shown_host, warnings
+from flask_pkce_server.wire.redirect_uri import matches, refuse_unfit, shown_host, warnings
 
 
 @pytest.mark.parametrize(

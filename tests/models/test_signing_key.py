@@ -8,7 +8,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from flask_pkce_server.models.signing_key import KeyRing, SigningKey
+from flask_pkce_server.models.signing_key import SigningKey
+from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, server_of
 
 from ..openid import header, read

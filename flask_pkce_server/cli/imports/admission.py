@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...errors import InvalidRequestError
-from ...models import foreign_secret, redirect_uri, shown_name
-from ...models.client import AUTH_METHODS, TOKEN_EXCHANGE, Client
-from ...models.handle import digest
-from ...server import Server
+from ...models import foreign_secret
+from ...models.client import Client
+from ...protocol.server import Server
+from ...wire import redirect_uri, shown_name
+from ...wire.handle import digest
+from ...wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from .consents import listed, take_consents
 from .imported import Imported
 from .takeover import Takeover

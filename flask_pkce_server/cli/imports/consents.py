@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ...models.client import Client
-from ...server import Server
+from ...protocol.server import Server
 from .imported import Granted, counted
 from .takeover import Takeover
 

@@ -20,14 +20,15 @@ from flask import Flask, g
 from sqlalchemy.exc import DBAPIError
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
-from ...feature import ClientField, Feature, Problem
-from ...fetch import FetchError
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
-from ...models.client_metadata import LINES, Offer
-from ...server import Server
+from ...protocol.declarations import Problem
+from ...protocol.feature import ClientField, Feature
+from ...protocol.server import Server
 from ...signals import authorization_granted, client_registered, tell
+from ...wire.client_metadata import LINES, Offer
+from ...wire.fetch import FetchError
 from .memory import Memory
 
 logger = logging.getLogger(__name__)

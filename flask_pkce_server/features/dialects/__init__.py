@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import flask
 
 from ...errors import ConfigurationError, InvalidRequestError
-from ...feature import ClientField, Feature, Problem, Route
-from ...grant import TokenResponse
 from ...models.client import Client
-from ...request import Request
-from ...server import Server
+from ...protocol.declarations import Problem, Route
+from ...protocol.feature import ClientField, Feature
+from ...protocol.grant import TokenResponse
+from ...protocol.request import Request
+from ...protocol.server import Server
 from . import auth0, cloudentity, keycloak, miniorange, okta, reachfive
 from .dialect import Dialect
 

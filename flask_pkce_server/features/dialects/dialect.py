@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import flask
 
-from ...feature import Problem, Route
-from ...request import Request
-from ...response_mode import ResponseMode
-from ...server import Server
+from ...protocol.declarations import Problem, ResponseMode, Route
+from ...protocol.request import Request
+from ...protocol.server import Server
 
 
 def nothing(server: Server, request: Request) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from ...errors import InvalidRequestError
-from ...request import FORM, Payload, Request
+from ...protocol.request import FORM, Payload, Request
 from .dialect import asked_for
 
 

@@ -9,11 +9,12 @@ from flask import Response
 from markupsafe import Markup
 
 from ...errors import InvalidRequestError
-from ...feature import Route
 from ...models import client_origin
-from ...pages import allow_here, here, page
-from ...request import Request
-from ...server import Server, current_server
+from ...pages.page import here, page
+from ...pages.policy import allow_here
+from ...protocol.declarations import Route
+from ...protocol.request import Request
+from ...protocol.server import Server, current_server
 from .dialect import Dialect
 from .leaving import web_origin
 from .message import csp_digest

@@ -14,9 +14,9 @@ from ...models import login_session
 from ...models.client import Client
 from ...models.client_origin import ClientOrigin
 from ...models.login_session import SessionClient
-from ...models.redirect_uri import matches, origin_of
-from ...request import Request
-from ...server import Server
+from ...protocol.request import Request
+from ...protocol.server import Server
+from ...wire.redirect_uri import matches, origin_of
 
 
 def leave(server: Server, request: Request, uri_name: str = "post_logout_redirect_uri") -> None:

@@ -17,10 +17,11 @@ from flask import Response
 from markupsafe import Markup
 
 from ...models.client import Client
-from ...models.redirect_uri import origin_of
-from ...pages import allow_here, page
-from ...response_mode import ResponseMode
-from ...server import Server
+from ...pages.page import page
+from ...pages.policy import allow_here
+from ...protocol.declarations import ResponseMode
+from ...protocol.server import Server
+from ...wire.redirect_uri import origin_of
 
 _SCRIPT = """
 const { message, origin } = document.body.dataset;

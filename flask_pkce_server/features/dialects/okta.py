@@ -9,9 +9,9 @@ import flask
 from flask import Response
 
 from ...errors import DeadRefreshTokenError, InvalidRequestError
-from ...feature import Problem, Route
 from ...models import client_origin, login_session
-from ...server import Server, current_server
+from ...protocol.declarations import Problem, Route
+from ...protocol.server import Server, current_server
 from .dialect import Dialect
 from .message import OKTA_POST_MESSAGE
 

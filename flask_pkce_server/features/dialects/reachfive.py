@@ -9,9 +9,9 @@ import flask
 from flask import Response
 
 from ...errors import InvalidClientError
-from ...feature import Problem, Route
-from ...request import Request
-from ...server import Server, current_server
+from ...protocol.declarations import Problem, Route
+from ...protocol.request import Request
+from ...protocol.server import Server, current_server
 from .dialect import Dialect, asked_for
 from .json_body import read_json
 from .leaving import leave

@@ -15,23 +15,21 @@ from typing import Any
 import flask
 from flask import Response
 
-from ...challenge import challenge
-from ...errors import (
-    ConfigurationError,
-    InvalidTokenError,
-    TooManyRegistrations,
-)
-from ...feature import ClientField, Feature, Problem, Route
+from ...errors import ConfigurationError, InvalidTokenError, TooManyRegistrations
+from ...http.rate_limit import RateLimit
 from ...models import client as clients
-from ...models import client_metadata, guess, registration
+from ...models import guess, registration
 from ...models.client import Client
-from ...models.client_metadata import APPLICATION_TYPES, ClientMetadata
 from ...models.guess import Guess
-from ...models.handle import REGISTRATION, digest, new_handle
 from ...models.registration import Registration
-from ...rate_limit import RateLimit
-from ...server import Server, current_server
+from ...protocol.declarations import Problem, Route
+from ...protocol.feature import ClientField, Feature
+from ...protocol.server import Server, current_server
+from ...resource_server.www_authenticate import challenge
 from ...signals import client_registered, tell
+from ...wire import client_metadata
+from ...wire.client_metadata import APPLICATION_TYPES, ClientMetadata
+from ...wire.handle import REGISTRATION, digest, new_handle
 from .management import registered
 from .wire import answer, bearer, check, offer, read_body
 

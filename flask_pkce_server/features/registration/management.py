@@ -9,13 +9,14 @@ import flask
 from flask import Response
 from sqlalchemy.orm import Session
 
-from ...challenge import challenge
 from ...errors import InvalidClientMetadataError, InvalidTokenError
 from ...models import client as clients
-from ...models import client_metadata, registration
+from ...models import registration
 from ...models.client import Client
-from ...models.handle import REGISTRATION, is_handle
-from ...server import Server, current_server
+from ...protocol.server import Server, current_server
+from ...resource_server.www_authenticate import challenge
+from ...wire import client_metadata
+from ...wire.handle import REGISTRATION, is_handle
 from .wire import answer, bearer, check, offer, read_body
 
 _NOT_ITS = "The registration access token is not one of this client."
@@ -67,7 +68,7 @@ def _change(server: Server, client: Client, said: Mapping[str, Any]) -> Client:
     metadata = client_metadata.read(said, offer(server), client.token_endpoint_auth_method)
     if (metadata.auth_method == "none") != client.is_public:
         raise InvalidClientMetadataError("With a secret or without is another client: register it.")
-    metadata.write_to(client)
+    client.restate(metadata)
     check(server, client)
 
     def change(session: Session) -> Client:
@@ -75,7 +76,7 @@ def _change(server: Server, client: Client, said: Mapping[str, Any]) -> Client:
         stored = session.get(Client, client.client_id, with_for_update=True)
         if stored is None:
             raise InvalidTokenError(_NOT_ITS)
-        metadata.write_to(stored)
+        stored.restate(metadata)
         clients.save(session, stored)
         return stored
 

@@ -7,14 +7,10 @@ from typing import Any
 
 import flask
 
-from ...errors import (
-    AccessDeniedError,
-    InvalidClientMetadataError,
-    InvalidRequestError,
-)
+from ...errors import AccessDeniedError, InvalidClientMetadataError, InvalidRequestError
 from ...models.client import Client
-from ...models.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
-from ...server import Server
+from ...protocol.server import Server
+from ...wire.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
 
 #: Bytes of a registration.
 _LONGEST = 65536

@@ -1,0 +1,164 @@
+"""Doctor: what is well and what is not with the app around the server.
+
+`flask pkce doctor` prints this and what each room has to say of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sqlalchemy
+from jinja2 import TemplateNotFound
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from ..models import authorization_code
+from ..models.base import Base
+from ..models.client import Client
+from ..protocol.declarations import Problem
+from ..protocol.server import Server
+from ..wire import redirect_uri
+
+_MOST_CLIENTS_NAMED = 20
+
+
+def problems_of_host(server: Server) -> Iterable[Problem]:
+    """Say what is well and what is not with the app around the server."""
+    yield from _problems_of_tables(server)
+    yield from _problems_of_secret(server)
+    yield from _problems_of_cookies(server)
+    yield from _problems_of_layout(server)
+    yield from _problems_of_clients(server)
+    yield from _problems_of_challenges(server)
+
+
+def _problems_of_tables(server: Server) -> Iterable[Problem]:
+    try:
+        there = sqlalchemy.inspect(server.store.engine)
+        names = set(there.get_table_names())
+        missing = [
+            table.name if table.name not in names else f"{table.name}.{column.name}"
+            for table in Base.metadata.sorted_tables
+            for column in table.columns
+            if table.name not in names
+            or column.name not in {known["name"] for known in there.get_columns(table.name)}
+        ]
+    except DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        yield Problem("FAIL", f"The database does not answer: {reason}", "SQLALCHEMY_DATABASE_URI")
+        return
+    if missing:
+        yield Problem(
+            "FAIL",
+            f"Missing in the database: {', '.join(dict.fromkeys(missing))}.",
+            "db.create_all()   (or: flask db migrate && flask db upgrade)",
+        )
+    else:
+        yield Problem("OK", "All tables are there.")
+    if server.store.engine.dialect.name == "sqlite":
+        yield from _problems_of_sqlite(server)
+
+
+def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
+    with server.store.engine.connect() as connection:
+        mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    if mode == "memory":
+        yield Problem("WARN", "SQLite lives in memory: everything is lost when the app stops.")
+    elif mode != "wal":
+        yield Problem(
+            "WARN",
+            "SQLite is not in WAL mode: readers wait for writers.",
+            'app.config["PKCE_SQLITE_PRAGMAS"] = True',
+        )
+    else:
+        yield Problem("OK", "SQLite is in WAL mode.")
+
+
+def _problems_of_layout(server: Server) -> Iterable[Problem]:
+    name = server.settings.layout_template
+    if name is None:
+        return
+    try:
+        blocks = server.app.jinja_env.get_template(name).blocks
+    except TemplateNotFound:
+        yield Problem(
+            "FAIL",
+            f"PKCE_LAYOUT_TEMPLATE names {name}, and there is no such template.",
+            f"templates/{name}",
+        )
+    else:
+        if "content" in blocks:
+            yield Problem("OK", f"The pages stand in {name}.")
+        else:
+            yield Problem(
+                "WARN",
+                f"{name} itself has no block content: see that one it extends has it.",
+                "{% block content %}{% endblock %}",
+            )
+
+
+def _problems_of_secret(server: Server) -> Iterable[Problem]:
+    key = server.app.secret_key or ""
+    if len(key) < 32:
+        yield Problem(
+            "WARN",
+            "SECRET_KEY is shorter than 32 characters.",
+            "SECRET_KEY made with: python -c 'import secrets; print(secrets.token_hex())'",
+        )
+    else:
+        yield Problem("OK", "SECRET_KEY is long enough.")
+
+
+def _problems_of_cookies(server: Server) -> Iterable[Problem]:
+    config = server.app.config
+    if str(config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict":
+        yield Problem(
+            "FAIL",
+            "SESSION_COOKIE_SAMESITE is Strict: a user who comes from an app looks signed out, "
+            "however often they sign in.",
+            'app.config["SESSION_COOKIE_SAMESITE"] = "Lax"',
+        )
+    elif server.issuer.startswith("https:") and not config.get("SESSION_COOKIE_SECURE"):
+        yield Problem(
+            "WARN",
+            "The session cookie also travels over plain http.",
+            'app.config["SESSION_COOKIE_SECURE"] = True',
+        )
+    else:
+        yield Problem("OK", "The session cookie fits.")
+
+
+def _problems_of_clients(server: Server) -> Iterable[Problem]:
+    try:
+        with server.store.reading() as session:
+            found = session.scalars(select(Client)).all()
+    except DBAPIError:
+        return  # said by _problems_of_tables
+    for client in found:
+        for uri in client.redirect_uris:
+            for warning in redirect_uri.warnings(uri):
+                yield Problem("WARN", f"{client.client_id}: {warning}")
+        if client.scope is not None and client.scope - server.scopes.keys():
+            unknown = " ".join(sorted(client.scope - server.scopes.keys()))
+            yield Problem(
+                "WARN",
+                f"{client.client_id} may ask for scopes that are not declared: {unknown}.",
+                'app.config["PKCE_SCOPES"]["..."] = "..."',
+            )
+
+
+def _problems_of_challenges(server: Server) -> Iterable[Problem]:
+    try:
+        with server.store.reading() as session:
+            found = authorization_code.sharing_a_challenge(session, _MOST_CLIENTS_NAMED)
+    except DBAPIError:
+        return  # said by _problems_of_tables
+    if found:
+        yield Problem(
+            "WARN",
+            f"A code_challenge came more than once from: {', '.join(sorted(found))}. "
+            "Once may be a page that was reloaded.",
+            "code that makes a new code_verifier for each sign-in",
+        )
+    else:
+        yield Problem("OK", "No code_challenge came more than once.")

@@ -1,0 +1,247 @@
+"""Developer portal: people register the apps that they make, where the host allows it.
+
+What they choose is what the app is; what follows from that is decided here. Such apps are
+self-registered: the consent page warns of them, and asks each time, until the operator has
+checked them (`flask pkce client update ID --verified`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import flask
+from flask import Response
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy.orm import Session
+from wtforms import HiddenField
+
+from ...i18n import translatable
+from ...models import client as clients
+from ...models import client_owner, client_secret
+from ...models.client import Client
+from ...models.client_owner import ClientOwner
+from ...models.connection import people_of
+from ...pages.first_steps import first_steps, snippet
+from ...pages.forms import PageForm
+from ...pages.page import here, in_order, page
+from ...protocol.declarations import Problem, Route
+from ...protocol.feature import ClientField, Feature
+from ...protocol.server import Server, current_server
+from ...signals import client_registered, tell
+from ...wire import shown_name
+from ...wire.handle import digest, new_identifier, new_secret
+from .draft import Draft, read_draft
+from .kind import KINDS, kind_of, offered
+
+_SECRET = "CLIENT_SECRET"
+
+
+class PortalForm(PageForm):
+    """What every form of the portal carries; the rest is read as it is."""
+
+    do = HiddenField()
+    new_id = HiddenField()
+
+
+class DeveloperPortalFeature(Feature):
+    """The pages on which people register their own apps."""
+
+    name = "developer_portal"
+    opt_in = True
+    settings = ("PKCE_DEVELOPER_PORTAL_SCOPES", "PKCE_DEVELOPER_PORTAL_MOST")
+    models = (ClientOwner,)
+    client_fields = (
+        ClientField(
+            "app_kind", "What it is, as its maker said.", choices=tuple(one.name for one in KINDS)
+        ),
+    )
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route("developer", "/developer", portal, ("GET", "POST"), "page")
+        yield Route("developer_app", "/developer/<client_id>", app, ("GET", "POST"), "page")
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        if server.users.may_develop is None:
+            yield Problem(
+                "WARN",
+                "Everybody who is signed in may register apps.",
+                "@pkce.may_develop  # def may_develop(user): return user.is_developer",
+            )
+
+
+def portal() -> Response:
+    """Show the apps of who is signed in, or register another one."""
+    server, user = current_server, current_server.users.current()
+    if user is None:
+        return server.users.ask_login(here())
+    if not server.users.may_register(user):
+        return page(server, "developer", 403, allowed=False, apps=[])
+    subject, form = server.users.subject_of(user), PortalForm()
+    if flask.request.method == "GET":
+        usual = frozenset({"openid", "profile"}) & _scopes(server).keys()
+        return _portal(server, subject, Draft(offered(server.metadata())[0], scopes=usual))
+    draft = read_draft(server, offered(server.metadata()), _scopes(server))
+    if not form.validate():
+        draft.wrong["form"] = translatable("The form had expired. Please try again.")
+    elif len(_apps_of(server, subject)) >= server.settings.developer_portal_most:
+        draft.wrong["form"] = translatable("You have as many apps as one may have here.")
+    try:
+        client_id = _signer(server).loads(form.new_id.data or "")
+    except BadData:
+        draft.wrong.setdefault("form", translatable("The form had expired. Please try again."))
+    if draft.wrong:
+        return _portal(server, subject, draft)
+    if _app_of(server, subject, client_id) is not None:
+        # The same form once more: one app, and its secret is shown once.
+        return _to_app(client_id)
+    return _register(server, user, draft, client_id)
+
+
+def app(client_id: str) -> Response:
+    """Show an app to who registered it, or change it."""
+    server, user = current_server, current_server.users.current()
+    if user is None:
+        return server.users.ask_login(here())
+    subject, form = server.users.subject_of(user), PortalForm()
+    client = _app_of(server, subject, client_id) if server.users.may_register(user) else None
+    if client is None:
+        return page(server, "developer", 404, allowed=server.users.may_register(user), apps=None)
+    if flask.request.method == "GET":
+        return _app(server, client)
+    if not form.validate():
+        wrong = {"form": translatable("The form had expired. Please try again.")}
+        return _app(server, client, wrong=wrong)
+    return _change(server, client, form.do.data or "")
+
+
+def _change(server: Server, client: Client, do: str) -> Response:
+    """Do what the button of an app's page says."""
+    if do == "save":
+        draft = read_draft(server, [kind_of(client)], _scopes(server))
+        if draft.wrong:
+            return _app(server, client, draft)
+        server.store.write(lambda session: draft.save(session, client.client_id))
+    elif do == "add_secret":
+        secret = new_secret()
+        client_id, now = client.client_id, server.now()
+        if server.store.write(
+            lambda session: client_secret.add(session, client_id, digest(secret), now)
+        ):
+            client = server.find_client(client.client_id) or client
+            return _app(server, client, secret=secret)
+    elif do.startswith("end_secret "):
+        name = do.partition(" ")[2]
+        server.store.write(lambda session: client_secret.end(session, client, name))
+    elif do == "delete":
+        if flask.request.form.get("typed", "").strip() != client.client_name.strip():
+            wrong = {"typed": translatable("That is not its name.")}
+            return _app(server, client, wrong=wrong)
+        server.store.write(lambda session: clients.remove(session, client.client_id))
+        return Response(status=303, headers={"Location": flask.url_for("pkce.developer")})
+    return _to_app(client.client_id)
+
+
+def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Response:
+    kind, maker = draft.kind, server.users.name_of(user)
+    client, secret = clients.new_client(
+        client_id=client_id,
+        client_name=draft.name,
+        redirect_uris=draft.uris,
+        auth_method=kind.auth_method,
+        grant_types=kind.grant_types,
+        scope=draft.scopes,
+        self_registered=True,
+        client_metadata={
+            "app_kind": kind.name,
+            **draft.links,
+            **({"developer": maker} if shown_name.is_fit(maker) else {}),
+        },
+        now=server.now(),
+    )
+    server.check_client(client)
+
+    def store(session: Session) -> None:
+        clients.save(session, client)
+        session.add(ClientOwner(client_id=client_id, subject=server.users.subject_of(user)))
+
+    server.store.write(store)
+    tell(client_registered, server.app, client_id=client_id)
+    return _app(server, client, secret=secret, is_new=True)
+
+
+def _portal(server: Server, subject: str, draft: Draft) -> Response:
+    return page(
+        server,
+        "developer",
+        400 if draft.wrong else 200,
+        allowed=True,
+        apps=_apps_of(server, subject),
+        draft=draft,
+        kinds=offered(server.metadata()),
+        scopes=in_order(_scopes(server).items()),
+        form=PortalForm(formdata=None),
+        new_id=_signer(server).dumps(new_identifier()),
+        action=here(),
+    )
+
+
+def _app(
+    server: Server,
+    client: Client,
+    draft: Draft | None = None,
+    *,
+    wrong: dict[str, str] | None = None,
+    secret: str | None = None,
+    is_new: bool = False,
+) -> Response:
+    kind = kind_of(client)
+    with server.store.reading() as session:
+        people = people_of(session, client.client_id, server.now())
+    draft = Draft.of(kind, client) if draft is None else draft
+    draft.wrong = draft.wrong or wrong or {}
+    steps = first_steps(server, client, secret or _SECRET) if client.redirect_uris else None
+    return page(
+        server,
+        "developer_app",
+        400 if draft.wrong else 200,
+        client=client,
+        kind=kind,
+        draft=draft,
+        people=people,
+        secret=secret,
+        secrets=client_secret.of_client(client),
+        is_new=is_new,
+        scopes=in_order(_scopes(server).items()),
+        steps=steps,
+        snippets=[(name, snippet(server, client, name, steps)) for name in kind.snippets],
+        form=PortalForm(formdata=None),
+        action=flask.url_for("pkce.developer_app", client_id=client.client_id),
+    )
+
+
+def _to_app(client_id: str) -> Response:
+    where = flask.url_for("pkce.developer_app", client_id=client_id)
+    return Response(status=303, headers={"Location": where})
+
+
+def _scopes(server: Server) -> dict[str, str]:
+    """Return what an app of the portal may ask for."""
+    named = server.settings.developer_portal_scopes
+    return {name: text for name, text in server.scopes.items() if not named or name in named}
+
+
+def _signer(server: Server) -> URLSafeSerializer:
+    # An id that was made here: nobody takes that of another app.
+    return URLSafeSerializer(server.key("developer portal"))
+
+
+def _apps_of(server: Server, subject: str) -> list[Client]:
+    with server.store.reading() as session:
+        return client_owner.owned(session, subject)
+
+
+def _app_of(server: Server, subject: str, client_id: str) -> Client | None:
+    with server.store.reading() as session:
+        # Made here, and so of letters and digits.
+        return client_owner.find(session, subject, client_id) if client_id.isalnum() else None

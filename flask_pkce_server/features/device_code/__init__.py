@@ -1,0 +1,226 @@
+"""Device code: sign in on a device that has no browser, by one that has (RFC 8628).
+
+The device shows a code and asks at the token endpoint until its user has typed that code
+here, where they are signed in, and has decided. Codes are good once and bound to their
+client, and wrong ones are counted. The page says what RFC 10027 asks for: whose app it
+is, and that a code which somebody sent leads a stranger in.
+"""
+
+from __future__ import annotations
+
+import hmac
+import io
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import flask
+from authlib.oauth2 import rfc8628
+from flask import Response
+from sqlalchemy.orm import Session
+
+from ...errors import (
+    AccessDeniedError,
+    AuthorizationPendingError,
+    ExpiredTokenError,
+    InvalidGrantError,
+    InvalidRequestError,
+    SlowDownError,
+    UnauthorizedClientError,
+)
+from ...http.rate_limit import RateLimit
+from ...models import device_code, guess
+from ...models.device_code import DeviceCode
+from ...models.guess import Guess
+from ...models.token import Family, revoke_family
+from ...protocol.declarations import Route
+from ...protocol.feature import Feature
+from ...protocol.grant import Grant, GrantNarrowed
+from ...protocol.server import Server, current_server
+from ...signals import code_replayed, tell, token_issued, verifier_mismatched
+from ...wire import code_challenge
+from ...wire.code_challenge import of_mismatch
+from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
+from ...wire.names import DEVICE_CODE as GRANT_TYPE
+from .page import device, link_to
+from .request import check_request, parameters_of
+
+#: Devices that start, of a client that anybody can say to be. A confidential one is known.
+STARTS = RateLimit("device_authorization", 30)
+_UNKNOWN = "The device_code is unknown, or not this client's."
+
+
+class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
+    """Authlib's grant, with codes that can be spent once.
+
+    Authlib 1.9.8 gives tokens for an approved code as often as it is asked.
+    """
+
+    def validate_token_request(self) -> None:
+        """Check the client, its code and the verifier; nothing is written yet."""
+        client, request = self.check_client(), self.request
+        handle = request.form.get("device_code")
+        if not handle:
+            raise InvalidRequestError("device_code is missing.")
+        code = self.query_device_credential(handle)
+        if code is None or code.client_id != client.client_id:
+            raise InvalidGrantError(_UNKNOWN)
+        request.proven_challenge = self.prove(code)
+        request.credential = code
+        request.granted_scopes, request.granted_bindings = code.scope, code.bindings
+
+    def query_device_credential(self, device_code: str) -> DeviceCode | None:
+        """Return the stored code with this handle, whatever its state."""
+        if not is_handle(device_code, DEVICE):
+            return None
+        with self.server.store.reading() as session:
+            return session.get(DeviceCode, digest(device_code))
+
+    def prove(self, code: DeviceCode) -> str | None:
+        """Return the challenge that the verifier proves; None for a code that has none."""
+        verifier = self.request.form.get("code_verifier")
+        if code.code_challenge is None:
+            if verifier is not None:
+                # RFC 9700 4.8.2: somebody took the challenge away.
+                raise InvalidGrantError("code_verifier is sent, and no code_challenge was.")
+            return None
+        challenge = code_challenge.of(verifier)
+        if not hmac.compare_digest(challenge, code.code_challenge):
+            facts = {"client_id": code.client_id, "subject": code.subject or ""}
+            tell(verifier_mismatched, self.server.app, **facts)
+            raise InvalidGrantError(of_mismatch(verifier or "", code.code_challenge))
+        return challenge
+
+    def issue_tokens(self) -> dict[str, Any]:
+        """Say that nobody decided yet, or consume the code and give tokens for it."""
+        server, request = self.server, self.request
+        code: DeviceCode = request.credential
+        if code.consumed_at is None:
+            self.check_approved(code)
+        for feature in server.features:
+            feature.check_token_request(request)
+        subject = code.subject or ""
+        user = None if code.consumed_at is not None else self.find_user(subject)
+        family = Family(code.family_id, code.client_id, subject, code.bindings)
+
+        def redeem(session: Session) -> dict[str, Any] | None:
+            now = server.now()
+            if device_code.consume(session, code, request.proven_challenge, now):
+                response = self.token_response(family=family, user=user, scopes=code.scope, now=now)
+                session.add_all(response.rows)
+                return response.body
+            current = session.get(DeviceCode, code.digest)
+            if current is None or current.consumed_at is None:
+                # Something of it was taken back since it was read, or its time was.
+                raise GrantNarrowed
+            revoke_family(session, code.family_id, now)
+            return None
+
+        body = server.store.write(redeem)
+        facts = {
+            "client_id": code.client_id,
+            "subject": subject,
+            "family_id": code.family_id,
+        }
+        if body is None:
+            tell(code_replayed, server.app, **facts)
+            raise InvalidGrantError("The code was used before; all that it gave is revoked.")
+        tell(token_issued, server.app, scopes=code.scope, **facts)
+        return body
+
+    def check_approved(self, code: DeviceCode) -> None:
+        """Refuse a code that gives nothing, or nothing yet (RFC 8628 3.5)."""
+        now = self.server.now()
+        if code.denied_at is not None:
+            raise AccessDeniedError("The user did not allow the access.")
+        if code.expires_at <= now:
+            raise ExpiredTokenError()
+        if code.approved_at is None:
+            in_time = self.server.store.write(lambda session: device_code.poll(session, code, now))
+            raise AuthorizationPendingError() if in_time else SlowDownError()
+
+
+class DeviceCodeFeature(Feature):
+    """RFC 8628: the device authorization grant."""
+
+    name = "device_code"
+    settings = ("PKCE_DEVICE_CODE_LIFETIME", "PKCE_DEVICE_CODE_INTERVAL")
+    models = (DeviceCode, Guess)
+
+    def register(self, server: Server) -> None:
+        server.register_grant(SingleUseDeviceCodeGrant)
+
+    def routes(self, server: Server) -> Iterable[Route]:
+        yield Route(
+            "device_authorization", "/device_authorization", authorize, ("POST",), "endpoint"
+        )
+        yield Route("device", "/device", device, ("GET", "POST"), "page")
+        if find_spec("segno") is not None:
+            yield Route("device_qr", "/device/qr.svg", qr_code, ("GET",), "endpoint")
+
+    def metadata(self, server: Server) -> Mapping[str, Any]:
+        return {
+            "device_authorization_endpoint": server.url_of("device_authorization"),
+            "grant_types_supported": [GRANT_TYPE],
+        }
+
+
+def authorize() -> Response:
+    """Give a device its two codes: one to ask with, one to be typed (RFC 8628 3.1, 3.2)."""
+    server = current_server
+    settings, request = server.settings, server.create_oauth2_request(None)
+    client = server.authenticate_client(request, endpoint="device_authorization")
+    if not client.check_grant_type(GRANT_TYPE):
+        raise UnauthorizedClientError("The client is not registered for the device code grant.")
+    request.client, data = client, request.payload.data
+    if "code_challenge" in data or "code_challenge_method" in data:
+        request.code_challenge = code_challenge.read(data)
+    parameters = parameters_of(request)
+    check_request(server, request)
+    handle, now = new_handle(DEVICE), server.now()
+    counted = STARTS.ask(server) if client.is_public else {}
+
+    def issue(session: Session) -> str:
+        guess.take(session, counted, now)
+        # Made anew where it is run again: another device may have just this one.
+        user_code = device_code.new_user_code()
+        session.add(
+            DeviceCode(
+                digest=digest(handle),
+                user_code_digest=device_code.keyed_digest(server.key("user codes"), user_code),
+                family_id=new_identifier(),
+                client_id=client.client_id,
+                code_challenge=request.code_challenge,
+                parameters=parameters,
+                scope=request.scopes,
+                # They are known when the user is.
+                bindings={},
+                poll_interval=settings.device_code_interval,
+                issued_at=now,
+                expires_at=now + settings.device_code_lifetime,
+            )
+        )
+        return user_code
+
+    user_code = server.store.write(issue)
+    return flask.jsonify(
+        device_code=handle,
+        user_code=device_code.shown(user_code),
+        verification_uri=server.url_of("device"),
+        verification_uri_complete=link_to(server, user_code),
+        expires_in=settings.device_code_lifetime,
+        interval=settings.device_code_interval,
+    )
+
+
+def qr_code() -> Response:
+    """Answer with the QR code of `verification_uri_complete`, for a device that shows images."""
+    import segno
+
+    user_code = device_code.read_user_code(flask.request.args.get("user_code", ""))
+    if user_code is None:
+        raise InvalidRequestError("user_code is missing, or can be none.")
+    image = io.BytesIO()
+    made = segno.make(link_to(current_server, user_code), micro=False)
+    made.save(image, kind="svg", xmldecl=False, scale=8, light="white")
+    return Response(image.getvalue(), mimetype="image/svg+xml")

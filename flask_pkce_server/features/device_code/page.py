@@ -1,0 +1,208 @@
+"""Device sign-in: what the user of a device does in their browser (RFC 8628 3.3).
+
+They type the code that the device shows, or come with it in the address, and even then
+say that it is the one on the device; they read whose app it is and what it wants, and
+decide. Nothing is looked up by an address alone: another site could use up the tries of
+somebody who follows a link.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flask
+from flask import Response
+
+from ...i18n import translatable
+from ...interaction import login, waiting
+from ...interaction.consent import ask_device_consent
+from ...interaction.decision import Decision, read_decision
+from ...models import consent, device_code
+from ...models.consent import Standing
+from ...models.guess import TooManyGuesses
+from ...models.token import UNTIL
+from ...pages.forms import DecisionForm, PageForm
+from ...pages.page import here, page
+from ...protocol.request import Request
+from ...protocol.server import Server, current_server
+from .pending import (
+    PendingDevice,
+    denied_if_refused,
+    find_code,
+    find_pending,
+    key_of,
+    store_decision,
+)
+
+_MALFORMED = translatable("A code has 8 letters. Look at your device again.")
+_UNKNOWN = translatable(
+    "No device is waiting with this code. If you typed it right, start again on the device."
+)
+_TOO_MANY = translatable("Too many wrong codes. Wait ten minutes, then start again on the device.")
+_EXPIRED = translatable("The form had expired. Please try again.")
+
+
+def link_to(server: Server, user_code: str) -> str:
+    """Return the address at which `user_code` need not be typed (RFC 8628 3.3.1)."""
+    return f"{server.url_of('device')}?user_code={device_code.shown(user_code)}"
+
+
+def device() -> Response:
+    """Ask for the code of a device, for a decision on it, or act on one."""
+    server, incoming = current_server, flask.request
+    user, posted = server.users.current(), incoming.method == "POST"
+    reference = waiting.read_reference()
+    carried = waiting.take_up(server, reference) if reference else None
+    typed = (incoming.form if posted else incoming.args).get("user_code", "")
+    if posted and "decision" in incoming.form:
+        return _decide(server, user, reference)
+    if carried is not None and not posted:
+        return _come_back(server, user, carried, reference)
+    if user is None:
+        return _sign_in(server, device_code.read_user_code(typed))
+    if posted:
+        return _enter(server, user, typed, carried, reference)
+    # What came by the address is shown if it can be a code, and nothing else is.
+    named = device_code.read_user_code(typed)
+    return _ask_code("" if named is None else device_code.shown(named), named=named is not None)
+
+
+def _sign_in(server: Server, user_code: str | None) -> Response:
+    """Send the user to sign in, to come back with the code if they had one."""
+    back = "" if user_code is None else f"?user_code={device_code.shown(user_code)}"
+    if flask.request.method == "POST":
+        # Flask-Login comes back to the address of the request that it is asked in.
+        return Response(status=303, headers={"Location": here() + back})
+    return server.users.ask_login(here() + back)
+
+
+def _ask_code(
+    typed: str = "",
+    wrong: str | None = None,
+    status: int = 400,
+    *,
+    named: bool = False,
+    reference: str = "",
+) -> Response:
+    return page(
+        current_server,
+        "device",
+        200 if wrong is None else status,
+        form=PageForm(formdata=None),
+        action=waiting.path_of(reference),
+        typed=typed,
+        named=named,
+        wrong=wrong,
+    )
+
+
+def _enter(
+    server: Server, user: Any, typed: str, carried: Request | None, reference: str
+) -> Response:
+    """Look up the code that was typed, if its user was not wrong too often."""
+    if not PageForm().validate():
+        return _ask_code(typed, _EXPIRED, reference=reference)
+    user_code = device_code.read_user_code(typed)
+    if user_code is None:
+        return _ask_code(typed, _MALFORMED, reference=reference)
+    key, subject = key_of(server, user_code), server.users.subject_of(user)
+    try:
+        code = server.store.write(
+            lambda session: device_code.enter(session, key, subject, server.now())
+        )
+    except TooManyGuesses as refused:
+        response = _ask_code(typed, _TOO_MANY, 429)
+        response.headers.update(refused.headers)
+        return response
+    if carried is not None and carried.payload.data["user_code"] != user_code:
+        # Another device than the one that the user signed in for.
+        carried, reference = None, ""
+    pending = find_pending(server, user, code, user_code, carried, reference)
+    if pending is None:
+        return _ask_code(typed, _UNKNOWN)
+    if pending.request.must_login:
+        return _sign_in_again(server, pending)
+    return _ask(server, pending)
+
+
+def _sign_in_again(server: Server, pending: PendingDevice) -> Response:
+    """Send a user to sign in once more, by way of the short URL that they come back to."""
+    request = pending.request
+    request.login_before = server.users.login(request.user).mark
+    return waiting.put_aside(server, request)
+
+
+def _come_back(server: Server, user: Any | None, carried: Request, reference: str) -> Response:
+    """Take a user on who was sent to sign in once more, and then typed the right code."""
+    user_code = carried.payload.data["user_code"]
+    code = find_code(server, user_code)
+    pending = find_pending(server, user, code, user_code, carried, reference)
+    if pending is None:
+        return _ask_code(device_code.shown(user_code), _UNKNOWN)
+    if user is None or pending.request.must_login:
+        with denied_if_refused(server, pending.code, user):
+            return login.ask_login(server, pending.request, reference)
+    return _ask_code(device_code.shown(user_code), named=True, reference=reference)
+
+
+def _ask(server: Server, pending: PendingDevice, *, again: bool = False) -> Response:
+    return ask_device_consent(
+        server,
+        pending.request,
+        pending.request.user,
+        standing=_standing(server, pending.request),
+        settle=lambda decided: _settle(server, pending, decided),
+        user_code=device_code.shown(pending.user_code),
+        reference=pending.reference,
+        again=again,
+    )
+
+
+def _decide(server: Server, user: Any, reference: str) -> Response:
+    """Act on the consent form; the code that it carries was typed by this very user."""
+    form = DecisionForm()
+    signed, subject = waiting.read_signed(server, form.request.data or "")
+    user_code = signed.payload.data["user_code"]
+    if user is None:
+        return _sign_in(server, user_code)
+    if server.users.subject_of(user) != subject:
+        return _ask_code(device_code.shown(user_code), named=True)
+    pending = find_pending(server, user, find_code(server, user_code), user_code, signed, reference)
+    if pending is None:
+        return _ask_code(device_code.shown(user_code), _UNKNOWN)
+    request = pending.request
+    if request.must_login:
+        return _sign_in_again(server, pending)
+    decided = read_decision(
+        server, form, request, signed.shown, lambda: _standing(server, request).scopes
+    )
+    if decided is None:
+        return _ask(server, pending, again=True)
+    if decided.is_for_another:
+        server.users.end_login()
+        return _sign_in(server, user_code)
+    return _settle(server, pending, decided)
+
+
+def _standing(server: Server, request: Request) -> Standing:
+    """Return what the user has granted to the client before, on any device."""
+    subject, client = server.users.subject_of(request.user), request.client
+    with server.store.reading() as session:
+        return consent.standing(session, subject, client.client_id, server.now(), client.changed_at)
+
+
+def _settle(server: Server, pending: PendingDevice, decided: Decision) -> Response:
+    """Note what the user decided, for the device that waits for it.
+
+    Nothing of it is remembered: who holds the device next time may be somebody else.
+    """
+    code, request = pending.code, pending.request
+    now, bindings = server.now(), dict(request.bindings)
+    until = decided.until(now, code.expires_at - now + server.settings.access_token_lifetime)
+    if until is not None:
+        bindings[UNTIL] = until
+    if not store_decision(server, code, server.users.subject_of(request.user), decided, bindings):
+        return _ask_code("", _UNKNOWN)
+    allowed = decided.scopes is not None
+    response = page(server, "device_done", client=request.client, allowed=allowed)
+    return waiting.forget(response, pending.reference) if pending.reference else response

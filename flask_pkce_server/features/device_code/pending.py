@@ -1,0 +1,98 @@
+"""Pending: a device that waits for the decision of the user who typed its code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import OAuth2Error, TemporarilyUnavailable
+from ...interaction.decision import Decision
+from ...models import device_code
+from ...models.device_code import DeviceCode
+from ...protocol.request import Payload, Request
+from ...protocol.server import Server
+from ...signals import authorization_denied, authorization_granted, tell
+from .request import check_request
+
+
+@dataclass(frozen=True)
+class PendingDevice:
+    """A device that waits for the decision of the user who typed its code."""
+
+    code: DeviceCode
+    #: What it asks for, checked for this user.
+    request: Request
+    user_code: str
+    #: By which the browser finds it after signing in; "" where it did not have to.
+    reference: str
+
+
+def find_code(server: Server, user_code: str) -> DeviceCode | None:
+    """Return the code of the device that waits with `user_code`, None if none does."""
+    with server.store.reading() as session:
+        return device_code.waiting(session, key_of(server, user_code), server.now())
+
+
+def find_pending(
+    server: Server,
+    user: Any | None,
+    code: DeviceCode | None,
+    user_code: str,
+    carried: Request | None,
+    reference: str,
+) -> PendingDevice | None:
+    """Return what a device asks of `user`; None if it waits no more, or its client is gone.
+
+    `carried` came with the browser. Raises an `OAuth2Error` for what this user cannot be
+    asked for; then the device is told that access was denied.
+    """
+    client = None if code is None else server.find_client(code.client_id)
+    if code is None or client is None:
+        return None
+    pairs = [(name, value) for name, values in code.parameters.items() for value in values]
+    request = Request(method="GET", issuer=server.issuer, pairs=pairs)
+    request.client, request.user = client, user
+    request.carried = Payload([("user_code", user_code)])
+    if carried is not None:
+        request.login_before, request.times_asked = carried.login_before, carried.times_asked
+    with denied_if_refused(server, code, user):
+        check_request(server, request)
+    return PendingDevice(code, request, user_code, reference)
+
+
+@contextmanager
+def denied_if_refused(server: Server, code: DeviceCode, user: Any | None) -> Iterator[None]:
+    """Tell a device that access was denied, where its user cannot be asked as it wishes."""
+    try:
+        yield
+    except OAuth2Error as error:
+        if user is not None and not isinstance(error, TemporarilyUnavailable):
+            store_decision(server, code, server.users.subject_of(user), Decision(None), {})
+        raise
+
+
+def store_decision(
+    server: Server, code: DeviceCode, subject: str, decided: Decision, bindings: dict[str, Any]
+) -> bool:
+    """Store a decision and tell of it; say whether nobody had decided before."""
+    facts = {"client_id": code.client_id, "subject": subject}
+    scopes, now = decided.scopes, server.now()
+    if scopes is None:
+        done = server.store.write(lambda session: device_code.deny(session, code, subject, now))
+    else:
+        done = server.store.write(
+            lambda session: device_code.approve(session, code, subject, scopes, bindings, now)
+        )
+    if done and scopes is None:
+        tell(authorization_denied, server.app, **facts)
+    elif done:
+        granted = {"scopes": scopes, "family_id": code.family_id}
+        tell(authorization_granted, server.app, **facts, **granted)
+    return done
+
+
+def key_of(server: Server, user_code: str) -> bytes:
+    """Return what is stored of `user_code`."""
+    return device_code.keyed_digest(server.key("user codes"), user_code)

@@ -1,0 +1,106 @@
+"""Refusals: an error as JSON for a program, or as a page for a person."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+import flask
+from flask import Response, current_app
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+
+from ..errors import (
+    ConfigurationError,
+    InteractionExpired,
+    InvalidRequestError,
+    OAuth2Error,
+    ServerError,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
+from ..models.base import asks_for_retry
+from ..models.client import Client
+from ..pages.page import OWN_LAYOUT, page
+from ..protocol.server import current_server
+from ..wire.redirect_uri import matches
+from . import explanation as diagnosis
+
+logger = logging.getLogger(__name__)
+
+
+def _named(raised: Exception) -> OAuth2Error:
+    """Return the OAuth error that tells of `raised` no more than it may."""
+    if isinstance(raised, OAuth2Error):
+        return raised
+    if isinstance(raised, HTTPException):
+        error: OAuth2Error = InvalidRequestError("The request cannot be read.")
+        error.status_code = raised.code or 400
+        return error
+    if isinstance(raised, DBAPIError) and asks_for_retry(raised):
+        logger.warning("the database stayed busy: %s", type(raised.orig).__name__)
+        return TemporarilyUnavailable()
+    if isinstance(raised, ConfigurationError):
+        logger.error("%s", raised)
+    elif isinstance(raised, DBAPIError):
+        # The first line only: what follows may hold the values of the statement.
+        logger.error("the database refused: %s", str(raised.orig).partition("\n")[0])
+    else:
+        logger.exception("an unexpected error behind %s", flask.request.endpoint)
+    if current_app.debug or current_app.testing:
+        raise raised
+    return ServerError()
+
+
+def _json_error(error: OAuth2Error) -> Response:
+    return current_server.handle_error_response(None, error)
+
+
+def _page_error(error: OAuth2Error) -> Response:
+    reference = secrets.token_hex(4)
+    logger.info("error page %s: %s: %s", reference, error.error, error.description)
+    told = {
+        "error": error,
+        "fault": _fault(error),
+        "reference": reference,
+        "explanation": _explanation() if current_app.debug else [],
+    }
+    try:
+        response = page(current_server, "error", error.status_code or 400, **told)
+    except Exception:
+        # A layout of the host that fails must not take this page away too.
+        logger.exception("the error page could not be shown in the layout of the host")
+        told["layout"] = OWN_LAYOUT
+        response = page(current_server, "_error", error.status_code or 400, **told)
+    if isinstance(error, TooManyRequests):
+        response.headers.update(error.headers)
+    return response
+
+
+def _fault(error: OAuth2Error) -> str:
+    """Say whose fault it is: `ours`, `nobody` (it took too long), or `app`."""
+    if isinstance(error, ServerError | TemporarilyUnavailable):
+        return "ours"
+    return "nobody" if isinstance(error, InteractionExpired) else "app"
+
+
+def _explanation() -> list[str]:
+    """Say what in the request differs from what is registered; in debug, for its developer."""
+    asked = flask.request.values
+    client: Client | None = flask.g.get("_pkce_client")
+    if client is None:
+        with current_server.store.reading() as session:
+            known = session.scalars(select(Client.client_id)).all()
+        return diagnosis.of_client_id(asked.get("client_id", ""), known)
+    for name, registered in (
+        ("redirect_uri", client.redirect_uris),
+        (
+            "post_logout_redirect_uri",
+            client.client_metadata.get("post_logout_redirect_uris", []),
+        ),
+    ):
+        presented = asked.get(name)
+        if presented and not any(matches(uri, presented) for uri in registered):
+            return diagnosis.of_redirect_uri(presented, registered)
+    return []

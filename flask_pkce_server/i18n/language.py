@@ -1,0 +1,192 @@
+"""Language: which language a page is in, and what it says in it.
+
+In this order: `ui_locales` of the request (OIDC Core 3.1.2.1), the locale of the host's
+Flask-Babel, the browser's Accept-Language, the first of the host's languages. Catalogs are
+read by the standard library: Babel itself is needed to make them and not to use them.
+"""
+
+from __future__ import annotations
+
+import gettext
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timezone
+from functools import lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import flask
+from markupsafe import Markup, escape
+
+from ..errors import ConfigurationError
+
+_CATALOGS = Path(__file__).parent / "translations"
+_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"}
+#: Tags of one header or parameter that are looked at.
+_MOST_TAGS = 20
+
+
+class Language:
+    """One language: its texts, its direction, its dates."""
+
+    def __init__(self, tag: str, own: Mapping[str, str]) -> None:
+        self.tag = tag
+        self.direction = "rtl" if tag.partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
+        self._own = own
+
+    def text(self, message: str, **values: Any) -> Markup:
+        """Return `message` in this language, with escaped `values` in the place of `{names}`."""
+        found = self._own.get(message) or self._of_host(message) or self._catalog.gettext(message)
+        return escape(found).format(**values) if values else escape(found)
+
+    def count(self, one: str, many: str, number: int, **values: Any) -> Markup:
+        """Return `one` or `many`, as `number` wants it in this language."""
+        own = self._own.get(one if number == 1 else many)
+        found = own or self._catalog.ngettext(one, many, number)
+        return escape(found).format(number=number, **values)
+
+    def day(self, seconds: int) -> str:
+        """Return the day (UTC) of `seconds` since the epoch, as it is written here."""
+        return _written(_day(seconds), self.tag)
+
+    @property
+    def _catalog(self) -> gettext.NullTranslations:
+        return _catalog(self.tag)
+
+    def _of_host(self, message: str) -> str | None:
+        """Return what the host's Flask-Babel makes of a text that is the host's own."""
+        if "babel" not in flask.current_app.extensions or message in _english():
+            return None
+        import flask_babel
+        from babel.core import UnknownLocaleError
+
+        try:
+            with flask_babel.force_locale(self.tag.replace("-", "_")):
+                found: str = flask_babel.gettext(message)
+        except UnknownLocaleError:
+            return None
+        return found
+
+
+class Languages:
+    """The languages that the pages of one app may be in.
+
+    `wanted` are their tags, all that are shipped where it is empty. `texts` are what the
+    host says in the place of ours, by language and by the English text.
+    """
+
+    def __init__(self, wanted: Iterable[str], texts: Mapping[str, Mapping[str, str]]) -> None:
+        known = {"en", *shipped(), *texts}
+        for tag in (*wanted, *texts):
+            if not _TAG.fullmatch(tag):
+                raise ConfigurationError(
+                    f"{tag!r} is no language tag.", write='app.config["PKCE_LANGUAGES"] = ["de"]'
+                )
+        for tag in wanted:
+            if tag not in known:
+                raise ConfigurationError(
+                    f'PKCE_LANGUAGES names "{tag}", and there are no texts for it.',
+                    write=f"one of: {', '.join(sorted(known))}; or give its texts in PKCE_TEXTS",
+                )
+        for own in texts.values():
+            for message, text in own.items():
+                _check_placeholders(message, text)
+        tags = list(wanted) or ["en", *sorted(known - {"en"})]
+        self._languages = {tag.lower(): Language(tag, texts.get(tag, {})) for tag in tags}
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags of all languages; the first is that of who asks for none of them."""
+        return [language.tag for language in self._languages.values()]
+
+    def choose(self) -> Language:
+        """Return the language of the page that answers this request."""
+        for tag in self._asked():
+            language = self._find(tag)
+            if language is not None:
+                return language
+        return next(iter(self._languages.values()))
+
+    def _asked(self) -> Iterable[str]:
+        incoming = flask.request
+        said = flask.g.get("_pkce_ui_locales") or incoming.values.get("ui_locales", "")
+        yield from said.split(" ")[:_MOST_TAGS]
+        if "babel" in flask.current_app.extensions:
+            import flask_babel
+
+            yield str(flask_babel.get_locale() or "").replace("_", "-")
+        for tag, quality in list(incoming.accept_languages)[:_MOST_TAGS]:
+            if quality > 0:
+                yield tag
+
+    def _find(self, tag: str) -> Language | None:
+        """Return the language of `tag`, or of what it is a kind of (RFC 4647 3.4)."""
+        if not _TAG.fullmatch(tag):
+            return None
+        parts = tag.lower().split("-")
+        for length in range(len(parts), 0, -1):
+            found = self._languages.get("-".join(parts[:length]))
+            if found is not None:
+                return found
+        return None
+
+
+def iso_day(seconds: int) -> str:
+    """Return the day (UTC) of `seconds` since the epoch, for machines."""
+    return _day(seconds).isoformat()
+
+
+def shipped() -> list[str]:
+    """Return the languages that there are catalogs for."""
+    return sorted(path.parts[-3] for path in _CATALOGS.glob("*/LC_MESSAGES/messages.mo"))
+
+
+@lru_cache
+def _catalog(tag: str) -> gettext.NullTranslations:
+    return gettext.translation("messages", _CATALOGS, [tag], fallback=True)
+
+
+@lru_cache
+def _english() -> frozenset[str]:
+    """Return the texts of this package, by which they are told from the host's."""
+    found: set[str] = set()
+    for tag in shipped():
+        catalog: Any = _catalog(tag)
+        for key in catalog._catalog:
+            found.add(key[0] if isinstance(key, tuple) else key)
+    return frozenset(found)
+
+
+def _day(seconds: int) -> date:
+    return datetime.fromtimestamp(seconds, timezone.utc).date()
+
+
+def _written(day: date, tag: str) -> str:
+    """Return `day` as people write it, where Babel is installed; as ISO 8601 elsewhere."""
+    try:
+        from babel.core import UnknownLocaleError
+        from babel.dates import format_date
+    except ImportError:
+        return day.isoformat()
+    try:
+        return format_date(day, "long", tag.replace("-", "_"))
+    except UnknownLocaleError:
+        return day.isoformat()
+
+
+def _check_placeholders(message: str, text: str) -> None:
+    """Refuse a text of the host that could not be filled in."""
+    try:
+        ours, theirs = (
+            {name for _, name, _, _ in Formatter().parse(one) if name is not None}
+            for one in (message, text)
+        )
+    except ValueError:
+        ours, theirs = set(), {"{"}
+    if not theirs <= ours:
+        raise ConfigurationError(
+            f"PKCE_TEXTS: {text!r} has a placeholder that {message!r} does not have.",
+            write=f"of these: {', '.join(sorted(ours)) or 'none'}",
+        )

@@ -1,0 +1,118 @@
+"""Authorization endpoint: in which order a request is checked, and what goes back.
+
+RFC 6749 4.1.1 and 4.1.2. Whom to ask, and what, is for the rooms that answer at it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, g
+
+from ..errors import InvalidClientError, InvalidRequestError, OAuth2Error
+from ..models.client import Client
+from ..pages.policy import allow_here
+from ..protocol.request import Request
+from ..protocol.server import Server, described
+from ..wire.redirect_uri import origin_of
+
+_LONGEST_STATE = 2048
+
+
+def check(server: Server, request: Request) -> Any:
+    """Return the grant of a valid authorization request; the one place that decides it.
+
+    Raises an `OAuth2Error`. It may be sent to the client only if
+    `request.valid_redirect_uri` is set by then; else it is for the person's eyes.
+    """
+    request.payload.check("client_id", "redirect_uri")
+    for feature in server.features:
+        feature.resolve_authorization_request(request)
+    # What was put aside, pushed or signed is not in the URL of the page.
+    g._pkce_ui_locales = request.payload.data.get("ui_locales")
+    request.client = client = _find_client(server, request)
+    _check_state(request)
+    request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
+    # From here on an error goes to the client.
+    _check_payload(server, request, client, request.valid_redirect_uri)
+    for feature in server.features:
+        # Before the scopes are known: those of a request that names none hang on it.
+        feature.complete_authorization_request(request)
+    # The response type, the scopes and the code_challenge.
+    grant = server.get_consent_grant(request, end_user=request.user)
+    for feature in server.features:
+        feature.check_authorization_request(request)
+    return grant
+
+
+def _find_client(server: Server, request: Request) -> Client:
+    client_id = request.payload.client_id
+    if not client_id:
+        raise InvalidRequestError("client_id is missing.")
+    client = server.find_client(client_id)
+    if client is None:
+        raise InvalidClientError(
+            "No app is registered here under this client_id. If it once was: remove the "
+            "connection in the app and add it again."
+        )
+    return client
+
+
+def _check_state(request: Request) -> None:
+    if len(request.payload.state or "") > _LONGEST_STATE:
+        # To the person: what is too long cannot be sent back as it came.
+        raise InvalidRequestError(f"state has at most {_LONGEST_STATE} characters.")
+
+
+def _check_payload(server: Server, request: Request, client: Client, uri: str) -> None:
+    """Refuse what is not well formed: by the response mode, if that at least will do."""
+    name = request.payload.data.get("response_mode", "query")
+    mode = server.response_modes.get(name)
+    fits = mode is not None and mode.fits(client, uri)
+    if fits:
+        request.response_mode = name
+    request.payload.check()
+    if mode is None:
+        raise InvalidRequestError("response_mode has a value that this server does not know.")
+    if not fits:
+        raise InvalidRequestError("This response_mode needs another kind of redirect URI.")
+
+
+def respond(server: Server, request: Request, grant: Any, user: Any) -> Response:
+    """Issue a code to `user`, or say that access was denied if there is none.
+
+    Authlib would validate the request a second time. It was validated in this very HTTP
+    request, and the grant itself refuses to issue without what that found.
+    """
+    try:
+        params = grant.create_authorization_response(request.valid_redirect_uri, user)
+    except OAuth2Error as error:
+        return send_back_error(server, request, error)
+    return send_back(server, request, params)
+
+
+def send_back_error(server: Server, request: Request, error: OAuth2Error) -> Response:
+    """Tell the client of `error` through the browser (RFC 6749 4.1.2.1)."""
+    params = {"error": error.error, "error_description": described(error)}
+    return send_back(server, request, params)
+
+
+def send_back(server: Server, request: Request, params: Mapping[str, str]) -> Response:
+    """Send the browser back to the client; the only function that does.
+
+    Adds `state` as it came (RFC 6749 4.1.2) and `iss` (RFC 9207 2), to the very bytes of
+    the redirect URI.
+    """
+    if request.valid_redirect_uri is None:
+        raise AssertionError("a redirect URI that was not validated")
+    fields = dict(params)
+    if request.payload.state:
+        fields["state"] = request.payload.state
+    fields["iss"] = server.issuer
+    origin = origin_of(request.valid_redirect_uri)
+    if origin is not None and "none" in request.payload.data.get("prompt", "").split():
+        # Nobody is asked anything: what a client loads into a frame of its own.
+        allow_here(frame_ancestors=origin)
+    mode = server.response_modes[request.response_mode]
+    return mode.send(server, request.valid_redirect_uri, fields)

@@ -1,0 +1,88 @@
+"""First steps: what a developer does with a new client, as text to be used as it is."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from flask import render_template
+
+from ..models.client import Client
+from ..protocol.server import Server
+from ..wire.code_challenge import challenge_of
+from ..wire.handle import base64url
+from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
+
+
+@dataclass(frozen=True)
+class FirstSteps:
+    """A sign-in that can be tried at once."""
+
+    #: To be opened in a browser.
+    authorize_url: str
+    #: The line that redeems the code which the browser comes back with.
+    curl: str
+
+
+def usual_scopes(server: Server, client: Client) -> list[str]:
+    """Return the scopes of a first try: not all of OpenID Connect, nobody need read that."""
+    usual = {*server.settings.scopes, "openid", "offline_access"}
+    allowed = usual if client.scope is None else client.scope
+    return [scope for scope in server.scopes if scope in allowed]
+
+
+def first_steps(server: Server, client: Client, secret: str) -> FirstSteps:
+    """Return the first steps of a client that has a redirect URI; `secret` is what is shown."""
+    verifier, uri = base64url(secrets.token_bytes(32)), client.redirect_uris[0]
+    request = {
+        "response_type": "code",
+        "client_id": client.client_id,
+        "redirect_uri": uri,
+        "scope": " ".join(usual_scopes(server, client)),
+        "state": secrets.token_hex(8),
+        "code_challenge": challenge_of(verifier),
+        "code_challenge_method": "S256",
+    }
+    body = {
+        "grant_type": "authorization_code",
+        "redirect_uri": uri,
+        "code_verifier": verifier,
+        "code": "CODE",
+    }
+    curl = token_line(server, client, secret, body)
+    return FirstSteps(f"{server.url_of('authorize')}?{urlencode(request)}", curl)
+
+
+def token_line(server: Server, client: Client, secret: str, body: Mapping[str, str]) -> str:
+    """Return the line of curl by which `client` sends `body` to the token endpoint."""
+    parts, body = ["curl", server.url_of("token")], dict(body)
+    if client.token_endpoint_auth_method == "client_secret_basic":
+        parts += ["-u", f"{client.client_id}:{secret}"]
+    else:
+        body["client_id"] = client.client_id
+    if client.token_endpoint_auth_method == "client_secret_post":
+        body["client_secret"] = secret
+    if client.token_endpoint_auth_method == "private_key_jwt":
+        body["client_assertion_type"] = ASSERTION_TYPE
+        body["client_assertion"] = "ASSERTION"
+    for name, value in body.items():
+        parts += ["--data-urlencode", f"{name}={value}"]
+    return shlex.join(parts)
+
+
+def snippet(server: Server, client: Client, name: str, steps: FirstSteps | None) -> str:
+    """Return the code of `templates/pkce/snippets/<name>.txt`, filled in for a client."""
+    redirect_uri = next(iter(client.redirect_uris), "")
+    return render_template(
+        f"pkce/snippets/{name}.txt",
+        issuer=server.issuer,
+        client_id=client.client_id,
+        redirect_uri=redirect_uri,
+        redirect_path=urlsplit(redirect_uri).path or "/",
+        scope=" ".join(usual_scopes(server, client)),
+        steps=steps,
+        metadata=server.metadata(),
+    )

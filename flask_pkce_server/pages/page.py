@@ -1,0 +1,63 @@
+"""Pages: what every page that a person sees is made with."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import flask
+from flask import Response, render_template
+
+from ..errors import ConfigurationError
+from ..i18n.language import iso_day
+from ..settings import Settings
+
+if TYPE_CHECKING:
+    from ..protocol.server import Server
+
+OWN_LAYOUT = "pkce/_layout.html"
+_PATH = re.compile(r"/(?![/\\])[!-~]*")
+
+
+def check(settings: Settings) -> None:
+    """Refuse a stylesheet that the policy of the pages would not load."""
+    sheet = settings.stylesheet
+    if sheet is not None and not _PATH.fullmatch(sheet):
+        raise ConfigurationError(
+            f"PKCE_STYLESHEET is {sheet!r}, and must be a path of this very origin.",
+            write='app.config["PKCE_STYLESHEET"] = "/static/look.css"',
+        )
+
+
+def page(server: Server, name: str, status: int = 200, **values: Any) -> Response:
+    """Return the page `pkce/<name>.html` with `values`, in the language of who asks.
+
+    The template also gets `server`, `language` and its functions: `t` for a text, `tn` for
+    one that counts, `day` for a date.
+    """
+    language = server.languages.choose()
+    text = render_template(
+        f"pkce/{name}.html",
+        **{"layout": server.settings.layout_template or OWN_LAYOUT, **values},
+        server=server,
+        language=language,
+        t=language.text,
+        tn=language.count,
+        day=language.day,
+        iso_day=iso_day,
+    )
+    response = Response(text, status=status, mimetype="text/html")
+    response.headers["Content-Language"] = language.tag
+    return response
+
+
+def here() -> str:
+    """Return the path of this request as the browser knows it."""
+    return flask.request.script_root + flask.request.path
+
+
+def in_order(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return scopes in the order of the pages: who one is first, staying last."""
+    places = {"openid": 0, "offline_access": 2}
+    return sorted(scopes, key=lambda scope: places.get(scope[0], 1))

@@ -1,0 +1,1 @@
+"""The server: it asks the features, and keeps the order of checks."""

@@ -1,0 +1,134 @@
+"""Key material: the cryptography of signing keys (RFC 7515, RFC 7517, RFC 7518).
+
+A file of its own so that it is imported when the first key is needed: its libraries take
+as long to import as all the rest of this package.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import secrets
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, Key, RSAKey
+
+if TYPE_CHECKING:
+    from ..models.signing_key import SigningKey
+
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_ECDSA = ec.ECDSA(hashes.SHA256())
+_compact = json.JSONEncoder(separators=(",", ":")).encode
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+@dataclass(frozen=True)
+class LoadedKey:
+    """A key in memory: importing one costs more than a hundred signatures."""
+
+    kid: str
+    algorithm: str
+    generation: int
+    issued_at: int
+    active_from: int
+    public_jwk: Mapping[str, Any]
+    public: Key
+    #: None if it was encrypted with another secret: then it can verify and not sign.
+    private: PrivateKey | None
+
+    @functools.cached_property
+    def headers(self) -> dict[str, bytes]:
+        """The encoded JWS header for each `typ`, made once."""
+        return {}
+
+    def sign(self, claims: Mapping[str, Any], typ: str) -> str:
+        """Return `claims` as a signed JWT of the type `typ` (RFC 7515 3.1, 5.1).
+
+        Written out here: JSON, base64url and one call of the primitive.
+        """
+        header = self.headers.get(typ)
+        if header is None:
+            content = {"alg": self.algorithm, "typ": typ, "kid": self.kid}
+            header = self.headers[typ] = _base64url(_compact(content).encode()) + b"."
+        signed = header + _base64url(_compact(claims).encode())
+        if isinstance(self.private, ec.EllipticCurvePrivateKey):
+            # RFC 7518 3.4: the two numbers, 32 bytes each, and not their DER.
+            r, s = utils.decode_dss_signature(self.private.sign(signed, _ECDSA))
+            signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        elif self.private is not None:
+            signature = self.private.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+        else:
+            raise AssertionError("a key that this process cannot read")
+        return (signed + b"." + _base64url(signature)).decode()
+
+    def verify(self, text: str) -> dict[str, Any] | None:
+        """Return the claims of a JWT that this key signed, else None."""
+        try:
+            return dict(jwt.decode(text, self.public, algorithms=[self.algorithm]).claims)
+        except (JoseError, ValueError, RecursionError):
+            return None
+
+
+def new_private_key(algorithm: str) -> PrivateKey:
+    """Make a key for `algorithm`: P-256 for ES256, 2048 bits for RS256."""
+    if algorithm == "ES256":
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def stored(private: PrivateKey, algorithm: str, secret: bytes) -> dict[str, Any]:
+    """Return what is stored of a key: `kid`, `public_jwk`, and `private_key` encrypted."""
+    public = _kind(algorithm).import_key(
+        private.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    kid = public.thumbprint()
+    der = private.private_bytes(
+        serialization.Encoding.DER,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    nonce = secrets.token_bytes(12)
+    # The kid is authenticated too: a private half cannot be put under another's name.
+    sealed = nonce + AESGCM(secret).encrypt(nonce, der, kid.encode())
+    return {"kid": kid, "public_jwk": public.as_dict(private=False), "private_key": sealed}
+
+
+def load(row: SigningKey, secret: bytes) -> LoadedKey:
+    """Return the key of `row`, without its private half if `secret` does not fit."""
+    private: Any = None
+    try:
+        der = AESGCM(secret).decrypt(row.private_key[:12], row.private_key[12:], row.kid.encode())
+        # What opens with our secret is what we sealed: to prove its primes again takes 20 ms.
+        private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
+    except InvalidTag:
+        pass  # KeyRing.prepare makes another one, and doctor speaks of this one.
+    return LoadedKey(
+        kid=row.kid,
+        algorithm=row.algorithm,
+        generation=row.generation,
+        issued_at=row.issued_at,
+        active_from=row.active_from,
+        public_jwk=row.public_jwk,
+        public=_kind(row.algorithm).import_key(row.public_jwk),
+        private=private,
+    )
+
+
+def _kind(algorithm: str) -> type[ECKey] | type[RSAKey]:
+    return ECKey if algorithm == "ES256" else RSAKey
+
+
+def _base64url(data: bytes) -> bytes:
+    return b2a_base64(data, newline=False).rstrip(b"=").translate(_URL_SAFE)

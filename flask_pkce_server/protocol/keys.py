@@ -1,0 +1,234 @@
+"""Keys: which of the signing keys signs, which verify, and when they change (RFC 7517)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from ..models.base import Store
+from ..models.signing_key import SigningKey
+from ..wire.jws import ALGORITHMS, header_of
+
+if TYPE_CHECKING:
+    from .key_material import LoadedKey
+
+
+#: Seconds for which a worker trusts what it last read; a rotation gives more notice.
+_FRESH = 60
+
+
+class KeyRing:
+    """The keys of one app, as this process knows them.
+
+    `secret` gives the 32 bytes that private halves are encrypted with, `clock` epoch
+    seconds. `lead` is for how many seconds a new key is published before it signs,
+    `keep` for how many an old one stays published afterwards.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        secret: Callable[[], bytes],
+        clock: Callable[[], int],
+        lead: int,
+        keep: int,
+    ) -> None:
+        self._store = store
+        self._secret = secret
+        self._clock = clock
+        self._lead = lead
+        self._keep = keep
+        self._keys: dict[str, LoadedKey] = {}
+        self._read_at: int | None = None
+        # One thread at a time looks and makes: what was read first must not be put in the
+        # place of what was read later, and one new key is enough.
+        self._lock = threading.RLock()
+
+    def prepare(self, *, again: bool = False) -> None:
+        """Read the keys if that was long ago or `again` is set; make those that are missing.
+
+        Called before a unit of work that signs: signing itself asks no database.
+        """
+        now = self._clock()
+        with self._lock:
+            if again or not self._is_fresh():
+                self.read()
+            missing = [name for name in ALGORITHMS if self._active(name, now) is None]
+            if missing:
+                self._make(missing)
+
+    def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
+        """Return `claims` as a JWT, signed with the active key; `prepare` comes first."""
+        key = self._active(algorithm, self._clock())
+        if key is None:
+            raise AssertionError("KeyRing.prepare was not called")
+        return key.sign(claims, typ)
+
+    def verify(self, text: str, typ: Collection[str]) -> dict[str, Any] | None:
+        """Return the claims of a JWT that one of these keys signed, else None.
+
+        Only the signature and `typ` are looked at, not the times. The key is found by
+        `kid`, and `alg` has to be the key's own: what else the header says counts for
+        nothing (RFC 8725 3.1).
+        """
+        header = header_of(text)
+        kid, kind = header.get("kid"), header.get("typ")
+        if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
+            return None
+        if kid not in self._keys or not self._is_fresh():
+            # Another worker may have rotated, or keys were compromised and are gone.
+            self.read()
+        key = self._keys.get(kid)
+        if key is None or header.get("alg") != key.algorithm or "crit" in header:
+            return None
+        return key.verify(text)
+
+    def published(self) -> list[dict[str, Any]]:
+        """Return the JWKs of all keys that somebody may have to verify with (RFC 7517)."""
+        self.prepare(again=True)
+        now = self._clock()
+        return [
+            {**key.public_jwk, "kid": key.kid, "alg": key.algorithm, "use": "sig"}
+            for key in self._keys.values()
+            if not self._is_over(key, now)
+        ]
+
+    def listed(self) -> list[tuple[LoadedKey, str]]:
+        """Return every stored key with its state: next, active or retired; make none."""
+        self.read()
+        now = self._clock()
+        return [(key, self._state(key, now)) for key in self._keys.values()]
+
+    def unreadable(self) -> list[LoadedKey]:
+        """Return the keys whose private half this process cannot read."""
+        self.read()
+        return [key for key in self._keys.values() if key.private is None]
+
+    def rotate(self, *, compromised: bool = False) -> list[str]:
+        """Publish a new key for each algorithm, to sign after the lead; return their kids.
+
+        A rotation that is under way is not begun a second time: its keys are returned.
+        If the keys are `compromised`, all of them are deleted, and the new ones sign at
+        once; tokens that the old ones signed stop being good.
+        """
+        self.prepare(again=True)
+        now, before = self._clock(), list(self._keys)
+        if compromised:
+            self._make(ALGORITHMS, replaced=before)
+        else:
+            waiting = {key.algorithm for key in self._keys.values() if key.active_from > now}
+            self._make(set(ALGORITHMS) - waiting, delay=self._lead)
+        return [
+            key.kid for key in self._keys.values() if key.kid not in before or key.active_from > now
+        ]
+
+    def prune(self, session: Session) -> int:
+        """Delete the keys that nothing can be verified with any more; return how many.
+
+        Not those that this process cannot read: whoever can may sign with them still.
+        """
+        now = self._clock()
+        over = [
+            key.kid
+            for key in self._keys.values()
+            if key.private is not None and self._is_over(key, now)
+        ]
+        if over:
+            session.execute(delete(SigningKey).where(SigningKey.kid.in_(over)))
+        return len(over)
+
+    def read(self) -> None:
+        """Read which keys there are; those that are known already are not imported again."""
+        from ..protocol.key_material import load
+
+        secret = self._secret()
+        with self._lock:
+            with self._store.reading() as session:
+                rows = session.scalars(
+                    select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
+                ).all()
+            self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
+            self._read_at = self._clock()
+
+    def _is_fresh(self) -> bool:
+        return self._read_at is not None and 0 <= self._clock() - self._read_at < _FRESH
+
+    def _make(
+        self, algorithms: Iterable[str], *, delay: int = 0, replaced: Collection[str] = ()
+    ) -> None:
+        """Store a new generation for each of `algorithms`, unless another worker did.
+
+        It signs after `delay` seconds. The keys `replaced` are deleted, and then one that
+        another worker has made counts only if it signs already.
+        """
+        from ..protocol.key_material import new_private_key, stored
+
+        made = {name: new_private_key(name) for name in algorithms}
+        known = {name: self._newest(name) for name in made}
+        now, secret = self._clock(), self._secret()
+
+        def work(session: Session) -> None:
+            if replaced:
+                session.execute(delete(SigningKey).where(SigningKey.kid.in_(replaced)))
+            rows = session.scalars(select(SigningKey)).all()
+            for name, private in made.items():
+                younger = [
+                    row for row in rows if row.algorithm == name and row.generation > known[name]
+                ]
+                if any(not replaced or row.active_from <= now for row in younger):
+                    continue
+                newest = max((row.generation for row in younger), default=known[name])
+                session.add(
+                    SigningKey(
+                        algorithm=name,
+                        generation=newest + 1,
+                        issued_at=now,
+                        active_from=now + delay,
+                        **stored(private, name, secret),
+                    )
+                )
+
+        self._store.write(work)
+        self.read()
+
+    def _newest(self, algorithm: str) -> int:
+        return max(
+            (key.generation for key in self._keys.values() if key.algorithm == algorithm),
+            default=0,
+        )
+
+    def _active(self, algorithm: str, now: int) -> LoadedKey | None:
+        """Return the youngest key that may sign and that this process can read."""
+        fit = [
+            key
+            for key in self._keys.values()
+            if key.algorithm == algorithm and key.active_from <= now and key.private is not None
+        ]
+        return max(fit, key=lambda key: (key.active_from, key.generation), default=None)
+
+    def _retired_at(self, key: LoadedKey, now: int) -> int | None:
+        """Return since when a younger key signs in the place of `key`, None if none does."""
+        younger = [
+            other.active_from
+            for other in self._keys.values()
+            if other.algorithm == key.algorithm
+            and other.generation > key.generation
+            and other.active_from <= now
+            # Who can read `key` goes on with it until there is a younger one to read.
+            and (other.private is not None or key.private is None)
+        ]
+        return min(younger, default=None)
+
+    def _is_over(self, key: LoadedKey, now: int) -> bool:
+        retired_at = self._retired_at(key, now)
+        return retired_at is not None and retired_at + self._keep <= now
+
+    def _state(self, key: LoadedKey, now: int) -> str:
+        if key.active_from > now:
+            return "next"
+        return "active" if self._retired_at(key, now) is None else "retired"

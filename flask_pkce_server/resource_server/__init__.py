@@ -1,0 +1,1 @@
+"""Only a good access token reaches a view."""

@@ -1,0 +1,1 @@
+"""What is sent and received: no Flask and no SQLAlchemy."""
