@@ -49,7 +49,7 @@ def _fill() -> None:
         for text in ("Water the fern", "A code is good once", "Ask Ada about the verifier"):
             db.session.add(Note(user_id=demo.id, text=text))
     db.session.commit()
-    from flask_pkce_server.protocol.server import current_server
+    from flask_pkce_server.protocol.contract import current_server
 
     def register(session: Session) -> None:
         for client_id, registration in _clients(current_server.issuer).items():

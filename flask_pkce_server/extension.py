@@ -12,33 +12,37 @@ from sqlalchemy.engine import Engine
 
 from .cli import pkce_commands
 from .errors import ConfigurationError
-from .features import FEATURES
+from .features import choose
 from .http.csrf import exempt_from_csrf_protect
-from .http.endpoint import refused_before
+from .http.endpoint import complete, refused_before
 from .http.routing import mount, mount_aliases
 from .interaction import login
+from .interaction.login import listen_to_flask_login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
-from .pages import page as pages
+from .pages.page import check_look
+from .protocol.contract import current_server
 from .protocol.feature import Feature
-from .protocol.resources import Resources
-from .protocol.server import Server, current_server
-from .resource_server.paths import guard_paths
+from .protocol.hooks import Hooks
+from .protocol.resources import DeclaredResources
+from .protocol.server import FeatureServer
+from .resource_server.paths import watch
 from .resource_server.require import View, require
 from .settings import Settings
-from .users.users import (
-    AccountName,
-    Claims,
+from .settings.secret import check_secret
+from .users.host import (
     ConsentPage,
     CurrentUser,
     LoginRequiredResponse,
-    Logout,
     LogoutDelivery,
-    MayDevelop,
-    MayRegister,
-    Subject,
+    MayRegisterApp,
+    MayRegisterClient,
+    SignOut,
+    UserClaims,
     UserLoader,
-    Users,
+    UserName,
+    UserSubject,
 )
+from .users.users import Users
 
 P = ParamSpec("P")
 
@@ -47,7 +51,7 @@ class PKCEServer:
     """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
 
     `db` is the host's Flask-SQLAlchemy object; left out, it is the app's. `features` are
-    rooms of the host's own, asked after those of this package. One object serves any
+    those of the host's own, asked after those of this package. One object serves any
     number of apps; what belongs to an app is kept in `app.extensions["pkce"]`.
     """
 
@@ -55,8 +59,8 @@ class PKCEServer:
         self._db = db
         self._features = tuple(features)
         self._users = Users()
-        self._resources = Resources()
-        self._servers: WeakSet[Server] = WeakSet()
+        self._resources = DeclaredResources()
+        self._servers: WeakSet[FeatureServer] = WeakSet()
         #: Register it where you like, or let `init_app` do that.
         self.blueprint = Blueprint("pkce", __name__, template_folder="pages/templates")
         self.blueprint.record(self._assemble)
@@ -114,84 +118,85 @@ class PKCEServer:
         self._resources.guard(path, scopes, required)
         for server in self._servers:
             mount_aliases(server)
+            watch(server)
 
-    # How a host without Flask-Login says who its users are.
+    # What a host says about its users.
 
     def current_user(self, function: CurrentUser) -> CurrentUser:
         """Decorate the function that returns the signed-in user, or None."""
-        self._users.current_user = function
+        self._users.host.current_user = function
         return function
 
     def user_loader(self, function: UserLoader) -> UserLoader:
         """Decorate the function that returns the user of a subject, or None."""
-        self._users.user_loader = function
+        self._users.host.user_loader = function
         return function
 
-    def subject(self, function: Subject) -> Subject:
+    def user_subject(self, function: UserSubject) -> UserSubject:
         """Decorate the function that returns the text that names a user for ever."""
-        self._users.subject = function
+        self._users.host.user_subject = function
+        return function
+
+    def user_name(self, function: UserName) -> UserName:
+        """Decorate the function that returns what the pages call a user."""
+        self._users.host.user_name = function
+        return function
+
+    def user_claims(self, function: UserClaims) -> UserClaims:
+        """Decorate the function that returns all claims about a user, by their names.
+
+        It only reads: what a client may know of it is chosen afterwards.
+        """
+        self._users.host.user_claims = function
         return function
 
     def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:
         """Decorate the function that sends a visitor to sign in and then to `next_url`."""
-        self._users.login_required_response = function
+        self._users.host.login_required_response = function
         return function
 
-    def account_name(self, function: AccountName) -> AccountName:
-        """Decorate the function that returns what the pages call a user's account."""
-        self._users.account_name = function
+    def sign_out(self, function: SignOut) -> SignOut:
+        """Decorate the function that signs the user of this request out of the host.
+
+        It ends with `pkce.signed_out()`.
+        """
+        self._users.host.sign_out = function
         return function
 
     def consent_view(self, function: ConsentPage) -> ConsentPage:
-        """Decorate the function that answers with a consent page of the host's own.
+        """Decorate the function that answers with a consent page of the host.
 
         It gets a `ConsentView` and returns what a view returns: a page that posts the form,
         `consent.allow(...)` or `consent.deny()`; or None, and our page asks.
         """
-        self._users.consent_view = function
+        self._users.host.consent_view = function
         return function
 
-    def may_develop(self, function: MayDevelop) -> MayDevelop:
+    def may_register_app(self, function: MayRegisterApp) -> MayRegisterApp:
         """Decorate the function that says whether a user may register apps in the portal."""
-        self._users.may_develop = function
+        self._users.host.may_register_app = function
         return function
 
-    def may_register(self, function: MayRegister) -> MayRegister:
+    def may_register_client(self, function: MayRegisterClient) -> MayRegisterClient:
         """Decorate the function that says whether a client may register itself.
 
         It gets what would be registered, by the names of RFC 7591 2.
         """
-        self._users.may_register_itself = function
-        return function
-
-    def claims(self, function: Claims) -> Claims:
-        """Decorate the function that returns all claims about a user, by their names.
-
-        It reads and writes nothing: what a client may know of it is chosen afterwards.
-        """
-        self._users.claims = function
-        return function
-
-    def logout(self, function: Logout) -> Logout:
-        """Decorate the function that signs the user of this request out of the host.
-
-        It ends with `pkce.note_logout()`.
-        """
-        self._users.logout = function
+        self._users.host.may_register_client = function
         return function
 
     def logout_delivery(self, function: LogoutDelivery) -> LogoutDelivery:
         """Decorate the function that POSTs form fields to a URI, in a task queue say.
 
-        `function(uri, fields)` is called for each client that a logout is told to, in the
-        place of the threads of this package.
+        `function(uri, fields)` is called for each client that is told of a logout, in place of
+        the threads of this package.
         """
-        self._users.logout_delivery = function
+        self._users.host.logout_delivery = function
         return function
 
-    # What a host without Flask-Login tells.
+    # What a host without Flask-Login tells us.
 
-    def note_login(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
+    def signed_in(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
         """Say that `user` has just proved who they are, in this very request.
 
         `acr` and `amr` say how (OIDC Core 2, RFC 8176). Flask-Login tells the rest by its
@@ -199,7 +204,7 @@ class PKCEServer:
         """
         login.signed_in(current_server, user, acr=acr, amr=amr)
 
-    def note_logout(self) -> None:
+    def signed_out(self) -> None:
         """Say that the user of this browser signs out, in this very request."""
         login.signed_out(current_server)
 
@@ -208,13 +213,34 @@ class PKCEServer:
     def _assemble(self, state: BlueprintSetupState) -> None:
         """Put the server together for the app that the blueprint is registered on."""
         app: Flask = state.app  # type: ignore[assignment] # a Flask app, in Flask
-        _check_secret(app, "SECRET_KEY", app.secret_key)
-        features = _choose(app, self._features)
-        extra = {name for feature in self._features for name in feature.settings}
-        settings = Settings.load(app.config, also_known=extra)
-        pages.check(settings)
+        features = choose(app.config, self._features)
+        of_host = [setting for feature in self._features for setting in feature.settings]
+        settings = Settings.load(app.config, of_host)
+        check_secret(app, "SECRET_KEY", app.secret_key)
         if settings.key_secret is not None:
-            _check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
+            check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
+        check_look(settings)
+        app.extensions["pkce"] = server = FeatureServer(
+            app,
+            settings=settings,
+            hooks=Hooks(features),
+            users=self._users,
+            store=Store(self._engine_of(app)),
+            resources=self._resources,
+        )
+        self._servers.add(server)
+        listen_to_flask_login(server)
+        mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
+        app.cli.add_command(pkce_commands)
+        app.url_value_preprocessor(exempt_from_csrf_protect)
+        watch(server)
+        app.after_request(complete)
+        if settings.sqlite_pragmas:
+            with app.app_context():
+                set_sqlite_pragmas(server.store.engine)
+
+    def _engine_of(self, app: Flask) -> Callable[[], Engine]:
+        """Return what gives the engine of the host's database, which knows our tables then."""
         db = self._db or app.extensions.get("sqlalchemy")
         if db is None or "sqlalchemy" not in app.extensions:
             raise ConfigurationError(
@@ -222,85 +248,4 @@ class PKCEServer:
                 write="db.init_app(app)  # before pkce.init_app(app)",
             )
         copy_tables(db.metadata)
-        app.extensions["pkce"] = server = Server(
-            app,
-            settings=settings,
-            features=features,
-            users=self._users,
-            store=Store(lambda: cast(Engine, db.engine)),
-            resources=self._resources,
-        )
-        self._servers.add(server)
-        _listen_to_flask_login(server)
-        mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
-        app.cli.add_command(pkce_commands)
-        app.url_value_preprocessor(exempt_from_csrf_protect)
-        app.before_request(guard_paths)
-        if settings.sqlite_pragmas:
-            with app.app_context():
-                set_sqlite_pragmas(server.store.engine)
-
-
-def _check_secret(app: Flask, name: str, secret: Any) -> None:
-    """Refuse a secret that can be guessed: consent forms and keys hang on it."""
-    line = f'app.config["{name}"] = os.environ["{name}"]'
-    make = f"{line}  # made with: python -c 'import secrets; print(secrets.token_hex())'"
-    if not secret:
-        raise ConfigurationError(f"{name} is not set.", write=make)
-    if not isinstance(secret, str | bytes):
-        raise ConfigurationError(
-            f"{name} is of type {type(secret).__name__}, and must be text. A number in the "
-            "environment is read as a number.",
-            write=f'app.config["{name}"] = str(app.config["{name}"])',
-        )
-    weak = len(secret) < 16 or len(set(secret)) < 8
-    if weak and not (app.debug or app.testing):
-        raise ConfigurationError(f"{name} is too weak: it has to be long and random.", write=make)
-
-
-def _choose(app: Flask, added: tuple[Feature, ...]) -> tuple[Feature, ...]:
-    """Return the rooms that `PKCE_FEATURES` leaves open, with those the host added."""
-    rooms = (*(room() for room in FEATURES), *added)
-    wanted = app.config.get("PKCE_FEATURES", {})
-    if not isinstance(wanted, dict):
-        # Of the wrong type: Settings.load says it better.
-        return rooms
-    names = {room.name for room in rooms}
-    for name in wanted.keys() - names:
-        raise ConfigurationError(
-            f'PKCE_FEATURES names "{name}", and there is no such feature.',
-            write=f"one of: {', '.join(sorted(names))}",
-        )
-    for room in rooms:
-        if wanted.get(room.name, not room.opt_in):
-            continue
-        if room.core:
-            raise ConfigurationError(
-                f'The feature "{room.name}" cannot be left out: without it nothing is safe.',
-                write=f'app.config["PKCE_FEATURES"].pop("{room.name}")',
-            )
-        for key in set(room.settings) & app.config.keys():
-            raise ConfigurationError(
-                f'{key} belongs to the feature "{room.name}", which PKCE_FEATURES leaves out.',
-                write=f'app.config.pop("{key}")',
-            )
-    return tuple(room for room in rooms if wanted.get(room.name, not room.opt_in))
-
-
-def _listen_to_flask_login(server: Server) -> None:
-    """Note who signs in and out, where the host has Flask-Login."""
-    try:
-        from flask_login import user_logged_in, user_logged_out
-    except ImportError:
-        return
-
-    def on_login(app: Flask, user: Any) -> None:
-        login.signed_in(server, user)
-
-    def on_logout(app: Flask, user: Any) -> None:
-        login.signed_out(server)
-
-    # They live as long as the app does: blinker itself holds them weakly only.
-    server.listeners = (on_login, on_logout)
-    user_logged_in.connect(on_login, server.app)
-    user_logged_out.connect(on_logout, server.app)
+        return lambda: cast(Engine, db.engine)

@@ -760,4 +760,4 @@ def test_a_link_whose_host_could_mislead_is_not_registered(app: Flask, value: ob
         now=1,
     )
     with pytest.raises(InvalidRequestError):
-        server_of(app).check_client(client)
+        server_of(app).registrar.check(client)

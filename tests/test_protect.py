@@ -7,7 +7,7 @@ import re
 import pytest
 from flask import Flask
 
-from flask_pkce_server import ConfigurationError, current_token, require_oauth
+from flask_pkce_server import ConfigurationError, current_token, require
 from flask_pkce_server.testing import Clock, Flow, register
 
 from .conftest import sign_in
@@ -78,7 +78,7 @@ def test_a_view_without_scopes_names_the_realm() -> None:
     app = make_app(init=False)
 
     @app.get("/any")
-    @require_oauth()
+    @require()
     def any_token() -> str:
         return current_token.client_id
 
@@ -92,7 +92,7 @@ def test_all_scopes_are_needed(scopes: tuple[str, ...]) -> None:
     app = make_app(init=False)
 
     @app.get("/both")
-    @require_oauth(*scopes)
+    @require(*scopes)
     def both() -> str:
         return "both"
 
@@ -143,7 +143,7 @@ def test_the_user_is_none_when_they_are_gone() -> None:
     app = make_app(init=False)
 
     @app.get("/who")
-    @require_oauth("profile")
+    @require("profile")
     def who() -> list[object]:
         return [current_token.subject, current_token.user]
 
@@ -166,4 +166,4 @@ def test_outside_a_guarded_view_there_is_no_current_token(app: Flask) -> None:
 
 def test_require_without_parentheses_is_refused_at_once() -> None:
     with pytest.raises(ConfigurationError, match="before it decorates"):
-        require_oauth(lambda: "view")
+        require(lambda: "view")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, redirect, session
 from flask_sqlalchemy import SQLAlchemy
 
-from flask_pkce_server import CurrentToken, PKCEServer, current_token, require_oauth
+from flask_pkce_server import CurrentToken, PKCEServer, current_token, require
 
 
 @dataclass
@@ -71,7 +71,7 @@ async def of_a_resource(name: str) -> str:
 
 
 @app.get("/api/later")
-@require_oauth("profile")
+@require("profile")
 async def later() -> str:
     return current_token.subject
 

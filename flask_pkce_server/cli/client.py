@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..models import client as clients
-from ..models import client_document, client_secret
+from ..models import client_secret
 from ..models.client import Client
 from ..pages.first_steps import first_steps, token_line
-from ..protocol.server import Server, current_server
+from ..protocol.contract import Server, current_server
 from ..signals import client_registered, tell
-from ..wire import client_metadata, redirect_uri
+from ..wire import redirect_uri
 from ..wire.handle import digest, new_secret
 from ..wire.names import AUTH_METHODS
 from .client_options import ClientCommand, client_options
@@ -73,7 +73,7 @@ def create(
             client_metadata=_given(metadata),
             now=server.now(),
         )
-        server.check_client(client)
+        server.registrar.check(client)
         if _known(client.client_id) is not None:
             raise click.ClickException(f"There is a client {client.client_id} already.")
         server.store.write(lambda session: clients.save(session, client))
@@ -149,17 +149,17 @@ def update(
         if value is not None:
             setattr(client, field, value)
     given = _given(metadata)
-    said = {*client_metadata.LINES, *client_document.KEY_LINES} & given.keys()
+    said = server.registrar.names_of("document") & given.keys()
     said |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
         field for field, value in changes.items() if value is not None
     }
     if client.document is not None and said:
         raise click.ClickException(f"Its document says that, and not you: {', '.join(said)}.")
-    replaced = {server.client_fields[line].instead_of for line in given}
+    replaced = server.registrar.replaced_by(given)
     kept = {line: value for line, value in client.client_metadata.items() if line not in replaced}
     client.client_metadata = {**kept, **given}
     with Clearly():
-        server.check_client(client)
+        server.registrar.check(client)
         server.store.write(lambda session: clients.save(session, session.merge(client)))
     print_json(client.as_json()) if as_json else _print_client(client)
 
@@ -222,7 +222,7 @@ def _scope(server: Server, text: str | None) -> frozenset[str] | None:
 
 
 def _grant_types(server: Server, wanted: tuple[str, ...]) -> list[str]:
-    known = server.metadata()["grant_types_supported"]
+    known = server.registrar.grant_types
     for grant_type in wanted:
         if grant_type not in known:
             raise click.ClickException(

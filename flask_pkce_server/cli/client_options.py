@@ -15,13 +15,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ClientCommand(click.Command):
-    """A command with an option for each line of a registration that the app's rooms read."""
+    """A command with an option for each member of a client's metadata that features read."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         app = ctx.ensure_object(ScriptInfo).load_app()
-        fields = app.extensions["pkce"].client_fields.values()
-        said = [_option_of(field) for field in fields if field.is_said]
-        return [*super().get_params(ctx), *said]
+        fields = app.extensions["pkce"].registrar.fields.values()
+        options = [_option_of(field) for field in fields if "operator" in field.said_by]
+        return [*super().get_params(ctx), *options]
 
 
 def _option_of(field: ClientField) -> click.Option:

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 from ..models import authorization_code
 from ..models.base import Base
 from ..models.client import Client
+from ..protocol.contract import Server
 from ..protocol.declarations import Problem
-from ..protocol.server import Server
 from ..wire import redirect_uri
 
 _MOST_CLIENTS_NAMED = 20

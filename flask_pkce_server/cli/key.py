@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from ..protocol.server import current_server
+from ..protocol.contract import current_server
 from ..signals import key_rotated, tell
 from .output import Clearly, as_json_option, date, print_json
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 from flask.cli import with_appcontext
 from sqlalchemy.orm import Session
 
 from ..models import (
-    authorization_code,
-    client_document,
-    consent,
-    device_code,
     guess,
-    login_session,
-    registration,
-    spent_jti,
-    token,
 )
-from ..protocol.server import current_server
+from ..protocol.contract import current_server
 from .doctor import problems_of_host
 from .output import Clearly, as_json_option, print_json
 
@@ -29,39 +23,25 @@ _BATCH = 1000
 @as_json_option
 def prune(as_json: bool) -> None:
     """Delete what has expired, and keys and codes that nothing depends on any more."""
-    server, deleted = current_server, {}
-    # Tokens first: a consumed code stays as long as one of its tokens lives.
-    for name, of_table in {
-        "tokens": token.prune,
-        "authorization_codes": authorization_code.prune,
-        "device_codes": device_code.prune,
-        "guesses": guess.prune,
-        "spent_jtis": spent_jti.prune,
-        "session_clients": login_session.prune,
-        "consents": consent.prune,
-        # Last of them: one that nothing hangs on any more.
-        "unused_clients": _prune_clients,
-    }.items():
-        deleted[name] = 0
-        with Clearly():
-            while done := server.store.write(
-                lambda session: of_table(session, server.now(), _BATCH)  # noqa: B023 - run at once
-            ):
-                deleted[name] += done
+    server = current_server
+    deleted: Counter[str] = Counter()
     with Clearly():
-        server.keys.read()
-        deleted["signing_keys"] = server.store.write(server.keys.prune)
+        while any((done := server.store.write(_prune_some)).values()):
+            deleted.update(done)
+    deleted.update(done)
     if as_json:
         print_json({"deleted": deleted})
     else:
-        parts = [f"{number} {name.replace('_', ' ')}" for name, number in deleted.items()]
-        click.echo(f"Deleted {', '.join(parts)}.")
+        parts = [f"{number} of {name}" for name, number in deleted.items() if number]
+        click.echo(f"Deleted {', '.join(parts) or 'nothing'}.")
 
 
-def _prune_clients(session: Session, now: int, limit: int) -> int:
-    days = current_server.settings.registration_unused_days
-    done = registration.prune(session, now - days * 86400, limit)
-    return done + client_document.prune(session, now, limit)
+def _prune_some(session: Session) -> dict[str, int]:
+    server = current_server
+    return {
+        **server.hooks.prune(server, session, _BATCH),
+        "limits": guess.prune(session, server.now(), _BATCH),
+    }
 
 
 @click.command("doctor")
@@ -71,8 +51,7 @@ def doctor(as_json: bool) -> None:
     """Look the set-up over; exit 1 if something has to be changed."""
     server = current_server
     found = [*problems_of_host(server)]
-    for feature in server.features:
-        found += feature.problems(server)
+    found += server.hooks.problems(server)
     if as_json:
         print_json([vars(problem) for problem in found])
     else:

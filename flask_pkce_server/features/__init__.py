@@ -1,11 +1,16 @@
-"""The floor plan: the rooms of this package, in the order they are asked.
+"""The features of this package, in the order in which they are asked.
 
-Each is one file with one `Feature`; `ls` of this folder is the glossary.
+Each is one file, or one folder, with one `Feature`; `ls` of this folder is the glossary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import ConfigurationError
 from ..protocol.feature import Feature
+from ..settings import declared, feature_of
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature
@@ -68,3 +73,46 @@ FEATURES: tuple[type[Feature], ...] = (
     ClientIdMetadataFeature,
     CorsFeature,
 )
+
+
+def choose(config: Mapping[str, Any], added: Iterable[Feature]) -> tuple[Feature, ...]:
+    """Return the features that `PKCE_FEATURES` switches on, those that the host `added` last.
+
+    Raises `ConfigurationError` for a name that there is not, or twice, for a core feature that
+    is switched off, and for a setting of one that is.
+    """
+    every = (*(feature() for feature in FEATURES), *added)
+    wanted = config.get("PKCE_FEATURES", {})
+    if not isinstance(wanted, dict):
+        # Of the wrong type: Settings.load has the better sentence.
+        return every
+    names = [feature.name for feature in every]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f'Two features are called "{name}".', write='name = "..."  # another one'
+            )
+    for name in wanted.keys() - names:
+        raise ConfigurationError(
+            f'PKCE_FEATURES names "{name}", and there is no such feature.',
+            write=f"one of: {', '.join(sorted(names))}",
+        )
+    on = tuple(one for one in every if wanted.get(one.name, not one.opt_in))
+    for feature in every:
+        if feature not in on:
+            _check_switched_off(feature, config, names)
+    return on
+
+
+def _check_switched_off(feature: Feature, config: Mapping[str, Any], names: list[str]) -> None:
+    if feature.core:
+        raise ConfigurationError(
+            f'The feature "{feature.name}" cannot be left out: without it nothing is safe.',
+            write=f'app.config["PKCE_FEATURES"].pop("{feature.name}")',
+        )
+    keys = {key for key in declared() if feature_of(key, names) == feature.name}
+    for key in (keys | {setting.key for setting in feature.settings}) & config.keys():
+        raise ConfigurationError(
+            f'{key} belongs to the feature "{feature.name}", which PKCE_FEATURES leaves out.',
+            write=f'app.config.pop("{key}")',
+        )

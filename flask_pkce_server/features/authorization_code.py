@@ -7,7 +7,6 @@ one gave (RFC 9700 2.1.1, 4.5).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
@@ -23,11 +22,13 @@ from ..errors import (
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
 from ..models.token import UNTIL, Family, revoke_family
+from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.grant import Grant, check_as_read
-from ..protocol.server import Server
+from ..protocol.grant import REPLAYED, UNKNOWN, Grant, Redemption, check_as_read
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
 from ..wire.handle import CODE, digest, is_handle, new_handle, new_identifier
+
+_UNKNOWN = "The code is unknown, expired, or not this client's."
 
 
 class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
@@ -116,7 +117,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
             raise InvalidRequestError("code is missing.")
         code = self.query_authorization_code(handle, client)
         if code is None:
-            raise InvalidGrantError("The code is unknown, expired, or not this client's.")
+            raise InvalidGrantError(_UNKNOWN)
         # OAuth 2.1 leaves the parameter out of this request; PKCE does its work. One that
         # differs is refused all the same.
         if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
@@ -129,8 +130,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         """Return the stored code if it is this client's; nobody can probe or spend another's."""
         if not is_handle(code, CODE):
             return None
-        with self.server.store.reading() as session:
-            found = session.get(AuthorizationCode, digest(code))
+        found = self.server.store.get(AuthorizationCode, digest(code))
         return found if found is not None and found.client_id == client.client_id else None
 
     def issue_tokens(self) -> dict[str, Any]:
@@ -140,38 +140,35 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if proof is None:
             # Once more where the tokens are made: no proof, no tokens.
             raise InvalidGrantError("The code_verifier was not proven.")
-        for feature in server.features:
-            feature.check_token_request(request)
+        server.hooks.check_token_request(server, request)
         # Of a code that comes again only what it gave is of interest.
         user = None if code.consumed_at is not None else self.find_user(code.subject)
         family = Family(code.family_id, code.client_id, code.subject, code.bindings)
 
-        def redeem(session: Session) -> dict[str, Any] | None:
+        def redeem(session: Session) -> Redemption:
             now = server.now()
             if authorization_code.consume(session, code, proof, now):
-                response = self.token_response(family=family, user=user, scopes=code.scope, now=now)
-                session.add_all(response.rows)
-                return response.body
+                return self.issue(session, family=family, user=user, scopes=code.scope, now=now)
             current = session.get(AuthorizationCode, code.digest)
             check_as_read(code, current, now)
             if current is None or current.consumed_at is None:
-                return {}
+                return UNKNOWN
             revoke_family(session, code.family_id, now)
-            return None
+            return REPLAYED
 
-        body = server.store.write(redeem)
+        redemption = server.store.write(redeem)
         facts = {
             "client_id": code.client_id,
             "subject": code.subject,
             "family_id": code.family_id,
         }
-        if body is None:
+        if redemption is REPLAYED:
             tell(code_replayed, server.app, **facts)
             raise InvalidGrantError("The code was used before; all that it gave is revoked.")
-        if not body:
-            raise InvalidGrantError("The code is unknown, expired, or not this client's.")
+        if redemption is UNKNOWN:
+            raise InvalidGrantError(_UNKNOWN)
         tell(token_issued, server.app, scopes=code.scope, **facts)
-        return body
+        return redemption.body
 
 
 class AuthorizationCodeFeature(Feature):
@@ -179,13 +176,8 @@ class AuthorizationCodeFeature(Feature):
 
     name = "authorization_code"
     core = True
-    settings = ("PKCE_AUTHORIZATION_CODE_LIFETIME",)
 
-    def register(self, server: Server) -> None:
-        extensions = [
-            extension for feature in server.features for extension in feature.code_grant_extensions
-        ]
-        server.register_grant(SingleUseCodeGrant, extensions)
+    grants = (SingleUseCodeGrant,)
 
-    def metadata(self, server: Server) -> Mapping[str, Any]:
-        return {"grant_types_supported": ["authorization_code"]}
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return authorization_code.prune(session, server.now(), limit)

@@ -11,6 +11,7 @@ from typing import Any
 
 import flask
 from flask import Response
+from sqlalchemy.orm import Session
 
 from ..errors import (
     ConfigurationError,
@@ -27,10 +28,10 @@ from ..models.client import Client
 from ..models.consent import Standing
 from ..models.token import UNTIL
 from ..pages.forms import DecisionForm
-from ..protocol.declarations import Route
-from ..protocol.feature import ClientField, Feature
+from ..protocol.contract import Server
+from ..protocol.declarations import ResponseMode, Route
+from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
 from ..wire import shown_name
 from ..wire.redirect_uri import is_loopback, refuse_unfit
 
@@ -52,24 +53,20 @@ class AuthorizeFeature(Feature):
 
     name = "authorize"
     core = True
-    settings = (
-        "PKCE_AUTHORIZE_DEFAULT_SCOPES",
-        "PKCE_AUTHORIZE_UNKNOWN_SCOPES",
-        "PKCE_AUTHORIZE_LIFETIME",
-        "PKCE_AUTHORIZE_OPTIONAL_SCOPES",
-        "PKCE_AUTHORIZE_DAYS",
-    )
     client_fields = (
         ClientField("default_scope", "The scopes that a request means which names none."),
         ClientField("developer", "Who makes it; the consent page says so.", check=check_name),
-        ClientField("client_uri", "Its home page.", check=check_page),
-        ClientField("policy_uri", "Where its privacy policy is.", check=check_page),
-        ClientField("tos_uri", "Where its terms of service are.", check=check_page),
+        ClientField("client_uri", "Its home page.", check=check_page, said_by=EVERYBODY),
+        ClientField(
+            "policy_uri", "Where its privacy policy is.", check=check_page, said_by=EVERYBODY
+        ),
+        ClientField(
+            "tos_uri", "Where its terms of service are.", check=check_page, said_by=EVERYBODY
+        ),
         ClientField("verified", "The operator of this server has checked it.", kind=bool),
     )
 
-    def register(self, server: Server) -> None:
-        server.response_modes |= RESPONSE_MODES
+    def check_settings(self, server: Server) -> None:
         optional = server.settings.authorize_optional_scopes
         for scope in optional:
             if scope == "openid" or scope not in server.scopes:
@@ -77,6 +74,12 @@ class AuthorizeFeature(Feature):
                     f'PKCE_AUTHORIZE_OPTIONAL_SCOPES names "{scope}", which nobody can leave out.',
                     write=f"some of: {', '.join(server.scopes.keys() - {'openid'})}",
                 )
+
+    def response_modes(self, server: Server) -> Mapping[str, ResponseMode]:
+        return RESPONSE_MODES
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return consents.prune(session, server.now(), limit)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("authorize", "/authorize", authorize, ("GET", "POST"), "page")
@@ -90,9 +93,9 @@ class AuthorizeFeature(Feature):
         }
 
 
-def authorize() -> Response:
+def authorize(server: Server) -> Response:
     """Take an authorization request, one that was put aside, or a decision on one."""
-    server, incoming = current_server, flask.request
+    incoming = flask.request
     reference = "" if "client_id" in incoming.args else waiting.read_reference()
     user = server.users.current()
     if incoming.method == "POST" and "decision" in incoming.form:

@@ -11,15 +11,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask import Flask
 
 from ..errors import InvalidRequestError, TemporarilyUnavailable
 from ..models.client import Client
-from ..protocol.feature import ClientField, Feature
-from ..protocol.server import Server
+from ..protocol.contract import Server
+from ..protocol.feature import ClientField, Feature, Listener
 from ..signals import user_logged_out
 from ..wire.handle import new_identifier
 from ..wire.peers import post_form
@@ -43,7 +43,6 @@ class BackchannelLogoutFeature(Feature):
     """OpenID Connect Back-Channel Logout 1.0."""
 
     name = "backchannel_logout"
-    settings = ("PKCE_BACKCHANNEL_LOGOUT_RETRIES",)
     client_fields = (
         ClientField(
             "backchannel_logout_uri",
@@ -57,8 +56,8 @@ class BackchannelLogoutFeature(Feature):
         ),
     )
 
-    def register(self, server: Server) -> None:
-        user_logged_out.connect(self.tell_clients, server.app)
+    def listeners(self, server: Server) -> Iterable[Listener]:
+        yield user_logged_out, self.tell_clients
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
@@ -71,8 +70,8 @@ class BackchannelLogoutFeature(Feature):
         server: Server = app.extensions["pkce"]
         for client, uri in _listeners(server, client_ids):
             fields = {"logout_token": logout_token(server, client, subject, sid)}
-            if server.users.logout_delivery is not None:
-                server.users.logout_delivery(uri, fields)
+            if server.users.host.logout_delivery is not None:
+                server.users.host.logout_delivery(uri, fields)
                 continue
             threading.Thread(
                 target=deliver,

@@ -7,7 +7,6 @@ finds one in it. For confidential clients that are registered for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
@@ -16,9 +15,9 @@ from sqlalchemy.orm import Session
 from ..errors import ConfigurationError, InvalidScopeError, UnauthorizedClientError
 from ..models.client import Client
 from ..models.token import NOBODY, Family, Token
+from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.grant import Grant
-from ..protocol.server import Server
 from ..signals import tell, token_issued
 from ..wire.handle import new_identifier
 
@@ -41,8 +40,7 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
     def issue_tokens(self) -> dict[str, Any]:
         """Give an access token, and nothing else."""
         server, request = self.server, self.request
-        for feature in server.features:
-            feature.check_token_request(request)
+        server.hooks.check_token_request(server, request)
         family = Family(new_identifier(), request.client.client_id, NOBODY, {})
 
         def issue(session: Session) -> dict[str, Any]:
@@ -71,9 +69,10 @@ class ClientCredentialsFeature(Feature):
     """RFC 6749 4.4: the client credentials grant."""
 
     name = "client_credentials"
-    settings = ("PKCE_CLIENT_CREDENTIALS_SCOPES",)
 
-    def register(self, server: Server) -> None:
+    grants = (MachineTokenGrant,)
+
+    def check_settings(self, server: Server) -> None:
         for scope in server.settings.client_credentials_scopes:
             if scope in _OF_USERS or scope not in server.scopes:
                 fit = ", ".join(server.scopes.keys() - _OF_USERS)
@@ -81,10 +80,6 @@ class ClientCredentialsFeature(Feature):
                     f'PKCE_CLIENT_CREDENTIALS_SCOPES names "{scope}", which no machine can have.',
                     write=f"some of: {fit}" if fit else 'app.config["PKCE_SCOPES"]["..."] = "..."',
                 )
-        server.register_grant(MachineTokenGrant)
-
-    def metadata(self, server: Server) -> Mapping[str, Any]:
-        return {"grant_types_supported": ["client_credentials"]}
 
 
 def scopes_of(server: Server, client: Client, text: str | None) -> frozenset[str]:
@@ -96,6 +91,6 @@ def scopes_of(server: Server, client: Client, text: str | None) -> frozenset[str
     asked = server.scopes.asked_by(client, text)
     fit = frozenset(server.settings.client_credentials_scopes) - _OF_USERS
     named = (text or "").strip(" ")
-    if named and not asked <= fit and server.settings.authorize_unknown_scopes == "refuse":
+    if named and not asked <= fit and server.scopes.refuses_unknown:
         raise InvalidScopeError("A scope that was asked for is granted by users only.")
     return asked & fit

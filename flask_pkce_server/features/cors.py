@@ -11,15 +11,15 @@ from __future__ import annotations
 import re
 
 import flask
-from flask import Response, current_app, g
+from flask import Response
 from sqlalchemy.exc import DBAPIError
 
 from ..models import client_origin
-from ..models.client import Client
+from ..protocol.contract import Server
+from ..protocol.declarations import Route
 from ..protocol.feature import Feature
-from ..protocol.server import Server, current_server
+from ..protocol.state import request_state
 from ..resource_server.paths import is_below_guarded_path
-from ..resource_server.require import GUARDED
 
 _HEADER_NAMES = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1000}")
 _SECONDS_TO_REMEMBER = "600"
@@ -30,49 +30,39 @@ class CorsFeature(Feature):
 
     name = "cors"
 
-    def register(self, server: Server) -> None:
-        server.app.after_request(share)
+    def complete_response(self, server: Server, response: Response, route: Route | None) -> None:
+        share(server, response, route)
 
 
-def share(response: Response) -> Response:
+def share(server: Server, response: Response, route: Route | None) -> None:
     """Add the headers that let a page of the client read `response`."""
-    route = current_server.route_of(flask.request.endpoint)
-    door = None if route is None else route.door
-    if door == "page" or (door is None and not _is_guarded()):
-        return response
     # A host-wide CORS that has answered already is left to its word.
-    if "Access-Control-Allow-Origin" in response.headers:
-        return response
-    if door == "document" or (route is not None and route.for_any_origin):
+    if (route and route.kind == "page") or "Access-Control-Allow-Origin" in response.headers:
+        return
+    if route is not None and (route.kind == "document" or route.for_any_origin):
         _allow(response, "*")
-        return response
+        return
     response.vary.add("Origin")
     origin = flask.request.headers.get("Origin")
-    if origin and _speaks_here(origin):
+    if origin and _speaks_here(server, origin):
         _allow(response, origin)
         response.headers["Access-Control-Allow-Credentials"] = "true"
-    elif origin and is_below_guarded_path() and _is_before_a_token(response):
+    elif origin and is_below_guarded_path(server) and _is_before_a_token(response):
         # A page that is no client yet learns from the challenge where to register.
         _allow(response, "*")
-    return response
 
 
 def _is_before_a_token(response: Response) -> bool:
     return flask.request.method == "OPTIONS" or response.status_code == 401
 
 
-def _is_guarded() -> bool:
-    view = current_app.view_functions.get(flask.request.endpoint or "")
-    return hasattr(view, GUARDED) or is_below_guarded_path()
-
-
-def _speaks_here(origin: str) -> bool:
+def _speaks_here(server: Server, origin: str) -> bool:
     """Say whether `origin` is the client's, or some client's where none is named yet."""
-    client: Client | None = g.get("_pkce_client")
+    client = request_state().client
     if client is not None:
         return client.speaks_from(origin)
     try:
-        with current_server.store.reading() as session:
+        with server.store.reading() as session:
             return client_origin.is_of_any(session, origin)
     except DBAPIError:
         # The answer is ready, and is an error that tells of it already.

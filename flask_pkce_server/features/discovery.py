@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import Feature
-from ..protocol.server import Server, current_server
 
 _NAMES = ("oauth-authorization-server", "openid-configuration")
 
@@ -28,7 +27,7 @@ class DiscoveryFeature(Feature):
     core = True
 
     def routes(self, server: Server) -> Iterable[Route]:
-        inserted = urlsplit(server.issuer).path.rstrip("/")
+        inserted = server.issuer.path
         for name in _NAMES:
             place = f"/.well-known/{name}"
             yield _document(name, place, document)
@@ -45,11 +44,11 @@ def _document(name: str, path: str, view: Callable[..., Any]) -> Route:
     return Route(name, path, view, ("GET",), "document", at_root=True)
 
 
-def document() -> Response:
+def document(server: Server) -> Response:
     """Answer with the metadata of this server."""
-    return flask.jsonify(current_server.metadata())
+    return flask.jsonify(server.metadata())
 
 
-def no_document(other: str) -> tuple[Response, int]:
+def no_document(server: Server, other: str) -> tuple[Response, int]:
     """Answer that `other` is no issuer here."""
     return flask.jsonify(error="not_found", error_description="No such issuer here."), 404

@@ -8,20 +8,22 @@ Of all others, as of what is no token, the answer is the same: not active.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import flask
 from authlib.consts import default_json_headers
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
-from flask import Response, g
+from flask import Response
 
 from ..errors import InvalidClientError, InvalidRequestError
 from ..models.client import Client
 from ..models.token import Token
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
+from ..protocol.state import request_state
+from ..protocol.token_description import token_claims
 from ..wire.jws import ALGORITHMS
 
 #: RFC 9701 5: the answer as a signed JWT.
@@ -41,9 +43,10 @@ class TokenIntrospection(IntrospectionEndpoint):
         text = request.form.get("token")
         if not text:
             raise InvalidRequestError("token is missing.")
-        body = describe(current_server, current_server.find_token(text), client)
-        # The CORS room asks who speaks: the one that asked.
-        g._pkce_client = client
+        server: Server = self.server
+        body = describe(server, server.find_token(text), client)
+        # Not the client of the token: whoever asked reads the answer.
+        request_state().client = client
         return 200, body, default_json_headers
 
 
@@ -63,21 +66,13 @@ def describe(server: Server, token: Token | None, client: Client) -> dict[str, A
         return {"active": False}
     description = {
         "active": True,
+        **token_claims(server, token),
         "scope": " ".join(sorted(scopes)),
-        # RFC 8693 4.3: the client that was given it, whoever's user it is.
-        "client_id": token.holder,
-        "iss": server.issuer,
-        "iat": token.issued_at,
-        "exp": token.expires_at,
-        **token.act,
     }
     if not token.is_machine:
         description["sub"] = server.subject_for(owner, token.subject)
     if token.kind == "access":
         description["token_type"] = "Bearer"
-    audience = token.bindings.get("audience")
-    if audience:
-        description["aud"] = audience[0] if len(audience) == 1 else audience
     return description
 
 
@@ -95,11 +90,11 @@ class IntrospectionFeature(Feature):
             "introspection_signed_response_alg",
             "What introspection answers are signed with when it asks for a JWT.",
             choices=ALGORITHMS,
+            said_by=("operator", "client"),
         ),
     )
 
-    def register(self, server: Server) -> None:
-        server.register_endpoint(TokenIntrospection)
+    endpoints = (TokenIntrospection,)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("introspect", "/introspect", introspect, ("POST",), "endpoint")
@@ -107,18 +102,17 @@ class IntrospectionFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
             "introspection_endpoint": server.url_of("introspect"),
-            "introspection_endpoint_auth_methods_supported": list(server.client_auth_methods),
+            "introspection_endpoint_auth_methods_supported": server.registrar.auth_methods[1:],
             "introspection_signing_alg_values_supported": list(ALGORITHMS),
         }
 
 
-def introspect() -> Response:
+def introspect(server: Server) -> Response:
     """Answer an introspection request, as JSON or, if that is asked for, as a signed JWT."""
-    server = current_server
     response: Response = server.create_endpoint_response("introspection")
     if response.status_code != 200 or _JWT not in flask.request.headers.get("Accept", ""):
         return response
-    client: Client = g._pkce_client
+    client = cast(Client, request_state().client)
     server.keys.prepare()
     signed = server.keys.sign(
         {

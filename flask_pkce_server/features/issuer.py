@@ -12,9 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..protocol.feature import Feature
-from ..protocol.server import Server
 from ..wire import base_url
 
 
@@ -23,9 +23,8 @@ class IssuerFeature(Feature):
 
     name = "issuer"
     core = True
-    settings = ("PKCE_ISSUER",)
 
-    def register(self, server: Server) -> None:
+    def check_settings(self, server: Server) -> None:
         issuer = server.settings.issuer
         if issuer is None:
             if not (server.app.debug or server.app.testing):

@@ -13,18 +13,18 @@ from typing import Any
 import flask
 from flask import Response
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from ..models.signing_key import SigningKey
+from ..protocol.contract import Server
 from ..protocol.declarations import Problem, Route
 from ..protocol.feature import Feature
-from ..protocol.server import Server, current_server
 
 
 class JwksFeature(Feature):
     """RFC 7517 5: the JWK Set of this server."""
 
     name = "jwks"
-    settings = ("PKCE_JWKS_LEAD", "PKCE_JWKS_KEEP")
     models = (SigningKey,)
 
     def routes(self, server: Server) -> Iterable[Route]:
@@ -32,6 +32,9 @@ class JwksFeature(Feature):
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"jwks_uri": server.url_of("jwks")}
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return server.keys.prune(session)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         try:
@@ -49,6 +52,6 @@ class JwksFeature(Feature):
             yield Problem("OK", "The signing keys can be read.")
 
 
-def jwks() -> Response:
+def jwks(server: Server) -> Response:
     """Answer with the JWK Set."""
-    return flask.jsonify(keys=current_server.keys.published())
+    return flask.jsonify(keys=server.keys.published())

@@ -7,27 +7,25 @@ revoked with its family, and introspected like any other.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ..errors import InvalidRequestError
 from ..models.client import Client
-from ..models.token import EXCHANGED, NOBODY, Token
+from ..models.token import Token
+from ..protocol.contract import Server
 from ..protocol.feature import ClientField, Feature
-from ..protocol.grant import TokenResponse
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
+from ..protocol.token_description import read_claims, token_claims
+from ..protocol.token_response import TokenResponse
 from ..wire.handle import base64url
 
 _TYPES = {"at+jwt", "application/at+jwt"}
-_MACHINE = "client_credentials"
 
 
 def check_format(server: Server, client: Client, value: Any) -> None:
     """Refuse JWTs for a client that must not learn the users' own subjects."""
-    if value == "jwt" and server.subject_for(client, "subject") != "subject":
+    if value == "jwt" and server.is_pairwise(client):
         raise InvalidRequestError("A pairwise client has opaque access tokens.")
 
 
@@ -35,12 +33,6 @@ class JwtAccessTokenFeature(Feature):
     """RFC 9068: access tokens as signed JWTs."""
 
     name = "jwt_access_token"
-    settings = (
-        "PKCE_JWT_ACCESS_TOKEN",
-        "PKCE_JWT_ACCESS_TOKEN_ALG",
-        "PKCE_JWT_ACCESS_TOKEN_RESOURCES",
-        "PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION",
-    )
     client_fields = (
         ClientField(
             "access_token_format",
@@ -50,37 +42,26 @@ class JwtAccessTokenFeature(Feature):
         ),
     )
 
-    def check_token_request(self, request: Request) -> None:
-        if is_jwt(current_server, request, request.granted_scopes):
-            current_server.keys.prepare()
+    def check_token_request(self, server: Server, request: Request) -> None:
+        if is_jwt(server, request, audience_of(server, request.granted_scopes, request.resources)):
+            server.keys.prepare()
 
-    def complete_token_response(self, response: TokenResponse) -> None:
-        server, request, token = response.server, response.request, response.access
+    def complete_token_response(self, server: Server, response: TokenResponse) -> None:
+        request, token = response.request, response.access
         audience = audience_of(server, token.scope, request.resources)
         if audience != [server.issuer]:
             token.bindings = {**token.bindings, "audience": audience}
-        if not is_jwt(server, request, token.scope):
+        if not is_jwt(server, request, audience):
             return
         bound = token.bindings.get("openid", {})
         claims = {
-            "iss": server.issuer,
-            # RFC 9068 2.2: where no user is, the client. Which of both, a claim of ours says:
-            # somebody's subject may be the client_id of an app.
+            **token_claims(server, token),
             "sub": token.subject or token.client_id,
-            "aud": audience[0] if len(audience) == 1 else audience,
-            "client_id": token.holder,
-            "exp": token.expires_at,
-            "iat": token.issued_at,
             "jti": base64url(token.digest),
-            "scope": " ".join(sorted(token.scope)),
-            **token.act,
-            # RFC 9068 2.2.1
-            **{name: bound[name] for name in ("auth_time", "acr", "amr") if name in bound},
-            # An SDK that reads it watches the session by it.
-            **{name: bound[name] for name in ("sid",) if request.wants_jwt and name in bound},
         }
-        if token.is_machine:
-            claims["grant_type"] = _MACHINE
+        if request.wants_jwt and "sid" in bound:
+            # An SDK that reads it watches the session by it.
+            claims["sid"] = bound["sid"]
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )
@@ -89,20 +70,19 @@ class JwtAccessTokenFeature(Feature):
         claims = server.keys.verify(text, _TYPES)
         if claims is None or claims.get("iss") != server.issuer:
             return None
-        return _as_token(claims)
+        return read_claims(claims)
 
 
-def is_jwt(server: Server, request: Request, scopes: frozenset[str]) -> bool:
-    """Say whether the client of a token request is given a JWT for `scopes`."""
+def is_jwt(server: Server, request: Request, audience: list[str]) -> bool:
+    """Say whether the client of a token request is given a JWT for `audience`."""
     client: Client = request.client
-    if server.subject_for(client, "subject") != "subject":
-        # A JWT tells everybody the user's own subject.
-        return False
-    here = {server.issuer, *(one.uri for one in server.own_resources.values())}
-    elsewhere = not here.issuperset(audience_of(server, scopes, request.resources))
-    jwt = server.settings.jwt_access_token or request.wants_jwt or elsewhere
-    usual = "jwt" if jwt else "opaque"
-    return bool(client.client_metadata.get("access_token_format", usual) == "jwt")
+    wanted = client.client_metadata.get("access_token_format")
+    if wanted is None and not (server.settings.jwt_access_token or request.wants_jwt):
+        # An API elsewhere cannot look into our database.
+        is_here = audience == [server.issuer] or server.resources.here.issuperset(audience)
+        wanted = "opaque" if is_here else "jwt"
+    # A JWT tells everybody the user's own subject.
+    return wanted != "opaque" and not server.is_pairwise(client)
 
 
 def audience_of(server: Server, scopes: frozenset[str], asked: Iterable[str] = ()) -> list[str]:
@@ -112,31 +92,7 @@ def audience_of(server: Server, scopes: frozenset[str], asked: Iterable[str] = (
     """
     if asked:
         return list(dict.fromkeys(asked))
-    resources = server.settings.jwt_access_token_resources
-    audience = [uri for uri, its in resources.items() if scopes & set(its)]
-    theirs = {scope for its in resources.values() for scope in its}
+    elsewhere = server.resources.elsewhere
+    audience = [uri for uri, named in elsewhere.items() if scopes & named]
+    theirs = frozenset[str]().union(*elsewhere.values())
     return [server.issuer, *audience] if scopes - theirs or not audience else audience
-
-
-def _as_token(claims: Mapping[str, Any]) -> Token | None:
-    """Return the token that the verified `claims` of a JWT describe, without the database."""
-    audience = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
-    try:
-        digest = base64.urlsafe_b64decode(claims["jti"] + "=")
-    except (binascii.Error, ValueError):
-        return None
-    actors, act = [], claims.get("act")
-    while act:
-        actors.append(act["sub"])
-        act = act.get("act")
-    return Token(
-        digest=digest,
-        kind="access",
-        family_id="",
-        client_id=claims["client_id"],
-        subject=NOBODY if claims.get("grant_type") == _MACHINE else claims["sub"],
-        scope=frozenset(claims["scope"].split()),
-        bindings={"audience": audience, **({EXCHANGED: {"actors": actors}} if actors else {})},
-        issued_at=claims["iat"],
-        expires_at=claims["exp"],
-    )

@@ -18,14 +18,16 @@ from flask import Response
 
 from ..errors import InvalidRequestError
 from ..http.redirect import VerbatimRedirect
-from ..interaction import decision, waiting
+from ..interaction import waiting
+from ..interaction.decision import form_for
+from ..interaction.waiting import path_of
 from ..models.client import Client
 from ..pages.forms import DecisionForm
 from ..pages.page import page
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
-from ..protocol.feature import ClientField, Feature
+from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
 from ..wire import redirect_uri as uris
 
 
@@ -45,6 +47,7 @@ class LogoutFeature(Feature):
             "Where its browser may come back to after a logout.",
             kind=list[str],
             check=check_uris,
+            said_by=EVERYBODY,
         ),
     )
 
@@ -79,9 +82,9 @@ class Leaving:
         return client.self_registered and not client.verified and not uris.is_loopback(uri)
 
 
-def logout() -> Response:
+def logout(server: Server) -> Response:
     """Take a logout request, or the user's word on one."""
-    server, incoming = current_server, flask.request
+    incoming = flask.request
     user = server.users.current()
     if incoming.method == "POST" and "decision" in incoming.form:
         return _decide(server, user)
@@ -98,7 +101,28 @@ def logout() -> Response:
     if _is_of_this_session(server, leaving, user) or _is_asked_by_its_page(leaving, request):
         server.users.end_login()
         return _leave(server, leaving)
-    return decision.ask_logout(server, request, user, client=leaving.client)
+    return _ask(server, request, user, client=leaving.client)
+
+
+def _ask(
+    server: Server,
+    request: Request,
+    user: Any,
+    *,
+    client: Client | None,
+    again: bool = False,
+) -> Response:
+    """Ask whether to sign out of the host; `client` wants it, or nobody says who does."""
+    return page(
+        server,
+        "logout",
+        400 if again else 200,
+        form=form_for(server, request, user),
+        account=server.users.name_of(user),
+        client=client,
+        action=path_of(),
+        again=again,
+    )
 
 
 def read(server: Server, request: Request) -> Leaving:
@@ -156,7 +180,7 @@ def _decide(server: Server, user: Any) -> Response:
         return _leave(server, leaving)
     said = form.read("allow", "deny")
     if said is None or server.users.subject_of(user) != subject:
-        return decision.ask_logout(server, request, user, client=leaving.client, again=True)
+        return _ask(server, request, user, client=leaving.client, again=True)
     if said == "deny":
         return page(server, "logged_out", stayed=True)
     server.users.end_login()

@@ -7,18 +7,15 @@ client, public or confidential, with S256 and nothing else (RFC 9700 2.1.1).
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from ..errors import InvalidGrantError
+from ..protocol.code_proof import prove
+from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.server import Server
-from ..signals import tell, verifier_mismatched
 from ..wire import code_challenge
-from ..wire.code_challenge import of_mismatch
 
 
 class MandatoryCodeChallenge(CodeChallenge):
@@ -38,23 +35,10 @@ class MandatoryCodeChallenge(CodeChallenge):
         grant.request.code_challenge = code_challenge.read(grant.request.payload.data)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
-        """Demand the verifier of the challenge and note the proof in the request.
-
-        A wrong verifier leaves the code as it is: who stole a code must not be able to
-        burn it.
-        """
-        request, code = grant.request, grant.request.authorization_code
-        verifier = request.form.get("code_verifier", "")
-        challenge = code_challenge.of(verifier)
-        if not hmac.compare_digest(challenge, code.code_challenge):
-            tell(
-                verifier_mismatched,
-                grant.server.app,
-                client_id=code.client_id,
-                subject=code.subject,
-            )
-            raise InvalidGrantError(of_mismatch(verifier, code.code_challenge))
-        request.proven_challenge = challenge
+        """Demand the verifier of the challenge and note the proof in the request."""
+        request = grant.request
+        verifier = request.form.get("code_verifier")
+        request.proven_challenge = prove(grant.server, request.authorization_code, verifier)
 
 
 class PkceFeature(Feature):
@@ -62,7 +46,7 @@ class PkceFeature(Feature):
 
     name = "pkce"
     core = True
-    code_grant_extensions = (MandatoryCodeChallenge(),)
+    grant_extensions = {"authorization_code": (MandatoryCodeChallenge(),)}  # noqa: RUF012 - a constant
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {

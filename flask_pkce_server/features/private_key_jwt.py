@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import flask
+from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError
+from ..models import spent_jti
 from ..models.client import Client
 from ..models.spent_jti import SpentBefore, SpentJti, spend
-from ..protocol.feature import ClientField, Feature
+from ..protocol.contract import Server
+from ..protocol.feature import ClientAuthMethod, ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.server import Server
 from ..wire.fetch import FetchError, is_fetchable
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
@@ -80,17 +82,23 @@ class PrivateKeyJwtFeature(Feature):
             kind=dict[str, Any],
             instead_of="jwks_uri",
             check=check_jwks,
+            said_by=("operator", "document"),
+            auth_method="private_key_jwt",
         ),
         ClientField(
             "jwks_uri",
             "Where those keys are published.",
             instead_of="jwks",
             check=check_jwks_uri,
+            said_by=("operator", "document"),
+            auth_method="private_key_jwt",
         ),
         ClientField(
             "token_endpoint_auth_signing_alg",
             "What it signs with; any that its keys are for where left out.",
             choices=ALGORITHMS,
+            said_by=("operator", "document"),
+            auth_method="private_key_jwt",
         ),
     )
 
@@ -98,15 +106,17 @@ class PrivateKeyJwtFeature(Feature):
         self._known: dict[str, Keys] = {}
         self._lock = threading.Lock()
 
-    def register(self, server: Server) -> None:
-        server.client_auth_methods[self.name] = read_assertion
-        server.client_proofs[self.name] = lambda client, proof: self.proves(server, client, proof)
+    def client_auth_methods(self, server: Server) -> Iterable[ClientAuthMethod]:
+        yield ClientAuthMethod(self.name, read_assertion, self.proves)
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return spent_jti.prune(session, server.now(), limit)
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
             f"{name}_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS)
             for name, route in _ENDPOINTS.items()
-            if route in server.routes
+            if route in server.paths
         }
 
     def proves(self, server: Server, client: Client, assertion: str) -> bool:
@@ -180,7 +190,8 @@ def read_assertion(request: Request) -> tuple[str, str] | None:
     """Return the client_id that an assertion names and the assertion, None if there is none."""
     from ..wire.jws import read_jwt
 
-    assertion, kind = (request.form.get(f"client_assertion{tail}") for tail in ("", "_type"))
+    form = request.form
+    assertion, kind = form.get("client_assertion"), form.get("client_assertion_type")
     if assertion is None and kind is None:
         return None
     if assertion is None or kind != ASSERTION_TYPE:
@@ -201,7 +212,7 @@ def _names_of(server: Server, client: Client) -> tuple[str, ...]:
     for the URL of an endpoint, or for others too, can be drawn out of a client by a server
     that names our endpoints as its own, and be shown here (CVE-2025-27370, CVE-2025-27371).
     """
-    route = server.route_of(flask.request.endpoint)
+    route = server.routes.get(flask.request.endpoint)
     if client.document is not None and route is not None and route.name == "token":
         # ChatGPT names the token endpoint, and nobody can tell it otherwise. A server that
         # draws such an assertion out of it can say to be it, as with `none`, at this one

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
+from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
 
 _SECONDS = re.compile(r"[0-9]{1,10}")
 
@@ -24,12 +24,11 @@ class PromptFeature(Feature):
     """OIDC Core 3.1.2.1: prompt, max_age and id_token_hint."""
 
     name = "prompt"
-    settings = ("PKCE_PROMPT_SIGN_UP_VIEW",)
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"prompt_values_supported": prompts_of(server)}
 
-    def register(self, server: Server) -> None:
+    def check_settings(self, server: Server) -> None:
         view = server.settings.prompt_sign_up_view
         if view is not None and not re.fullmatch(r"[\w.]+", view):
             raise ConfigurationError(
@@ -37,8 +36,8 @@ class PromptFeature(Feature):
                 write='app.config["PKCE_PROMPT_SIGN_UP_VIEW"] = "sign_up"',
             )
 
-    def check_authorization_request(self, request: Request) -> None:
-        server, data = current_server, request.payload.data
+    def check_authorization_request(self, server: Server, request: Request) -> None:
+        data = request.payload.data
         prompts = set(data.get("prompt", "").split(" ")) - {""}
         if not prompts <= set(prompts_of(server)):
             raise InvalidRequestError("prompt has a value that this server does not know.")

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
+from ..protocol.contract import Server
 from ..protocol.declarations import Problem, Route
 from ..protocol.feature import Feature
 from ..protocol.request import Request
 from ..protocol.resources import Resource
-from ..protocol.server import Server, current_server
 
 _PLACE = "/.well-known/oauth-protected-resource"
 #: Where MCP clients that know no metadata look, from the root of the origin (MCP 2025-03-26).
@@ -45,9 +44,8 @@ class ProtectedResourceFeature(Feature):
     def aliases(self, server: Server) -> Mapping[str, str]:
         return _FALLBACKS if server.resources.has_guarded else {}
 
-    def complete_authorization_request(self, request: Request) -> None:
-        server, payload = current_server, request.payload
-        guarded = server.resources.guarded(server.issuer)
+    def complete_authorization_request(self, server: Server, request: Request) -> None:
+        payload, guarded = request.payload, server.resources.guarded
         if (
             len(guarded) == 1
             and request.client.self_registered
@@ -57,9 +55,23 @@ class ProtectedResourceFeature(Feature):
             # MCP 2025-03-26: the server at the root is the only API's, and nobody names it.
             request.replace(resource=guarded[0].uri)
 
+    def resource_metadata(self, server: Server, resource: Resource) -> Mapping[str, Any]:
+        # MCP 2026-07-28: offline_access is the server's, and no resource has it.
+        scopes = [
+            scope
+            for scope in resource.scopes
+            if scope != "offline_access" and scope in server.scopes
+        ]
+        return {
+            "resource": resource.uri,
+            "authorization_servers": [server.issuer],
+            **({"scopes_supported": scopes} if scopes else {}),
+            "bearer_methods_supported": ["header"],
+        }
+
     def problems(self, server: Server) -> Iterable[Problem]:
-        resources = server.own_resources.values()
-        if resources and all(room.name != "resource_indicators" for room in server.features):
+        resources = server.resources.own.values()
+        if resources and "resource_indicators" not in server.hooks.names:
             yield Problem(
                 "FAIL",
                 "No token opens the resources of this app: clients cannot ask for one.",
@@ -81,16 +93,16 @@ def _is_fallback(server: Server) -> bool:
     rule = flask.request.url_rule
     if rule is None or rule.endpoint != "pkce.authorize":
         return False
-    path = rule.rule.removeprefix(urlsplit(server.issuer).path.rstrip("/"))
+    path = server.issuer.below(rule.rule)
     return path in _FALLBACKS and path != server.paths["authorize"]
 
 
-def document(path: str = "") -> Response | tuple[Response, int]:
+def document(server: Server, path: str = "") -> Response | tuple[Response, int]:
     """Answer with the metadata of the resource that has this path in its URI."""
-    resource = find(current_server, "/" + path)
+    resource = find(server, "/" + path)
     if resource is None:
         return flask.jsonify(error="not_found", error_description="No such resource here."), 404
-    return flask.jsonify(describe(current_server, resource))
+    return flask.jsonify(server.hooks.resource_metadata(server, resource))
 
 
 def find(server: Server, path: str) -> Resource | None:
@@ -100,7 +112,7 @@ def find(server: Server, path: str) -> Resource | None:
     there is: MCP clients look there last, and read in the document whose it is.
     """
     path = path.rstrip("/")
-    known = list(server.own_resources.values())
+    known = list(server.resources.own.values())
     fitting = [one for one in known if one.path == path]
     if not path and not fitting and len(known) == 1:
         return known[0]
@@ -108,17 +120,3 @@ def find(server: Server, path: str) -> Resource | None:
         # An app of several hosts: the document is one of the host that was asked.
         fitting = [one for one in fitting if one.host == flask.request.host.lower()]
     return fitting[0] if fitting else None
-
-
-def describe(server: Server, resource: Resource) -> dict[str, Any]:
-    """Return the metadata of a resource (RFC 9728 2)."""
-    # MCP 2026-07-28: offline_access is the server's, and no resource has it.
-    scopes = [
-        scope for scope in resource.scopes if scope != "offline_access" and scope in server.scopes
-    ]
-    return {
-        "resource": resource.uri,
-        "authorization_servers": [server.issuer],
-        **({"scopes_supported": scopes} if scopes else {}),
-        "bearer_methods_supported": ["header"],
-    }

@@ -8,7 +8,6 @@ successors are derived from the token that came, so nothing need be kept in clea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
@@ -24,11 +23,12 @@ from ..errors import (
 from ..i18n import translatable
 from ..models import token as tokens
 from ..models.token import Family, Token
+from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.grant import Grant, TokenResponse, check_as_read
-from ..protocol.server import Server
+from ..protocol.grant import REPLAYED, UNKNOWN, Grant, Outcome, Redemption, check_as_read
+from ..protocol.token_response import TokenResponse
 from ..signals import tell, token_refreshed, token_reuse_detected
-from ..wire.handle import REFRESH, is_handle
+from ..wire.handle import REFRESH, digest, is_handle
 
 
 class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
@@ -55,61 +55,56 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         """Return the refresh token with this handle, whatever its state."""
         if not is_handle(refresh_token, REFRESH):
             return None
-        with self.server.store.reading() as session:
-            return tokens.find(session, refresh_token)
+        return self.server.store.get(Token, digest(refresh_token))
 
     def issue_tokens(self) -> dict[str, Any]:
         """Consume the token and give its successor, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.refresh_token
-        for feature in server.features:
-            feature.check_token_request(request)
+        server.hooks.check_token_request(server, request)
         user = self.find_user(token.subject)
 
-        def respond(now: int) -> TokenResponse:
-            return self.token_response(
-                family=Family(token.family_id, token.client_id, token.subject, token.bindings),
-                user=user,
-                scopes=token.scope,
-                access_scopes=request.scopes,
-                parent=request.form["refresh_token"],
-                now=now,
-            )
+        facts = {
+            "family": Family(token.family_id, token.client_id, token.subject, token.bindings),
+            "user": user,
+            "scopes": token.scope,
+            "access_scopes": request.scopes,
+            "parent": request.form["refresh_token"],
+        }
 
-        def rotate(session: Session) -> dict[str, Any] | None:
+        def rotate(session: Session) -> Redemption:
             now = server.now()
             if tokens.consume(session, token, now):
-                response = respond(now)
-                session.add_all(response.rows)
-                return response.body
+                return self.issue(session, now=now, **facts)
             current = session.get(Token, token.digest)
             check_as_read(token, current, now)
             if current is None or current.revoked_at is not None or current.consumed_at is None:
-                return {}
+                return UNKNOWN
             # Another's clock may have been read later and its row locked earlier.
             if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
                 # Made as of then: the same answer, down to its times.
-                return repeat(session, respond(current.consumed_at), now)
+                response = self.token_response(now=current.consumed_at, **facts)
+                return repeat(session, response, now)
             tokens.revoke_family(session, token.family_id, now)
-            return None
+            return REPLAYED
 
-        body = server.store.write(rotate)
-        facts = {
+        redemption = server.store.write(rotate)
+        told = {
             "client_id": token.client_id,
             "subject": token.subject,
             "family_id": token.family_id,
         }
-        if body is None:
-            tell(token_reuse_detected, server.app, **facts)
+        if redemption is REPLAYED:
+            tell(token_reuse_detected, server.app, **told)
             raise DeadRefreshTokenError("The refresh token was used before; its family is revoked.")
-        if not body:
+        if redemption is UNKNOWN:
             raise DeadRefreshTokenError()
-        tell(token_refreshed, server.app, scopes=request.scopes, **facts)
-        return body
+        tell(token_refreshed, server.app, scopes=request.scopes, **told)
+        return redemption.body
 
 
-def repeat(session: Session, response: TokenResponse, now: int) -> dict[str, Any] | None:
-    """Return the answer that was given before, None if it was used or taken back since.
+def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
+    """Give the answer that was given before, unless it was used or taken back since.
 
     Only the immediate predecessor is shielded: once the successor is spent, so is this.
     """
@@ -124,39 +119,30 @@ def repeat(session: Session, response: TokenResponse, now: int) -> dict[str, Any
         before = stored.get(token.digest)
         if before is None or not before.is_live(now):
             tokens.revoke_family(session, response.family.family_id, now)
-            return None
+            return REPLAYED
         if before.scope != token.scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
         if before.audience != token.audience:
             raise InvalidTargetError("A repeated refresh asks for the same resources.")
         if before.kind == "access":
             response.body["expires_in"] = before.expires_at - now
-    return response.body
+    return Redemption(Outcome.ISSUED, response.body)
 
 
 class RefreshTokenFeature(Feature):
     """RFC 6749 6: refreshing an access token."""
 
     name = "refresh_token"
-    settings = (
-        "PKCE_REFRESH_TOKEN_LIFETIME",
-        "PKCE_REFRESH_TOKEN_GRACE",
-        "PKCE_REFRESH_TOKEN_ISSUE",
-    )
     scopes = {  # noqa: RUF012 - a constant
         "offline_access": translatable(
             "Keep this access when you are not using the app, until you remove it"
         )
     }
 
-    def register(self, server: Server) -> None:
-        server.register_grant(RotatingRefreshTokenGrant)
+    grants = (RotatingRefreshTokenGrant,)
 
-    def metadata(self, server: Server) -> Mapping[str, Any]:
-        return {"grant_types_supported": ["refresh_token"]}
-
-    def complete_token_response(self, response: TokenResponse) -> None:
-        settings = response.server.settings
+    def complete_token_response(self, server: Server, response: TokenResponse) -> None:
+        settings = server.settings
         if response.access.is_machine or response.access.actors:
             # RFC 6749 4.4.3: it asks with its credentials instead; or exchanges again.
             return

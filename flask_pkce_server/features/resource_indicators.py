@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import InvalidTargetError
+from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..protocol.feature import Feature
-from ..protocol.grant import TokenResponse
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
+from ..protocol.token_response import TokenResponse
 from ..wire.resource_uri import canonical
 
 
@@ -23,20 +23,19 @@ class ResourceIndicatorsFeature(Feature):
     """RFC 8707: the parameter `resource`."""
 
     name = "resource_indicators"
-    settings = ("PKCE_RESOURCE_INDICATORS_DEFAULT",)
 
-    def complete_authorization_request(self, request: Request) -> None:
+    def complete_authorization_request(self, server: Server, request: Request) -> None:
         if "resource" not in request.payload.data:
-            request.replace(resource=current_server.settings.resource_indicators_default)
+            request.replace(resource=server.settings.resource_indicators_default)
 
-    def check_authorization_request(self, request: Request) -> None:
-        named = read(current_server, request)
+    def check_authorization_request(self, server: Server, request: Request) -> None:
+        named = read(server, request)
         if named:
             request.bindings["resource"] = named
 
     def problems(self, server: Server) -> Iterable[Problem]:
         for uri in server.settings.resource_indicators_default:
-            if uri not in server.known_resources.values():
+            if uri not in server.resources.known.values():
                 yield Problem(
                     "FAIL",
                     f"PKCE_RESOURCE_INDICATORS_DEFAULT names {uri}, which no token is for: who "
@@ -44,16 +43,16 @@ class ResourceIndicatorsFeature(Feature):
                     f'pkce.resource("{uri}", scopes=[...])  # or leave it out of the setting',
                 )
 
-    def check_token_request(self, request: Request) -> None:
-        named = read(current_server, request)
+    def check_token_request(self, server: Server, request: Request) -> None:
+        named = read(server, request)
         granted: list[str] = request.granted_bindings.get("resource", [])
         if granted and not set(named) <= set(granted):
             raise InvalidTargetError("A token request may name fewer resources, not others.")
         request.resources = tuple(named or granted)
 
-    def complete_token_response(self, response: TokenResponse) -> None:
+    def complete_token_response(self, server: Server, response: TokenResponse) -> None:
         # What the grant is for is the family's; what this token is for is its audience.
-        token, issuer = response.access, response.server.issuer
+        token, issuer = response.access, server.issuer
         bindings = {name: value for name, value in token.bindings.items() if name != "resource"}
         if set(response.request.resources) - {issuer}:
             bindings["audience"] = list(response.request.resources)
@@ -65,8 +64,10 @@ def read(server: Server, request: Request) -> list[str]:
 
     Raises `InvalidTargetError` for one that is unknown or is no absolute URI.
     """
-    known = server.known_resources
-    named = [canonical(uri) for uri in request.payload.datalist.get("resource", [])]
+    if "resource" not in request.payload.datalist:
+        return []
+    known = server.resources.known
+    named = [canonical(uri) for uri in request.payload.datalist["resource"]]
     if not known.keys() >= set(named):
         raise InvalidTargetError()
     return [known[uri] for uri in dict.fromkeys(named)]

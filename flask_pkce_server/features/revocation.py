@@ -15,10 +15,10 @@ from flask import Response
 from ..errors import InvalidRequestError
 from ..models import token as tokens
 from ..models.token import Token
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
 from ..signals import tell, token_revoked
 
 
@@ -62,8 +62,7 @@ class RevocationFeature(Feature):
 
     name = "revocation"
 
-    def register(self, server: Server) -> None:
-        server.register_endpoint(FamilyRevocation)
+    endpoints = (FamilyRevocation,)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("revoke", "/revoke", revoke, ("POST",), "endpoint")
@@ -71,11 +70,10 @@ class RevocationFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
             "revocation_endpoint": server.url_of("revoke"),
-            "revocation_endpoint_auth_methods_supported": ["none", *server.client_auth_methods],
+            "revocation_endpoint_auth_methods_supported": server.registrar.auth_methods,
         }
 
 
-def revoke() -> Response:
+def revoke(server: Server) -> Response:
     """Answer a revocation request: 200 for whatever is not live afterwards."""
-    response: Response = current_server.create_endpoint_response("revocation")
-    return response
+    return server.create_endpoint_response("revocation")

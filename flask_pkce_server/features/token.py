@@ -14,12 +14,14 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from flask import Response
+from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError
+from ..models import token as tokens
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
-from ..protocol.feature import Feature
+from ..protocol.feature import ClientAuthMethod, Feature
 from ..protocol.request import Request
-from ..protocol.server import Server, current_server
 
 
 class TokenFeature(Feature):
@@ -27,11 +29,13 @@ class TokenFeature(Feature):
 
     name = "token"
     core = True
-    settings = ("PKCE_ACCESS_TOKEN_LIFETIME",)
 
-    def register(self, server: Server) -> None:
-        server.client_auth_methods["client_secret_basic"] = read_basic
-        server.client_auth_methods["client_secret_post"] = read_post
+    def client_auth_methods(self, server: Server) -> Iterable[ClientAuthMethod]:
+        yield ClientAuthMethod("client_secret_basic", read_basic)
+        yield ClientAuthMethod("client_secret_post", read_post)
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return tokens.prune(session, server.now(), limit)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("token", "/token", token, ("POST",), "endpoint")
@@ -39,14 +43,14 @@ class TokenFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
             "token_endpoint": server.url_of("token"),
-            "token_endpoint_auth_methods_supported": ["none", *server.client_auth_methods],
+            "token_endpoint_auth_methods_supported": server.registrar.auth_methods,
+            "grant_types_supported": server.registrar.grant_types,
         }
 
 
-def token() -> Response:
+def token(server: Server) -> Response:
     """Answer a token request."""
-    response: Response = current_server.create_token_response()
-    return response
+    return server.create_token_response()
 
 
 def read_basic(request: Request) -> tuple[str, str] | None:
@@ -69,5 +73,5 @@ def read_basic(request: Request) -> tuple[str, str] | None:
 
 def read_post(request: Request) -> tuple[str, str] | None:
     """Return the client_id and the secret of the body, None if it has no secret."""
-    secret = request.form.get("client_secret")
-    return None if secret is None else (request.form.get("client_id", ""), secret)
+    form = request.form
+    return (form.get("client_id", ""), form["client_secret"]) if "client_secret" in form else None

@@ -24,10 +24,10 @@ from ..errors import (
 from ..models import token as tokens
 from ..models.client import Client
 from ..models.token import EXCHANGED, UNTIL, Family, Token
+from ..protocol.contract import Server
 from ..protocol.feature import ClientField, Feature
 from ..protocol.grant import Grant, check_as_read
 from ..protocol.request import Request
-from ..protocol.server import Server
 from ..signals import tell, token_issued
 from ..wire.handle import is_handle
 from ..wire.names import TOKEN_EXCHANGE
@@ -104,8 +104,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         """Hold the token that was shown and give one that is made from it, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.credential
-        for feature in server.features:
-            feature.check_token_request(request)
+        server.hooks.check_token_request(server, request)
         user = server.users.load(token.subject)
         if user is None:
             raise InvalidRequestError(_UNFIT)
@@ -159,7 +158,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
 def check_known(server: Server, client: Client, value: Any) -> None:
     """Refuse an API that this server has no tokens for."""
     try:
-        known = server.known_resources.keys() >= set(map(canonical, value))
+        known = server.resources.known.keys() >= set(map(canonical, value))
     except (InvalidTargetError, AttributeError, TypeError):
         known = False
     if not known:
@@ -190,11 +189,11 @@ class TokenExchangeFeature(Feature):
         ),
     )
 
-    def register(self, server: Server) -> None:
-        server.register_grant(NarrowingExchangeGrant)
+    grants = (NarrowingExchangeGrant,)
 
-    def metadata(self, server: Server) -> Mapping[str, Any]:
-        return {"grant_types_supported": [TOKEN_EXCHANGE]}
+    def describe_token(self, server: Server, token: Token) -> Mapping[str, Any]:
+        # RFC 8693 4.1
+        return token.act
 
 
 def may_exchange(server: Server, client: Client, token: Token) -> bool:
@@ -210,7 +209,7 @@ def targets_of(server: Server, client: Client, token: Token, request: Request) -
 
     Raises `InvalidTargetError` (RFC 8693 2.2.2).
     """
-    known, given = server.known_resources, request.payload.datalist
+    known, given = server.resources.known, request.payload.datalist
     audience = [canonical(uri) for uri in token.audience or [server.issuer]]
     further = [canonical(uri) for uri in client.client_metadata.get(_TO, ())]
     named = [canonical(uri) for name in ("resource", "audience") for uri in given.get(name, ())]
@@ -234,7 +233,7 @@ def scopes_of(
     named = (text or "").strip(" ")
     allowed = fit if client.scope is None else fit & client.scope
     asked = server.scopes.asked_by(client, named) if named else allowed
-    if not asked <= fit and server.settings.authorize_unknown_scopes == "refuse":
+    if not asked <= fit and server.scopes.refuses_unknown:
         raise InvalidScopeError("A scope is not one that the subject_token has for this target.")
     if not asked & fit:
         raise InvalidScopeError("The subject_token has no scope for this target.")

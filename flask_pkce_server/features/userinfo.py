@@ -7,19 +7,21 @@ JSON, or a signed JWT for the clients that registered it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import flask
-from flask import Response, g
+from flask import Response
 
 from ..errors import InvalidRequestError, InvalidTokenError, OAuth2Error
 from ..models.client import Client
+from ..protocol.contract import Server
 from ..protocol.declarations import Route
-from ..protocol.feature import ClientField, Feature
-from ..protocol.server import Server, current_server
+from ..protocol.feature import EVERYBODY, ClientField, Feature
+from ..protocol.state import request_state
+from ..protocol.token_description import user_claims
 from ..resource_server import access_token
+from ..resource_server.require import tell_of_use
 from ..resource_server.www_authenticate import challenge
-from ..signals import tell, token_used
 from ..users import claims
 from ..wire.jws import ALGORITHMS
 
@@ -33,6 +35,7 @@ class UserinfoFeature(Feature):
             "userinfo_signed_response_alg",
             "What its userinfo is signed with; plain JSON where it says nothing.",
             choices=ALGORITHMS,
+            said_by=EVERYBODY,
         ),
     )
 
@@ -46,35 +49,25 @@ class UserinfoFeature(Feature):
         }
 
 
-def userinfo() -> Response:
+def userinfo(server: Server) -> Response:
     """Answer with the claims about the user that the token opens."""
-    server, scopes, posted = current_server, ("openid",), _token_of_body()
+    scopes, posted = ("openid",), _token_of_body()
     try:
-        token = access_token.acquire(posted, scopes)
+        token = access_token.acquire(server, posted, scopes)
         user = None if token.is_machine else server.users.load(token.subject)
         if user is None:
             raise InvalidTokenError()
     except OAuth2Error as error:
         return challenge(error, scopes)
-    tell(
-        token_used,
-        server.app,
-        client_id=token.client_id,
-        subject=token.subject,
-        scopes=token.scope & {*claims.SCOPE_CLAIMS, *server.settings.openid_claims},
-        family_id=token.family_id,
-    )
-    client: Client = g._pkce_client
+    tell_of_use(server, token, token.scope & {*claims.SCOPE_CLAIMS, *server.settings.openid_claims})
+    client = cast(Client, request_state().client)
     names = claims.opened_by(token.scope, server.settings.openid_claims)
-    said = {
-        **claims.select(server.users.claims_of(user), names),
-        "sub": server.subject_for(client, token.subject),
-    }
+    told = user_claims(server, client, token.subject, user, names)
     algorithm = client.client_metadata.get("userinfo_signed_response_alg")
     if algorithm is None:
-        return flask.jsonify(said)
+        return flask.jsonify(told)
     server.keys.prepare()
-    signed = server.keys.sign({**said, "iss": server.issuer, "aud": client.client_id}, algorithm)
+    signed = server.keys.sign({**told, "iss": server.issuer, "aud": client.client_id}, algorithm)
     return Response(signed, mimetype="application/jwt")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import flask
 
-from ..protocol.server import current_server
+from ..protocol.contract import Server
 from ..resource_server.paths import knows_no_session
 
 logger = logging.getLogger(__name__)
@@ -24,12 +24,13 @@ def exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
     view = flask.current_app.view_functions.get(endpoint or "")
     if protect is None or view is None:
         return
-    if not _needs_no_csrf_token(endpoint or ""):
+    server: Server = flask.current_app.extensions["pkce"]
+    if not _needs_no_csrf_token(server, endpoint or ""):
         return
     # Flask-WTF knows a view by its module and name: what lets one pass lets all of them pass.
     known = flask.current_app.view_functions.items()
     called = [name for name, other in known if _place_of(other) == _place_of(view)]
-    if all(map(_needs_no_csrf_token, called)):
+    if all(_needs_no_csrf_token(server, name) for name in called):
         protect.exempt(view)
     elif flask.request.method not in ("GET", "HEAD", "OPTIONS"):
         logger.error(
@@ -40,8 +41,8 @@ def exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
         )
 
 
-def _needs_no_csrf_token(endpoint: str) -> bool:
-    return bool(current_server.door_of(endpoint)) or knows_no_session(endpoint)
+def _needs_no_csrf_token(server: Server, endpoint: str) -> bool:
+    return endpoint in server.routes or knows_no_session(server, endpoint)
 
 
 def _place_of(view: Callable[..., Any]) -> tuple[str | None, str | None]:

@@ -1,101 +1,84 @@
-"""Doors: the manners of pages, endpoints and documents.
+"""Endpoint: how pages, endpoints and documents answer.
 
-A page is for people: HTML errors, no framing, a strict content security policy. An
-endpoint is for programs: JSON errors, never stored, no session. A document is public
-and may be cached. Whatever goes wrong behind a door leaves by it as an error of its
-own kind; nothing escapes as the host's error page.
+A page is for people: HTML errors, no framing, a strict content security policy. An endpoint is
+for programs: JSON errors, never stored, no session. A document is public and may be cached.
+Whatever goes wrong in a view of ours is answered as an error of its kind; nothing gets out as
+the host's error page.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import flask
 from flask import Response, current_app
 from werkzeug.exceptions import HTTPException
 
-from ..errors import (
-    MethodNotAllowed,
-    OAuth2Error,
-    TooManyRequests,
-)
-from ..pages.policy import allowed_here
+from ..errors import MethodNotAllowed, OAuth2Error, TooManyRequests
+from ..pages.policy import set_policy
+from ..protocol.contract import Server, server_of
 from ..protocol.declarations import Route
-from ..protocol.server import current_server
-from .refusals import _json_error, _named, _page_error
-
-logger = logging.getLogger(__name__)
-
-# No form-action: Chromium applies it to the redirect that follows the consent form, and
-# that one leads to the client.
-_POLICY = {
-    "default-src": "'none'",
-    "style-src": "'self'",
-    "img-src": "'self' data:",
-    "font-src": "'self'",
-    "script-src": "'none'",
-    "base-uri": "'none'",
-    "frame-ancestors": "'none'",
-}
+from ..resource_server.paths import needs_token
+from .refusals import json_error, named_error, page_error
 
 
-def behind_door(route: Route) -> Callable[..., Response]:
-    """Wrap the view of `route` in the manners of its door."""
-    refuse, finish = _manners(route)
+@dataclass(frozen=True)
+class _Kind:
+    """What makes an answer of an error, and what finishes any answer."""
+
+    refuse: Callable[[OAuth2Error], Response]
+    finish: Callable[[Response], Response]
+
+
+def answer(route: Route) -> Callable[..., Response]:
+    """Return the Flask view of `route`: its own view, in the way of its kind."""
+    kind, methods = _KINDS[route.kind], {*route.methods}
+    allowed = methods | {"HEAD"} if "GET" in methods else methods
 
     @functools.wraps(route.view)
-    def door(**values: Any) -> Response:
+    def view(**values: Any) -> Response:
+        app, method = current_app, flask.request.method
         try:
-            allowed = {*route.methods, *(["HEAD"] if "GET" in route.methods else [])}
-            if flask.request.method == "OPTIONS":
-                # A preflight is answered before anything is asked; the CORS room adds to it.
+            if method == "OPTIONS":
+                # A preflight is answered before anything is asked; CORS adds to it.
                 response = Response(status=204)
-            elif flask.request.method not in allowed:
+            elif method not in allowed:
                 raise MethodNotAllowed()
             else:
-                told = {name: value for name, value in values.items() if name[0] != "_"}
-                response = current_app.make_response(route.view(**told))
-        except Exception as raised:  # noqa: BLE001 - the door: nothing may pass it unnamed
-            response = refuse(_named(raised))
-        if flask.request.method == "OPTIONS" or response.status_code == 405:
+                passed = {name: value for name, value in values.items() if name[0] != "_"}
+                response = app.make_response(route.view(app.extensions["pkce"], **passed))
+        except Exception as raised:  # noqa: BLE001 - nothing may get out of here unnamed
+            response = kind.refuse(named_error(raised))
+        if method == "OPTIONS" or response.status_code == 405:
             response.headers["Allow"] = ", ".join([*route.methods, "OPTIONS"])
-        return finish(response)
+        return kind.finish(response)
 
-    return door
+    return view
 
 
 def refused_before(raised: HTTPException) -> Any:
-    """Give what the host's own rate limits refuse, before any door, the manners of the door."""
-    route = current_server.route_of(flask.request.endpoint)
+    """Answer as our routes do, where the host's own rate limits refuse what came to one."""
+    route = server_of(current_app).routes.get(flask.request.endpoint)
     if route is None or raised.response is not None:
         return raised
-    refuse, finish = _manners(route)
-    return finish(refuse(TooManyRequests()))
+    kind = _KINDS[route.kind]
+    return kind.finish(kind.refuse(TooManyRequests()))
 
 
-def _manners(
-    route: Route,
-) -> tuple[Callable[[OAuth2Error], Response], Callable[[Response], Response]]:
-    """Return what makes an answer of an error, and what finishes any answer."""
-    return {
-        "page": (_page_error, _finish_page),
-        "endpoint": (_json_error, _finish_endpoint),
-        "document": (_json_error, _finish_document),
-    }[route.door]
+def complete(response: Response) -> Response:
+    """Let features add to answers of ours, and of views that need a token; to no others."""
+    server: Server = current_app.extensions["pkce"]
+    route = server.routes.get(flask.request.endpoint)
+    if route is not None or needs_token(server, flask.request.endpoint):
+        server.hooks.complete_response(server, response, route)
+    return response
 
 
 def _finish_page(response: Response) -> Response:
-    policy = {**_POLICY, **allowed_here()}
-    response.headers["Content-Security-Policy"] = "; ".join(map(" ".join, policy.items()))
-    if policy["frame-ancestors"] == "'none'":
-        # What one origin may frame cannot be said in this header.
-        response.headers["X-Frame-Options"] = "DENY"
-    # Not no-referrer: Flask-WTF would refuse every form over https.
-    response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    set_policy(response)
     return _finish_endpoint(response)
 
 
@@ -112,3 +95,10 @@ def _finish_document(response: Response) -> Response:
     response.add_etag()
     response.make_conditional(flask.request)
     return response
+
+
+_KINDS = {
+    "page": _Kind(page_error, _finish_page),
+    "endpoint": _Kind(json_error, _finish_endpoint),
+    "document": _Kind(json_error, _finish_document),
+}

@@ -23,7 +23,7 @@ from ..models import guess
 if TYPE_CHECKING:
     from flask_limiter import Limiter
 
-    from ..protocol.server import Server
+    from ..protocol.contract import Server
 
 logger = logging.getLogger(__name__)
 

@@ -23,14 +23,15 @@ from ..errors import (
 from ..models.base import asks_for_retry
 from ..models.client import Client
 from ..pages.page import OWN_LAYOUT, page
-from ..protocol.server import current_server
+from ..protocol.contract import current_server
+from ..protocol.state import request_state
 from ..wire.redirect_uri import matches
-from . import explanation as diagnosis
+from . import explanation
 
 logger = logging.getLogger(__name__)
 
 
-def _named(raised: Exception) -> OAuth2Error:
+def named_error(raised: Exception) -> OAuth2Error:
     """Return the OAuth error that tells of `raised` no more than it may."""
     if isinstance(raised, OAuth2Error):
         return raised
@@ -47,24 +48,26 @@ def _named(raised: Exception) -> OAuth2Error:
         # The first line only: what follows may hold the values of the statement.
         logger.error("the database refused: %s", str(raised.orig).partition("\n")[0])
     else:
-        logger.exception("an unexpected error behind %s", flask.request.endpoint)
+        logger.exception("an unexpected error at %s", flask.request.endpoint)
     if current_app.debug or current_app.testing:
         raise raised
     return ServerError()
 
 
-def _json_error(error: OAuth2Error) -> Response:
+def json_error(error: OAuth2Error) -> Response:
+    """Return `error` as JSON."""
     return current_server.handle_error_response(None, error)
 
 
-def _page_error(error: OAuth2Error) -> Response:
+def page_error(error: OAuth2Error) -> Response:
+    """Return the page that tells a person of `error`."""
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
     told = {
         "error": error,
         "fault": _fault(error),
         "reference": reference,
-        "explanation": _explanation() if current_app.debug else [],
+        "explanation": _explain() if current_app.debug else [],
     }
     try:
         response = page(current_server, "error", error.status_code or 400, **told)
@@ -85,14 +88,14 @@ def _fault(error: OAuth2Error) -> str:
     return "nobody" if isinstance(error, InteractionExpired) else "app"
 
 
-def _explanation() -> list[str]:
+def _explain() -> list[str]:
     """Say what in the request differs from what is registered; in debug, for its developer."""
     asked = flask.request.values
-    client: Client | None = flask.g.get("_pkce_client")
+    client = request_state().client
     if client is None:
         with current_server.store.reading() as session:
             known = session.scalars(select(Client.client_id)).all()
-        return diagnosis.of_client_id(asked.get("client_id", ""), known)
+        return explanation.of_client_id(asked.get("client_id", ""), known)
     for name, registered in (
         ("redirect_uri", client.redirect_uris),
         (
@@ -102,5 +105,5 @@ def _explanation() -> list[str]:
     ):
         presented = asked.get(name)
         if presented and not any(matches(uri, presented) for uri in registered):
-            return diagnosis.of_redirect_uri(presented, registered)
+            return explanation.of_redirect_uri(presented, registered)
     return []

@@ -1,25 +1,24 @@
-"""Mounting: where the routes of the rooms lie in the app."""
+"""Routing: where the routes of the features lie in the app."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
 from ..errors import ConfigurationError
-from ..protocol.server import Server
-from .endpoint import behind_door
+from ..protocol.server import FeatureServer
+from .endpoint import answer
 
 _VARIABLE = re.compile(r"<[^>]*>")
 _STATIC = Path(__file__).parent.parent / "pages" / "static" / "pkce"
 
 
-def mount(server: Server, prefix: str) -> None:
-    """Add the routes of all rooms and their aliases: below `prefix` or at the root.
+def mount(server: FeatureServer, prefix: str) -> None:
+    """Add the routes of all features and their aliases: below `prefix` or at the root.
 
     An issuer with a path names its endpoints below that path. A proxy may take the path
     away before the app sees it, or may not: the routes are there in both cases.
@@ -32,7 +31,7 @@ def mount(server: Server, prefix: str) -> None:
                 f"{key} is {path!r}, and a path starts with a slash and does not end with one.",
                 write=f"/{path.strip('/')}",
             )
-    for route in (route for feature in server.features for route in feature.routes(server)):
+    for route in server.hooks.routes(server).values():
         usual = route.path if route.at_root else prefix + route.path
         path = moved.get(route.name, usual)
         if _VARIABLE.findall(path) != _VARIABLE.findall(usual):
@@ -41,38 +40,36 @@ def mount(server: Server, prefix: str) -> None:
                 "its view takes.",
                 write=f"{path} with the variables of {usual}",
             )
-        server.routes[route.name], server.paths[route.name] = route, path
-        _add_rules(server, path, route.name, behind_door(route))
+        server.routes[f"pkce.{route.name}"], server.paths[route.name] = route, path
+        _add_rules(server, path, route.name, answer(route))
     mount_aliases(server)
-    for name in moved.keys() - server.routes.keys():
+    for name in moved.keys() - server.paths.keys():
         raise ConfigurationError(
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
-            write=f"one of: {', '.join(sorted(server.routes))}",
+            write=f"one of: {', '.join(sorted(server.paths))}",
         )
     server.app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
 
 
-def mount_aliases(server: Server) -> None:
-    """Mount the further paths that rooms want for routes, as far as they are not yet."""
-    for feature in server.features:
-        for path, name in feature.aliases(server).items():
-            if name in server.routes and path != server.paths[name]:
-                known = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
-                if path not in known:
-                    _add_rules(server, path, name)
+def mount_aliases(server: FeatureServer) -> None:
+    """Mount the further paths that features want for routes, as far as they are not yet."""
+    for path, name in server.hooks.aliases(server):
+        if path != server.paths.get(name, path):
+            known = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
+            if path not in known:
+                _add_rules(server, path, name)
 
 
 def _add_rules(
-    server: Server, path: str, name: str, view: Callable[..., Response] | None = None
+    server: FeatureServer, path: str, name: str, view: Callable[..., Response] | None = None
 ) -> None:
     """Route `path` to the view of a name, below the path of the issuer too."""
-    issuer_path = urlsplit(server.issuer).path.rstrip("/")
-    for mounted in dict.fromkeys((path, issuer_path + path)):
+    for mounted in dict.fromkeys((path, server.issuer.path + path)):
         server.app.add_url_rule(
             mounted,
             f"pkce.{name}",
             view,
-            # All of them: a wrong method is answered behind the door, in its manners.
+            # All of them: a wrong method too is answered by us, in the way of the route.
             methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             provide_automatic_options=False,
             strict_slashes=False,

@@ -101,18 +101,21 @@ class Languages:
         """The tags of all languages; the first is that of who asks for none of them."""
         return [language.tag for language in self._languages.values()]
 
-    def choose(self) -> Language:
-        """Return the language of the page that answers this request."""
-        for tag in self._asked():
+    def choose(self, ui_locales: str | None = None) -> Language:
+        """Return the language of the page that answers this request.
+
+        `ui_locales` are those of a request that is not in the address of the page.
+        """
+        for tag in self._asked(ui_locales):
             language = self._find(tag)
             if language is not None:
                 return language
         return next(iter(self._languages.values()))
 
-    def _asked(self) -> Iterable[str]:
+    def _asked(self, ui_locales: str | None) -> Iterable[str]:
         incoming = flask.request
-        said = flask.g.get("_pkce_ui_locales") or incoming.values.get("ui_locales", "")
-        yield from said.split(" ")[:_MOST_TAGS]
+        asked = ui_locales or incoming.values.get("ui_locales", "")
+        yield from asked.split(" ")[:_MOST_TAGS]
         if "babel" in flask.current_app.extensions:
             import flask_babel
 

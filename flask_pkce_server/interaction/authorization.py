@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, g
+from flask import Response
 
 from ..errors import InvalidClientError, InvalidRequestError, OAuth2Error
 from ..models.client import Client
 from ..pages.policy import allow_here
+from ..protocol.contract import Server
 from ..protocol.request import Request
-from ..protocol.server import Server, described
+from ..protocol.server import described
+from ..protocol.state import request_state
 from ..wire.redirect_uri import origin_of
 
 _LONGEST_STATE = 2048
@@ -27,22 +29,18 @@ def check(server: Server, request: Request) -> Any:
     `request.valid_redirect_uri` is set by then; else it is for the person's eyes.
     """
     request.payload.check("client_id", "redirect_uri")
-    for feature in server.features:
-        feature.resolve_authorization_request(request)
     # What was put aside, pushed or signed is not in the URL of the page.
-    g._pkce_ui_locales = request.payload.data.get("ui_locales")
+    request_state().ui_locales = request.payload.data.get("ui_locales")
     request.client = client = _find_client(server, request)
     _check_state(request)
     request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
     # From here on an error goes to the client.
     _check_payload(server, request, client, request.valid_redirect_uri)
-    for feature in server.features:
-        # Before the scopes are known: those of a request that names none hang on it.
-        feature.complete_authorization_request(request)
+    # Before the scopes are known: those of a request that names none hang on it.
+    server.hooks.complete_authorization_request(server, request)
     # The response type, the scopes and the code_challenge.
     grant = server.get_consent_grant(request, end_user=request.user)
-    for feature in server.features:
-        feature.check_authorization_request(request)
+    server.hooks.check_authorization_request(server, request)
     return grant
 
 
@@ -115,4 +113,4 @@ def send_back(server: Server, request: Request, params: Mapping[str, str]) -> Re
         # Nobody is asked anything: what a client loads into a frame of its own.
         allow_here(frame_ancestors=origin)
     mode = server.response_modes[request.response_mode]
-    return mode.send(server, request.valid_redirect_uri, fields)
+    return mode.send(request.valid_redirect_uri, fields)

@@ -15,8 +15,8 @@ from ..models.client import Client
 from ..models.consent import Standing
 from ..pages.forms import DecisionForm
 from ..pages.page import in_order, page
+from ..protocol.contract import Server
 from ..protocol.request import Request
-from ..protocol.server import Server
 from ..wire import redirect_uri as uris
 from .decision import Decision, form_for, is_optional
 from .waiting import path_of

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import flask
-from flask import Response
 
-from ..models.client import Client
 from ..pages.forms import DecisionForm
-from ..pages.page import page
+from ..protocol.contract import Server
 from ..protocol.request import Request
-from ..protocol.server import Server
-from .waiting import path_of, shown_of, sign
+from .waiting import shown_of, sign
 
 _DAY = 86400
 
@@ -76,24 +73,3 @@ def read_decision(
 def is_optional(server: Server, scope: str) -> bool:
     """Say whether users may leave `scope` out."""
     return scope in server.settings.authorize_optional_scopes
-
-
-def ask_logout(
-    server: Server,
-    request: Request,
-    user: Any,
-    *,
-    client: Client | None,
-    again: bool = False,
-) -> Response:
-    """Ask whether to sign out of the host; `client` wants it, or nobody says who does."""
-    return page(
-        server,
-        "logout",
-        400 if again else 200,
-        form=form_for(server, request, user),
-        account=server.users.name_of(user),
-        client=client,
-        action=path_of(),
-        again=again,
-    )

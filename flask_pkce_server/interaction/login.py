@@ -7,16 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import flask
-from flask import Response
+from flask import Flask, Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ..errors import LoginRequiredError
 from ..models import login_session
 from ..models.token import revoke_family
+from ..protocol.contract import Server
 from ..protocol.request import Request
-from ..protocol.server import Server
+from ..protocol.server import FeatureServer
 from ..signals import tell, user_logged_out
+from ..users.sign_in import forget_login, note_login, noted_login
 from .waiting import keep, path_of
 
 logger = logging.getLogger(__name__)
@@ -51,10 +53,10 @@ def signed_in(
 ) -> None:
     """Note that `user` has just proved who they are; whoever was here before is gone."""
     subject = server.users.subject_of(user)
-    before = server.users.noted_login()
+    before = noted_login()
     if before is not None and before.subject != subject:
         signed_out(server)
-    server.users.note_login(subject, auth_time=server.now(), acr=acr, amr=tuple(amr))
+    note_login(subject, auth_time=server.now(), acr=acr, amr=tuple(amr))
 
 
 def signed_out(server: Server) -> None:
@@ -63,8 +65,8 @@ def signed_out(server: Server) -> None:
     What was granted for good (`offline_access`) stays. A database that fails is logged:
     the user is signed out of the host all the same.
     """
-    login = server.users.noted_login()
-    server.users.forget_login()
+    login = noted_login()
+    forget_login()
     if login is None:
         return
 
@@ -87,3 +89,21 @@ def signed_out(server: Server) -> None:
         sid=login.sid,
         client_ids=client_ids,
     )
+
+
+def listen_to_flask_login(server: FeatureServer) -> None:
+    """Note who signs in and out, where the host has Flask-Login."""
+    try:
+        from flask_login import user_logged_in, user_logged_out
+    except ImportError:
+        return
+
+    def on_login(app: Flask, user: Any) -> None:
+        signed_in(server, user)
+
+    def on_logout(app: Flask, user: Any) -> None:
+        signed_out(server)
+
+    for signal, receiver in ((user_logged_in, on_login), (user_logged_out, on_logout)):
+        signal.connect(receiver, server.app)
+        server.keep(receiver)

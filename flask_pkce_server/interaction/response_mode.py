@@ -1,39 +1,35 @@
 """Response mode: how an authorization response travels through the browser.
 
 In the query or the fragment of the redirect URI (OAuth 2.0 Multiple Response Types 2.1),
-or by a form that posts itself (OAuth 2.0 Form Post Response Mode). Rooms may add others
-to `Server.response_modes`.
+or by a form that posts itself (OAuth 2.0 Form Post Response Mode). Features may add others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from flask import Response
 
 from ..http.redirect import VerbatimRedirect
 from ..pages.page import page
 from ..pages.policy import allow_here
+from ..protocol.contract import current_server
 from ..protocol.declarations import ResponseMode
 from ..wire.redirect_uri import is_private_use
 
-if TYPE_CHECKING:
-    from ..protocol.server import Server
 
-
-def _in_query(server: Server, uri: str, fields: Mapping[str, str]) -> Response:
+def _in_query(uri: str, fields: Mapping[str, str]) -> Response:
     return VerbatimRedirect(uri, fields)
 
 
-def _in_fragment(server: Server, uri: str, fields: Mapping[str, str]) -> Response:
+def _in_fragment(uri: str, fields: Mapping[str, str]) -> Response:
     return VerbatimRedirect(uri, fields, fragment=True)
 
 
-def _by_form(server: Server, uri: str, fields: Mapping[str, str]) -> Response:
+def _by_form(uri: str, fields: Mapping[str, str]) -> Response:
     # It sends itself where scripts run.
     allow_here(script_src="'self'")
-    return page(server, "form_post", action=uri, fields=fields)
+    return page(current_server, "form_post", action=uri, fields=fields)
 
 
 RESPONSE_MODES = {

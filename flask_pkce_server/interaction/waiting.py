@@ -19,8 +19,8 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from ..errors import InteractionExpired, InvalidRequestError
 from ..pages.page import here
+from ..protocol.contract import Server
 from ..protocol.request import Request
-from ..protocol.server import Server
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
@@ -32,6 +33,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 T = TypeVar("T")
+M = TypeVar("M", bound="Base")
 
 #: Tries of one unit of work before the database counts as too busy.
 ATTEMPTS = 14
@@ -99,9 +101,9 @@ class Store:
     def __init__(self, engine: Callable[[], Engine]) -> None:
         self._engine = engine
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
-        """The host's engine."""
+        """The host's engine; asked for within its app context."""
         return self._engine()
 
     @contextmanager
@@ -113,6 +115,11 @@ class Store:
         """
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
+
+    def get(self, kind: type[M], key: Any) -> M | None:
+        """Return the row of the table `kind` with this primary key, None if there is none."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            return session.get(kind, key)
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction, commit, and return what it returned.

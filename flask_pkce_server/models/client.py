@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ..errors import InvalidRequestError
 from ..wire import redirect_uri as uris
 from ..wire import shown_name
-from ..wire.client_metadata import KEPT_LINES, ClientMetadata
+from ..wire.client_metadata import ClientMetadata
 from ..wire.handle import digest, new_identifier, new_secret
 from ..wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from . import client_origin
@@ -22,6 +22,7 @@ from .base import Base, Digest, Identifier, changed_rows
 
 #: The line of a client that a document describes: of when the copy is, in epoch seconds.
 DOCUMENT = "document"
+_BY_SECRET = "client_secret_"
 
 
 class Client(Base, ClientMixin):
@@ -64,7 +65,7 @@ class Client(Base, ClientMixin):
     @property
     def has_secret(self) -> bool:
         """Whether it shows who it is by a secret."""
-        return self.token_endpoint_auth_method.startswith("client_secret_")
+        return self.token_endpoint_auth_method.startswith(_BY_SECRET)
 
     @property
     def verified(self) -> bool:
@@ -106,6 +107,13 @@ class Client(Base, ClientMixin):
         if named is None and len(hosts) != 1:
             raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
         return named or hosts.pop()
+
+    def check_sector(self) -> None:
+        """Refuse a client whose pairwise subjects would be made for no one host.
+
+        Raises `InvalidRequestError`.
+        """
+        _ = self.sector
 
     def always_asks(self, redirect_uri: str) -> bool:
         """Say whether the user must be asked even for what they allowed before.
@@ -149,21 +157,29 @@ class Client(Base, ClientMixin):
 
         But what was checked is not checked any more once it has changed.
         """
-        others = {n: v for n, v in self.client_metadata.items() if n not in KEPT_LINES}
-        changes = {
+        changes = self._members_of(said)
+        if any(getattr(self, name) != value for name, value in changes.items()):
+            changes["client_metadata"].pop("verified", None)
+            self.skip_consent = False
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+    def describe(self, said: ClientMetadata, document: Mapping[str, int]) -> None:
+        """Put what its `document` says in the place of what that said before."""
+        for name, value in self._members_of(said).items():
+            setattr(self, name, value)
+        self.client_metadata = {**self.client_metadata, DOCUMENT: dict(document)}
+
+    def _members_of(self, said: ClientMetadata) -> dict[str, Any]:
+        others = {n: v for n, v in self.client_metadata.items() if n not in said.replaced}
+        return {
             "client_name": said.client_name,
             "redirect_uris": said.redirect_uris,
             "token_endpoint_auth_method": said.auth_method,
             "grant_types": said.grant_types,
             "scope": said.scope,
-            "client_metadata": {**others, **said.lines},
+            "client_metadata": {**others, **said.members},
         }
-        if any(getattr(self, name) != value for name, value in changes.items()):
-            others.pop("verified", None)
-            changes["client_metadata"] = {**others, **said.lines}
-            self.skip_consent = False
-        for name, value in changes.items():
-            setattr(self, name, value)
 
     # What Authlib asks of a client.
 
@@ -231,12 +247,22 @@ def new_client(
     """Make a client that is not stored yet; return it with its secret in clear.
 
     The secret is made here unless one is given, and is None for a client that has none. `now`
-    is in epoch seconds. Raises `InvalidRequestError` for what must not be registered.
+    is in epoch seconds. Raises `InvalidRequestError` for a secret that it must not have; the
+    rest of it is for the registrar to check.
     """
+    has_secret = auth_method.startswith(_BY_SECRET)
+    if not has_secret and client_secret is not None:
+        raise InvalidRequestError(f"A client with {auth_method} has no secret.")
+    if client_secret is not None and len(client_secret) < 32:
+        raise InvalidRequestError("A client secret has at least 32 characters.")
+    client_id = client_id or new_identifier()
+    secret = (client_secret or new_secret()) if has_secret else None
     client = Client(
-        client_id=client_id or new_identifier(),
+        client_id=client_id,
         client_name=client_name,
         token_endpoint_auth_method=auth_method,
+        secret_digest=None if secret is None else digest(secret),
+        secret_issued_at=None if secret is None else now,
         redirect_uris=list(redirect_uris),
         origins=list(origins),
         grant_types=list(grant_types),
@@ -246,16 +272,6 @@ def new_client(
         self_registered=self_registered,
         issued_at=now,
     )
-    if not client.has_secret:
-        if client_secret is not None:
-            raise InvalidRequestError(f"A client with {auth_method} has no secret.")
-        check(client)
-        return client, None
-    secret = new_secret() if client_secret is None else client_secret
-    if len(secret) < 32:
-        raise InvalidRequestError("A client secret has at least 32 characters.")
-    client.secret_digest, client.secret_issued_at = digest(secret), now
-    check(client)
     return client, secret
 
 

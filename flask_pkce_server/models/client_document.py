@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientMetadataError
 from ..wire import client_metadata
-from ..wire.client_metadata import LINES, ClientMetadata, Offer
+from ..wire.client_metadata import ClientMetadata, Offer
 from ..wire.fetch import is_fetchable
 from . import client as clients
 from .authorization_code import AuthorizationCode
@@ -29,8 +29,6 @@ from .token import Token
 
 #: Seconds after its life for which a copy is used while the document cannot be had.
 STALE = 86400
-#: The lines that say how it signs; of a client that does not they mean something else.
-KEY_LINES = ("jwks", "jwks_uri", "token_endpoint_auth_signing_alg")
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _METHODS = ("none", "private_key_jwt")
 _BATCH = 100
@@ -79,7 +77,6 @@ def read(client_id: str, said: Mapping[str, Any], offer: Offer) -> ClientMetadat
     if {"client_secret", "client_secret_expires_at"} & said.keys():
         raise InvalidClientMetadataError("A document that all can read has a secret in it.")
     method = _auth_method(said, offer)
-    keys = KEY_LINES if method == "private_key_jwt" else ()
     return client_metadata.read(
         {
             **said,
@@ -89,13 +86,7 @@ def read(client_id: str, said: Mapping[str, Any], offer: Offer) -> ClientMetadat
             # It is written for all servers, and names the scopes of none.
             "scope": None,
         },
-        Offer(
-            auth_methods=_METHODS,
-            grant_types=offer.grant_types,
-            scopes=offer.scopes,
-            all_scopes=offer.all_scopes,
-            lines={name: kind for name, kind in offer.lines.items() if name in (*LINES, *keys)},
-        ),
+        replace(offer, auth_methods=_METHODS, members=offer.members_for(method)),
     )
 
 
@@ -164,19 +155,14 @@ def renew(session: Session, client_id: str, description: Description) -> Client:
 
 
 def _write(client: Client, description: Description, changed_at: int) -> None:
-    said = description.metadata
-    client.client_name = said.client_name
-    client.redirect_uris = said.redirect_uris
-    client.token_endpoint_auth_method = said.auth_method
-    client.grant_types = said.grant_types
-    client.scope = said.scope
-    document = {
-        "fetched_at": description.fetched_at,
-        "fresh_until": description.fresh_until,
-        "changed_at": changed_at,
-    }
-    others = {n: v for n, v in client.client_metadata.items() if n not in (*LINES, *KEY_LINES)}
-    client.client_metadata = {**others, **said.lines, DOCUMENT: document}
+    client.describe(
+        description.metadata,
+        {
+            "fetched_at": description.fetched_at,
+            "fresh_until": description.fresh_until,
+            "changed_at": changed_at,
+        },
+    )
 
 
 def prune(session: Session, now: int, limit: int) -> int:

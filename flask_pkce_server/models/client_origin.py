@@ -28,8 +28,10 @@ def replace(session: Session, client_id: str, origins: Iterable[str]) -> None:
     """Store `origins` in the place of all that the client had."""
     session.execute(delete(ClientOrigin).where(ClientOrigin.client_id == client_id))
     session.add_all(
-        ClientOrigin(digest=digest(f"{origin} {client_id}"), origin=origin, client_id=client_id)
-        for origin in sorted(origins)
+        [
+            ClientOrigin(digest=digest(f"{origin} {client_id}"), origin=origin, client_id=client_id)
+            for origin in sorted(origins)
+        ]
     )
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from flask import render_template
 
 from ..models.client import Client
-from ..protocol.server import Server
+from ..protocol.contract import Server
 from ..wire.code_challenge import challenge_of
 from ..wire.handle import base64url
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flask
 from flask import Response, render_template
 
 from ..errors import ConfigurationError
 from ..i18n.language import iso_day
+from ..protocol.contract import Server
+from ..protocol.state import request_state
 from ..settings import Settings
-
-if TYPE_CHECKING:
-    from ..protocol.server import Server
 
 OWN_LAYOUT = "pkce/_layout.html"
 _PATH = re.compile(r"/(?![/\\])[!-~]*")
 
 
-def check(settings: Settings) -> None:
+def check_look(settings: Settings) -> None:
     """Refuse a stylesheet that the policy of the pages would not load."""
     sheet = settings.stylesheet
     if sheet is not None and not _PATH.fullmatch(sheet):
@@ -36,7 +35,7 @@ def page(server: Server, name: str, status: int = 200, **values: Any) -> Respons
     The template also gets `server`, `language` and its functions: `t` for a text, `tn` for
     one that counts, `day` for a date.
     """
-    language = server.languages.choose()
+    language = server.languages.choose(request_state().ui_locales)
     text = render_template(
         f"pkce/{name}.html",
         **{"layout": server.settings.layout_template or OWN_LAYOUT, **values},

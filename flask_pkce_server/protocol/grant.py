@@ -1,20 +1,21 @@
-"""Grant: what the grants of this package share, and what they give."""
+"""Grant: what the grants of this package share, and what becomes of what is redeemed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
-from ..errors import GoneUserError, InvalidGrantError, UnauthorizedClientError
+from sqlalchemy.orm import Session
+
+from ..errors import GoneUserError, UnauthorizedClientError
 from ..models.authorization_code import AuthorizationCode
-from ..models.base import Base
 from ..models.client import Client
-from ..models.token import UNTIL, Family, Token
-from ..wire.handle import ACCESS, derive_handle, new_handle
+from ..models.token import Family, Token
+from .contract import Server
 from .request import Request
-
-if TYPE_CHECKING:
-    from .server import Server
+from .token_response import TokenResponse
 
 
 class GrantNarrowed(Exception):
@@ -29,77 +30,42 @@ def check_as_read(
         raise GrantNarrowed
 
 
-class TokenResponse:
-    """What a token request is about to be given.
+class Outcome(Enum):
+    """What became of a code or a refresh token that a client presented."""
 
-    `body` is the JSON of the answer, `rows` are stored with it; `access` is the row of the
-    access token. `parent` is the refresh token that is exchanged; what is made from it is
-    the same every time.
-    """
+    #: It was consumed, and tokens were given for it.
+    ISSUED = "issued"
+    #: There is no such thing, or it is over.
+    UNKNOWN = "unknown"
+    #: It was consumed before; all that it gave is revoked.
+    REPLAYED = "replayed"
 
-    def __init__(
-        self,
-        grant: Grant,
-        *,
-        family: Family,
-        user: Any,
-        scopes: frozenset[str],
-        access_scopes: frozenset[str],
-        parent: str | None,
-        now: int,
-    ) -> None:
-        self.server: Server = grant.server
-        self.request: Request = grant.request
-        self.family = family
-        self.user = user
-        self.scopes = scopes
-        self.parent = parent
-        self.now = now
-        self.rows: list[Base] = []
-        handle, self.access = self.add(
-            "access", ACCESS, self.server.settings.access_token_lifetime, access_scopes
-        )
-        self.body: dict[str, Any] = {
-            "access_token": handle,
-            "token_type": "Bearer",
-            "expires_in": self.access.expires_at - now,
-            "scope": " ".join(sorted(access_scopes)),
-        }
 
-    def add(
-        self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]
-    ) -> tuple[str, Token]:
-        """Add a token to what is stored; return its handle and its row.
+@dataclass(frozen=True)
+class Redemption:
+    """What a unit of work that redeems a code or a token returns."""
 
-        It is good for `lifetime` seconds, but never longer than the user allowed the app.
-        Raises `InvalidGrantError` where that is over.
-        """
-        until = self.family.bindings.get(UNTIL)
-        if until is not None:
-            lifetime = min(lifetime, until - self.now)
-            if lifetime <= 0:
-                raise InvalidGrantError("The time is over for which the user allowed it.")
-        handle = (
-            new_handle(prefix)
-            if self.parent is None
-            else derive_handle(prefix, self.server.key("refresh successor"), self.parent)
-        )
-        row = self.family.token(kind, handle, scope=scopes, issued_at=self.now, lifetime=lifetime)
-        self.rows.append(row)
-        return handle, row
+    outcome: Outcome
+    #: The token response, where tokens were issued.
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+UNKNOWN, REPLAYED = Redemption(Outcome.UNKNOWN), Redemption(Outcome.REPLAYED)
 
 
 class Grant:
-    """What the grants of this package share; mixed in before Authlib's class."""
+    """What the grants of this package share; mixed in before Authlib's class.
+
+    A subclass has two methods of its own: one checks a request while nothing is written yet,
+    the other issues the tokens in one transaction and returns the body of the answer. The
+    latter raises `GrantNarrowed` where there is less to give than was read.
+    """
 
     server: Server
     request: Request
     GRANT_TYPE: str
     TOKEN_RESPONSE_HEADER: Any
     authenticate_token_endpoint_client: Callable[[], Client]
-    #: What is each one's own: to check a request, while nothing is written yet; and to issue
-    #: the tokens, in one transaction, and return the body of the answer. The latter raises
-    #: `GrantNarrowed` where there is less to give than was read.
     validate_token_request: Callable[[], None]
     issue_tokens: Callable[[], dict[str, Any]]
 
@@ -128,19 +94,27 @@ class Grant:
         access_scopes: frozenset[str] | None = None,
         parent: str | None = None,
     ) -> TokenResponse:
-        """Make what the client is to be given, and let the rooms complete it."""
+        """Make what the client is to be given, and let the features complete it."""
+        server = self.server
         response = TokenResponse(
-            self,
+            self.request,
             family=family,
             user=user,
             scopes=scopes,
             access_scopes=scopes if access_scopes is None else access_scopes,
-            parent=parent,
+            lifetime=server.settings.access_token_lifetime,
             now=now,
+            parent=parent,
+            successor_key=b"" if parent is None else server.key("refresh successor"),
         )
-        for feature in self.server.features:
-            feature.complete_token_response(response)
+        server.hooks.complete_token_response(server, response)
         return response
+
+    def issue(self, session: Session, **facts: Any) -> Redemption:
+        """Store what `token_response` makes of `facts`, as part of a unit of work."""
+        response = self.token_response(**facts)
+        session.add_all(response.rows)
+        return Redemption(Outcome.ISSUED, response.body)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """Issue tokens for what was checked; for what is left of it, where less is by now."""

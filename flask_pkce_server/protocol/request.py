@@ -26,25 +26,23 @@ class Payload(OAuth2Payload):
     RFC 6749 3.1 and 3.2: one that is empty counts as absent, and none comes twice.
     """
 
+    # Properties of Authlib's class, which has no values.
+    data: dict[str, str] = {}  # noqa: RUF012
+    datalist: dict[str, list[str]] = {}  # noqa: RUF012
+
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        self._values: dict[str, list[str]] = {}
+        #: The first value of each, and all of them.
+        self.data: dict[str, str] = {}
+        self.datalist: dict[str, list[str]] = {}
         for name, value in pairs:
             if value:
-                self._values.setdefault(name, []).append(value)
-        self._first = {name: values[0] for name, values in self._values.items()}
-
-    @property
-    def data(self) -> dict[str, str]:
-        return self._first
-
-    @property
-    def datalist(self) -> dict[str, list[str]]:
-        return self._values
+                self.data.setdefault(name, value)
+                self.datalist.setdefault(name, []).append(value)
 
     def check(self, *names: str) -> None:
         """Refuse what is not well formed, of the parameters `names` or of all."""
-        for name in names or self._values:
-            values = self._values.get(name, [])
+        for name in names or self.datalist:
+            values = self.datalist.get(name, [])
             if len(values) > 1 and name not in _REPEATABLE:
                 raise InvalidRequestError("A parameter is given more than once.")
             for value in values:

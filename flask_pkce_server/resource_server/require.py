@@ -7,28 +7,29 @@ alone, and not those for the app as a whole.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, cast
 
 import flask
-from flask import Response, current_app, g
+from flask import Response, current_app
 from werkzeug.local import LocalProxy
 
 from ..errors import ConfigurationError, InsufficientScopeError, OAuth2Error
 from ..models.token import NOBODY, Token
+from ..protocol.contract import Server, server_of
 from ..protocol.resources import Resource
-from ..protocol.server import current_server
+from ..protocol.state import current_token_of_request, request_state
 from ..signals import tell, token_used
 from ..wire.resource_uri import canonical
-from .access_token import protector, validator
+from .access_token import check, find, read_header
 from .www_authenticate import challenge
 
 P = ParamSpec("P")
 View = Callable[P, Any]
 
-#: Set on guarded views, so that the CORS room knows them.
-GUARDED = "_pkce_scopes"
+#: Set on guarded views, so that they are known as such.
+GUARDED = "_pkce_required_scopes"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class CurrentToken:
     @functools.cached_property
     def user(self) -> Any:
         """The host's user, loaded when first asked for; None if there is none, or no longer."""
-        return None if self.is_machine else current_server.users.load(self.subject)
+        return None if self.is_machine else current_app.extensions["pkce"].users.load(self.subject)
 
     def require(self, *scopes: str) -> None:
         """Go on only if the token has all of `scopes`, which are named as in `pkce.require`.
@@ -68,13 +69,13 @@ class CurrentToken:
         Else the view ends here: the answer is 403, with the challenge by which a client
         asks its user for more (RFC 6750 3.1).
         """
-        wanted = _named(scopes)
+        wanted, state = _named(scopes), request_state()
+        token, resource = state.admitted
         if not self.scopes.issuperset(wanted):
-            resource: Resource | None = g._pkce_admitted[1]
-            needed = (*g._pkce_needed, *wanted)
+            needed = (*state.needed, *wanted)
             flask.abort(challenge(InsufficientScopeError(), needed, resource))
-        g._pkce_needed = (*g._pkce_needed, *wanted)
-        _tell_of_use(g._pkce_admitted[0], wanted)
+        state.needed = (*state.needed, *wanted)
+        tell_of_use(server_of(current_app), token, wanted)
 
 
 def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
@@ -98,7 +99,9 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
     def decorate(view: View[P]) -> View[P]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
-            refused = admit(wanted, None if resource is None else _declared(resource))
+            server: Server = current_app.extensions["pkce"]
+            declared = None if resource is None else _declared(server, resource)
+            refused = admit(server, wanted, declared)
             if refused is not None:
                 return refused
             return current_app.ensure_sync(view)(*args, **kwargs)
@@ -113,8 +116,8 @@ def _named(scopes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(scope for text in scopes for scope in text.split()))
 
 
-def _declared(uri: str) -> Resource:
-    found = current_server.own_resources.get(canonical(uri))
+def _declared(server: Server, uri: str) -> Resource:
+    found = server.resources.own.get(canonical(uri))
     if found is None:
         raise ConfigurationError(
             f"The resource {uri} guards a view, and is not declared.",
@@ -124,26 +127,28 @@ def _declared(uri: str) -> Resource:
 
 
 def admit(
-    wanted: tuple[str, ...], resource: Resource | None, told: tuple[str, ...] = ()
+    server: Server,
+    wanted: tuple[str, ...],
+    resource: Resource | None,
+    told: tuple[str, ...] = (),
 ) -> Response | None:
     """Set `current_token` if a good token came, else return the challenge.
 
     What the guard of the path has read is not read again: a guarded call is one statement.
-    Who is refused is `told` these scopes, where they are others than `wanted`.
+    A client that is refused is told to ask for `told`, where these are others than `wanted`.
     """
-    below: tuple[Token, Resource] | None = g.get("_pkce_below")
-    needed = (*g.get("_pkce_needed", ()), *wanted)
-    resource = below[1] if below is not None and resource is None else resource
+    state = request_state()
+    below, needed = state.below, (*state.needed, *wanted)
     try:
-        if below is not None and resource == below[1]:
-            token = below[0]
-            validator.validate_token(token, wanted, None, resource)
+        if below is not None and resource in (None, below[1]):
+            resource = below[1]
+            token = check(server, below[0], wanted, resource)
         else:
-            token = protector.acquire_token(wanted, resource=resource)
+            token = check(server, find(server, read_header(), state), wanted, resource)
     except OAuth2Error as error:
         return challenge(error, told or needed, resource)
-    g._pkce_admitted, g._pkce_needed = (token, resource), needed
-    g._pkce_token = CurrentToken(
+    state.admitted, state.needed = (token, resource), needed
+    state.current_token = CurrentToken(
         subject=token.subject,
         client_id=token.holder,
         scopes=token.scope,
@@ -152,14 +157,15 @@ def admit(
         expires_at=token.expires_at,
         actors=token.actors,
     )
-    _tell_of_use(token, wanted)
+    tell_of_use(server, token, wanted)
     return None
 
 
-def _tell_of_use(token: Token, scopes: tuple[str, ...]) -> None:
+def tell_of_use(server: Server, token: Token, scopes: Iterable[str]) -> None:
+    """Tell listeners that a token was used for `scopes`."""
     tell(
         token_used,
-        current_server.app,
+        server.app,
         client_id=token.client_id,
         subject=token.subject,
         scopes=scopes,
@@ -167,17 +173,4 @@ def _tell_of_use(token: Token, scopes: tuple[str, ...]) -> None:
     )
 
 
-require_oauth = require
-
-
-def _token() -> CurrentToken:
-    token: CurrentToken | None = g.get("_pkce_token")
-    if token is None:
-        raise RuntimeError(
-            "current_token is set only inside a view that pkce.require guards.\n"
-            '    Write: @pkce.require("profile") below the route decorator'
-        )
-    return token
-
-
-current_token = cast(CurrentToken, LocalProxy(_token))
+current_token = cast(CurrentToken, LocalProxy(current_token_of_request))

@@ -6,8 +6,8 @@ import flask
 from flask import Response
 
 from ..errors import InsufficientScopeError, InvalidTokenError, OAuth2Error
+from ..protocol.contract import current_server
 from ..protocol.resources import Resource
-from ..protocol.server import current_server
 
 
 def challenge(

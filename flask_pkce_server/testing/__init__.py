@@ -26,7 +26,7 @@ from werkzeug.test import TestResponse
 
 from ..models import client as clients
 from ..protocol import key_material
-from ..protocol.server import Server
+from ..protocol.contract import Server
 from ..wire.code_challenge import challenge_of
 from ..wire.handle import base64url
 
@@ -205,7 +205,7 @@ def register(
             now=server.now(),
             **more,
         )
-        server.check_client(client)
+        server.registrar.check(client)
         server.store.write(lambda session: clients.save(session, client))
     return Registered(client.client_id, secret, next(iter(redirect_uris), ""), auth_method)
 

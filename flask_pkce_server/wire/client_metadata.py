@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, get_origin
+from typing import Any, Literal, get_origin
 
 from ..errors import InvalidClientMetadataError, InvalidRedirectUriError, InvalidRequestError
 from . import redirect_uri as uris
@@ -23,21 +23,15 @@ OPEN_GRANTS = ("authorization_code", "refresh_token", DEVICE)
 #: Those that need nothing else to be registered.
 OPEN_AUTH_METHODS = ("none", "client_secret_basic", "client_secret_post")
 APPLICATION_TYPES = ("native", "web")
-#: The lines of rooms that a client may say to whatever server, in a document of its own.
-LINES = (
-    "application_type",
-    "client_uri",
-    "policy_uri",
-    "tos_uri",
-    "post_logout_redirect_uris",
-    "id_token_signed_response_alg",
-    "userinfo_signed_response_alg",
-)
-#: Those that it may say of itself here. Not `backchannel_logout_uri`: the
-#: server would POST to where a stranger tells it to.
-OPEN_LINES = (*LINES, "introspection_signed_response_alg", "subject_type")
-#: What is kept of all that, and changed when the client says something else.
-KEPT_LINES = (*OPEN_LINES, "default_scope")
+#: Who may say something of a client: the operator, the client itself when it registers, or the
+#: document that describes it.
+Party = Literal["operator", "client", "document"]
+#: What a client that registers itself says by `scope`. A document names no scopes.
+_SAID_AS_SCOPE: Mapping[Party, set[str]] = {
+    "operator": set(),
+    "client": {"default_scope"},
+    "document": set(),
+}
 _LONGEST = 2000
 _LONGEST_ORIGIN = 255
 _MOST = 50
@@ -49,15 +43,26 @@ _URI = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Offer:
-    """What a server has for clients that register themselves."""
+    """What a server has for clients that say themselves what they are."""
 
+    party: Party
     auth_methods: Collection[str]
     grant_types: Collection[str]
     scopes: Collection[str]
     #: Whether a client that names no scope may ask for all that are ever declared.
     all_scopes: bool
-    #: The types of the lines that its rooms read, by their names.
-    lines: Mapping[str, Any]
+    #: The types of the further members that the party may say, by their names.
+    members: Mapping[str, Any]
+    #: Those that mean something beside one client authentication method alone.
+    auth_method_of: Mapping[str, str]
+
+    def members_for(self, auth_method: str) -> dict[str, Any]:
+        """Return the members that mean something of a client with `auth_method`."""
+        return {
+            name: kind
+            for name, kind in self.members.items()
+            if self.auth_method_of.get(name, auth_method) == auth_method
+        }
 
 
 @dataclass(frozen=True)
@@ -69,13 +74,15 @@ class ClientMetadata:
     auth_method: str
     grant_types: list[str]
     scope: frozenset[str] | None
-    #: Under the names of RFC 7591 2, those of `OPEN_LINES`; and its `default_scope`.
-    lines: dict[str, Any]
+    #: The further members, under the names of RFC 7591 2; and its `default_scope`.
+    members: dict[str, Any]
+    #: The names of all that could have been said: what was said before under them is over.
+    replaced: frozenset[str]
 
     def digest(self) -> bytes:
         """Return what is the same for two clients that say the same, in whatever order."""
         said = {
-            **vars(self),
+            **{name: value for name, value in vars(self).items() if name != "replaced"},
             "redirect_uris": sorted(self.redirect_uris),
             "scope": None if self.scope is None else sorted(self.scope),
         }
@@ -92,28 +99,29 @@ def read(said: Mapping[str, Any], offer: Offer, auth_method: str | None = None) 
     grant_types = _grant_types(said, offer)
     if "authorization_code" in grant_types and not redirect_uris:
         raise InvalidRedirectUriError("redirect_uris is missing: at least one is needed.")
-    lines = {name: _line(said, name, kind) for name, kind in offer.lines.items()}
-    lines = {name: value for name, value in lines.items() if value is not None}
+    members = {name: _line(said, name, kind) for name, kind in offer.members.items()}
+    members = {name: value for name, value in members.items() if value is not None}
     # OIDC Registration 2 has `web` as the default; native apps rely on better sense.
     is_native = not any(uris.is_web(uri) for uri in redirect_uris)
-    lines.setdefault("application_type", "native" if is_native else "web")
+    members.setdefault("application_type", "native" if is_native else "web")
     if auth_method is None:
         # RFC 7591 2 has client_secret_basic; an app that people install keeps no secret.
-        public = is_native or lines["application_type"] == "native"
+        public = is_native or members["application_type"] == "native"
         auth_method = "none" if public else "client_secret_basic"
     auth_method = _text(said, "token_endpoint_auth_method") or auth_method
     if auth_method not in offer.auth_methods:
         raise InvalidClientMetadataError(
             f"token_endpoint_auth_method is one of: {', '.join(offer.auth_methods)}."
         )
-    lines |= _default_scope(said, offer)
+    members |= _default_scope(said, offer)
     return ClientMetadata(
         client_name=_name(said, redirect_uris),
         redirect_uris=redirect_uris,
         auth_method=auth_method,
         grant_types=grant_types,
         scope=None if offer.all_scopes else frozenset(offer.scopes),
-        lines=lines,
+        members=members,
+        replaced=frozenset(offer.members) | _SAID_AS_SCOPE[offer.party],
     )
 
 

@@ -34,7 +34,7 @@ def read(data: Mapping[str, str]) -> str:
     return challenge
 
 
-def of(verifier: str | None) -> str:
+def checked_challenge_of(verifier: str | None) -> str:
     """Return the challenge that `verifier` proves; raises `InvalidRequestError`."""
     if not verifier:
         raise InvalidRequestError("code_verifier is missing; PKCE is required (RFC 7636).")

@@ -56,12 +56,12 @@ def new_secret() -> str:
     Clients differ in whether they percent-encode the halves of Basic credentials; of
     letters and digits both readings are the same (RFC 6749 2.3.1).
     """
-    return "fpkcs" + "".join(secrets.choice(_ALPHABET) for _ in range(43))
+    return "fpkcs" + "".join([secrets.choice(_ALPHABET) for _ in range(43)])
 
 
 def new_identifier() -> str:
     """Make an identifier of 128 random bits, letters and digits only."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(22))
+    return "".join([secrets.choice(_ALPHABET) for _ in range(22)])
 
 
 def base64url(data: bytes) -> str:

@@ -89,7 +89,7 @@ def test_what_was_used_is_noted_only_if_the_host_wants_it() -> None:
     page = flow.browser.get("/oauth/apps").text
     assert "Last used" in page
     assert "Not used yet" not in page
-    room = next(room for room in flow.server.features if room.name == "connected_apps")
+    room = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
     assert not room._noted
 
 
@@ -303,7 +303,7 @@ def test_a_jwt_that_others_verify_is_said_to_linger() -> None:
 
 def test_a_use_is_written_down_once_an_hour(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
     token = flow.tokens()["access_token"]
-    room = next(room for room in flow.server.features if room.name == "connected_apps")
+    room = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
     for seconds, noted in ((0, 1), (1800, 1), (1799, 1)):
         pkce_clock.advance(seconds)
         call(app, token)

@@ -17,7 +17,7 @@ from flask_pkce_server import (
     Feature,
     PKCEServer,
     current_token,
-    require_oauth,
+    require,
     token_used,
 )
 from flask_pkce_server.protocol.declarations import Route
@@ -476,7 +476,7 @@ def test_a_view_may_be_of_a_resource(first: str) -> None:
         return current_token.subject
 
     @app.post("/api/more")
-    @require_oauth("notes:write", resource="https://api.example:443/tasks")
+    @require("notes:write", resource="https://api.example:443/tasks")
     def more() -> str:
         return current_token.subject
 
@@ -524,7 +524,7 @@ def test_any_guarded_view_may_ask_for_more() -> None:
 
 def test_a_resource_that_is_not_declared_is_said_to_the_developer(app: Flask) -> None:
     @app.post("/typo")
-    @require_oauth(resource="https://auth.example/mpc")
+    @require(resource="https://auth.example/mpc")
     def typo() -> str:
         return ""
 

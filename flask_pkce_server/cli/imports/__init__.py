@@ -15,7 +15,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.orm import Session
 
 from ...models.client import Client
-from ...protocol.server import Server, current_server
+from ...protocol.contract import Server, current_server
 from ...signals import client_registered, tell
 from ..output import Clearly, as_json_option
 from . import auth0, django_oauth_toolkit, doorkeeper, keycloak, okta

@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import InvalidRequestError
 from ...models import foreign_secret
 from ...models.client import Client
-from ...protocol.server import Server
+from ...protocol.contract import Server
 from ...wire import redirect_uri, shown_name
 from ...wire.handle import digest
 from ...wire.names import AUTH_METHODS, TOKEN_EXCHANGE
@@ -66,7 +66,7 @@ def take_over(
         issued_at=server.now(),
     )
     try:
-        server.check_client(client)
+        server.registrar.check(client)
     except InvalidRequestError as error:
         return taken.leave_out(error.description)
     taken.client = client
@@ -105,7 +105,7 @@ def _redirect_uris(found: Imported, taken: Takeover) -> list[str]:
 def _grant_types(
     server: Server, found: Imported, method: str, uris: list[str], taken: Takeover
 ) -> list[str]:
-    known, kept = server.metadata()["grant_types_supported"], []
+    known, kept = server.registrar.grant_types, []
     for name in found.grant_types:
         if name in _OLD_GRANTS:
             taken.lose(f"grant type {name}", "OAuth 2.1 does not have it.")
@@ -182,7 +182,7 @@ def _add_line(server: Server, client: Client, name: str, value: Any) -> str | No
     before = client.client_metadata
     client.client_metadata = {**before, name: value}
     try:
-        server.check_client(client)
+        server.registrar.check(client)
     except InvalidRequestError as error:
         client.client_metadata = before
         return str(error.description)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from ...models.client import Client
-from ...protocol.server import Server
+from ...protocol.contract import Server
 from .imported import Granted, counted
 from .takeover import Takeover
 

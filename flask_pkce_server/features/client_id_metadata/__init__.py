@@ -16,18 +16,20 @@ from dataclasses import replace
 from typing import Any
 
 import sqlalchemy
-from flask import Flask, g
+from flask import Flask
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem
-from ...protocol.feature import ClientField, Feature
-from ...protocol.server import Server
+from ...protocol.feature import ClientField, Feature, Listener
+from ...protocol.state import request_state
 from ...signals import authorization_granted, client_registered, tell
-from ...wire.client_metadata import LINES, Offer
+from ...wire.client_metadata import Offer
 from ...wire.fetch import FetchError
 from .memory import Memory
 
@@ -43,21 +45,16 @@ class ClientIdMetadataFeature(Feature):
     """Client ID Metadata Documents: clients that are described at their client_id."""
 
     name = "client_id_metadata"
-    settings = (
-        "PKCE_CLIENT_ID_METADATA_ALLOW",
-        "PKCE_CLIENT_ID_METADATA_DENY",
-        "PKCE_CLIENT_ID_METADATA_SCOPES",
-    )
     client_fields = (
         ClientField(
-            DOCUMENT, "Of when the copy of its document is.", kind=dict[str, Any], is_said=False
+            DOCUMENT, "Of when the copy of its document is.", kind=dict[str, Any], said_by=()
         ),
     )
 
     def __init__(self) -> None:
         self.memory = Memory(self.fetch)
 
-    def register(self, server: Server) -> None:
+    def check_settings(self, server: Server) -> None:
         for name in ("allow", "deny"):
             for host in getattr(server.settings, f"client_id_metadata_{name}"):
                 if not _DOMAIN.fullmatch(host):
@@ -67,7 +64,9 @@ class ClientIdMetadataFeature(Feature):
                         write=f'app.config["PKCE_CLIENT_ID_METADATA_{name.upper()}"] = '
                         '["apps.example"]',
                     )
-        authorization_granted.connect(self.keep, server.app)
+
+    def listeners(self, server: Server) -> Iterable[Listener]:
+        yield authorization_granted, self.keep
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"client_id_metadata_document_supported": True} if self.speaks(server) else {}
@@ -121,9 +120,9 @@ class ClientIdMetadataFeature(Feature):
         try:
             said = documents.read(client_id, document.content, offer(server))
             description = Description(said, now, until)
-            lines = _fitting(server, documents.client_of(client_id, description))
-            description = Description(replace(said, lines=lines), now, until)
-            server.check_client(documents.client_of(client_id, description))
+            members = _fitting(server, documents.client_of(client_id, description))
+            description = Description(replace(said, members=members), now, until)
+            server.registrar.check(documents.client_of(client_id, description))
         except OAuth2Error as error:
             logger.info("the document at %.255s is refused: %s", client_id, error.description)
             return None
@@ -133,13 +132,16 @@ class ClientIdMetadataFeature(Feature):
         """Store a client that a user lets in, so that all processes know it from now on."""
         server: Server = app.extensions["pkce"]
         # The one that this request is about.
-        client: Client | None = g.get("_pkce_client")
+        client = request_state().client
         if client is None or client.client_id != client_id or client.document is None:
             return
         if sqlalchemy.inspect(client).has_identity:
             return  # it was stored before
         if server.store.write(lambda session: documents.keep(session, client)):
             tell(client_registered, app, client_id=client_id)
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return documents.prune(session, server.now(), limit)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         if not self.speaks(server):
@@ -162,26 +164,18 @@ class ClientIdMetadataFeature(Feature):
 
 def offer(server: Server) -> Offer:
     """Return what this server has for clients that documents describe."""
-    named, fields = server.settings.client_id_metadata_scopes, server.client_fields
-    lines = (*LINES, *documents.KEY_LINES)
-    return Offer(
-        auth_methods=["none", *server.client_auth_methods],
-        grant_types=server.metadata()["grant_types_supported"],
-        scopes=[scope for scope in server.scopes if not named or scope in named],
-        all_scopes=not named,
-        lines={name: fields[name].kind for name in lines if name in fields},
-    )
+    return server.registrar.offer("document", server.settings.client_id_metadata_scopes)
 
 
 def _fitting(server: Server, client: Client) -> dict[str, Any]:
-    """Return the lines of `client` that can be had here.
+    """Return the members of `client` that can be had here.
 
     A document is written for all servers: what this one does not know is left out.
     """
     fitting = {}
     for name, value in client.client_metadata.items():
         try:
-            server.check_line(client, name, value)
+            server.registrar.check_member(client, name, value)
         except InvalidRequestError:
             continue
         if name != DOCUMENT:

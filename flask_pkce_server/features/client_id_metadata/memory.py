@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ...errors import TemporarilyUnavailable
 from ...http.rate_limit import RateLimit
 from ...models.client_document import STALE, Description
-from ...protocol.server import Server
+from ...protocol.contract import Server
 
 #: Documents that one asks for, of clients that no user ever let in.
 NEW_DOCUMENTS = RateLimit("client_document", 20)

@@ -25,10 +25,10 @@ from ...models.consent import ScopeUse
 from ...models.token import revoke_family_of
 from ...pages.forms import PageForm
 from ...pages.page import here, in_order, page
+from ...protocol.contract import Server
 from ...protocol.declarations import Route
-from ...protocol.feature import Feature
+from ...protocol.feature import Feature, Listener
 from ...protocol.request import Request
-from ...protocol.server import Server, current_server
 from ...signals import consent_narrowed, consent_withdrawn, tell, token_revoked, token_used
 from .browser import browser_of
 
@@ -76,21 +76,20 @@ class ConnectedAppsFeature(Feature):
     """The page on which users see and remove the apps that they let in."""
 
     name = "connected_apps"
-    settings = ("PKCE_CONNECTED_APPS_NOTE_USE",)
     models = (ScopeUse,)
 
     def __init__(self) -> None:
         self._noted: OrderedDict[str, int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def register(self, server: Server) -> None:
+    def listeners(self, server: Server) -> Iterable[Listener]:
         if server.settings.connected_apps_note_use:
-            token_used.connect(self.note_use, server.app)
+            yield token_used, self.note_use
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("apps", "/apps", apps, ("GET", "POST"), "page")
 
-    def check_authorization_request(self, request: Request) -> None:
+    def check_authorization_request(self, server: Server, request: Request) -> None:
         if request.on_device:
             request.bindings[self.name] = {"device": True}
         elif request.user is not None:
@@ -128,9 +127,9 @@ class ConnectedAppsFeature(Feature):
             return True
 
 
-def apps() -> Response:
+def apps(server: Server) -> Response:
     """Show the apps that the user let in, or take something back."""
-    server, incoming = current_server, flask.request
+    incoming = flask.request
     user = server.users.current()
     if user is None:
         return server.users.ask_login(here())
@@ -240,7 +239,7 @@ def _lingers(server: Server, found: Connection) -> bool:
     """Say whether somebody else verifies the tokens of the client without asking here."""
     mine = found.client.client_metadata.get("access_token_format")
     jwt = mine == "jwt" or (mine is None and server.settings.jwt_access_token)
-    here = {server.issuer, *(one.uri for one in server.own_resources.values())}
+    here = server.resources.here
     return jwt or any(
         not here.issuperset(one.bindings.get("audience", here)) for one in found.sign_ins
     )

@@ -25,9 +25,9 @@ from ...models.connection import people_of
 from ...pages.first_steps import first_steps, snippet
 from ...pages.forms import PageForm
 from ...pages.page import here, in_order, page
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
 from ...protocol.feature import ClientField, Feature
-from ...protocol.server import Server, current_server
 from ...signals import client_registered, tell
 from ...wire import shown_name
 from ...wire.handle import digest, new_identifier, new_secret
@@ -49,7 +49,6 @@ class DeveloperPortalFeature(Feature):
 
     name = "developer_portal"
     opt_in = True
-    settings = ("PKCE_DEVELOPER_PORTAL_SCOPES", "PKCE_DEVELOPER_PORTAL_MOST")
     models = (ClientOwner,)
     client_fields = (
         ClientField(
@@ -59,10 +58,10 @@ class DeveloperPortalFeature(Feature):
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("developer", "/developer", portal, ("GET", "POST"), "page")
-        yield Route("developer_app", "/developer/<client_id>", app, ("GET", "POST"), "page")
+        yield Route("developer_app", "/developer/<client_id>", portal_app, ("GET", "POST"), "page")
 
     def problems(self, server: Server) -> Iterable[Problem]:
-        if server.users.may_develop is None:
+        if server.users.host.may_register_app is None:
             yield Problem(
                 "WARN",
                 "Everybody who is signed in may register apps.",
@@ -70,18 +69,18 @@ class DeveloperPortalFeature(Feature):
             )
 
 
-def portal() -> Response:
+def portal(server: Server) -> Response:
     """Show the apps of who is signed in, or register another one."""
-    server, user = current_server, current_server.users.current()
+    user = server.users.current()
     if user is None:
         return server.users.ask_login(here())
-    if not server.users.may_register(user):
+    if not server.users.may_register_app(user):
         return page(server, "developer", 403, allowed=False, apps=[])
     subject, form = server.users.subject_of(user), PortalForm()
     if flask.request.method == "GET":
         usual = frozenset({"openid", "profile"}) & _scopes(server).keys()
-        return _portal(server, subject, Draft(offered(server.metadata())[0], scopes=usual))
-    draft = read_draft(server, offered(server.metadata()), _scopes(server))
+        return _portal(server, subject, Draft(offered(server)[0], scopes=usual))
+    draft = read_draft(server, offered(server), _scopes(server))
     if not form.validate():
         draft.wrong["form"] = translatable("The form had expired. Please try again.")
     elif len(_apps_of(server, subject)) >= server.settings.developer_portal_most:
@@ -98,15 +97,17 @@ def portal() -> Response:
     return _register(server, user, draft, client_id)
 
 
-def app(client_id: str) -> Response:
+def portal_app(server: Server, client_id: str) -> Response:
     """Show an app to who registered it, or change it."""
-    server, user = current_server, current_server.users.current()
+    user = server.users.current()
     if user is None:
         return server.users.ask_login(here())
     subject, form = server.users.subject_of(user), PortalForm()
-    client = _app_of(server, subject, client_id) if server.users.may_register(user) else None
+    client = _app_of(server, subject, client_id) if server.users.may_register_app(user) else None
     if client is None:
-        return page(server, "developer", 404, allowed=server.users.may_register(user), apps=None)
+        return page(
+            server, "developer", 404, allowed=server.users.may_register_app(user), apps=None
+        )
     if flask.request.method == "GET":
         return _app(server, client)
     if not form.validate():
@@ -159,7 +160,7 @@ def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Respon
         },
         now=server.now(),
     )
-    server.check_client(client)
+    server.registrar.check(client)
 
     def store(session: Session) -> None:
         clients.save(session, client)
@@ -178,7 +179,7 @@ def _portal(server: Server, subject: str, draft: Draft) -> Response:
         allowed=True,
         apps=_apps_of(server, subject),
         draft=draft,
-        kinds=offered(server.metadata()),
+        kinds=offered(server),
         scopes=in_order(_scopes(server).items()),
         form=PortalForm(formdata=None),
         new_id=_signer(server).dumps(new_identifier()),

@@ -12,7 +12,7 @@ from ...errors import InvalidRequestError
 from ...i18n import translatable
 from ...models import client as clients
 from ...models.client import Client
-from ...protocol.server import Server
+from ...protocol.contract import Server
 from ...wire import shown_name
 from .kind import AppKind, Finding, lint
 
@@ -93,10 +93,8 @@ def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]
             "It needs a place that the browser comes back to."
         )
     for name, value in draft.links.items():
-        check = server.client_fields[name].check
         try:
-            if check is not None:
-                check(server, Client(), value)
+            server.registrar.check_member(Client(), name, value)
         except InvalidRequestError:
             draft.wrong[name] = translatable("This is not an https URL.")
     return draft

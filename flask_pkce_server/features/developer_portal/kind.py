@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import InvalidRequestError
 from ...i18n import translatable
 from ...models.client import Client
+from ...protocol.contract import Server
 from ...wire import redirect_uri as uris
 from ...wire.names import DEVICE_CODE as DEVICE
 
@@ -86,9 +87,9 @@ class Finding:
     wrong: bool
 
 
-def offered(metadata: Mapping[str, Any]) -> list[AppKind]:
-    """Return the kinds of app that a server with this metadata can sign in."""
-    known = metadata["grant_types_supported"]
+def offered(server: Server) -> list[AppKind]:
+    """Return the kinds of app that the server can sign in."""
+    known = server.registrar.grant_types
     return [kind for kind in KINDS if kind.grant_types[0] in known]
 
 

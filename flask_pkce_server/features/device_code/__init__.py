@@ -8,7 +8,6 @@ is, and that a code which somebody sent leads a stranger in.
 
 from __future__ import annotations
 
-import hmac
 import io
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -33,13 +32,13 @@ from ...models import device_code, guess
 from ...models.device_code import DeviceCode
 from ...models.guess import Guess
 from ...models.token import Family, revoke_family
+from ...protocol.code_proof import prove
+from ...protocol.contract import Server
 from ...protocol.declarations import Route
 from ...protocol.feature import Feature
-from ...protocol.grant import Grant, GrantNarrowed
-from ...protocol.server import Server, current_server
-from ...signals import code_replayed, tell, token_issued, verifier_mismatched
+from ...protocol.grant import REPLAYED, Grant, GrantNarrowed, Redemption
+from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
-from ...wire.code_challenge import of_mismatch
 from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
 from ...wire.names import DEVICE_CODE as GRANT_TYPE
 from .page import device, link_to
@@ -73,8 +72,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         """Return the stored code with this handle, whatever its state."""
         if not is_handle(device_code, DEVICE):
             return None
-        with self.server.store.reading() as session:
-            return session.get(DeviceCode, digest(device_code))
+        return self.server.store.get(DeviceCode, digest(device_code))
 
     def prove(self, code: DeviceCode) -> str | None:
         """Return the challenge that the verifier proves; None for a code that has none."""
@@ -84,12 +82,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
                 # RFC 9700 4.8.2: somebody took the challenge away.
                 raise InvalidGrantError("code_verifier is sent, and no code_challenge was.")
             return None
-        challenge = code_challenge.of(verifier)
-        if not hmac.compare_digest(challenge, code.code_challenge):
-            facts = {"client_id": code.client_id, "subject": code.subject or ""}
-            tell(verifier_mismatched, self.server.app, **facts)
-            raise InvalidGrantError(of_mismatch(verifier or "", code.code_challenge))
-        return challenge
+        return prove(self.server, code, verifier)
 
     def issue_tokens(self) -> dict[str, Any]:
         """Say that nobody decided yet, or consume the code and give tokens for it."""
@@ -97,36 +90,33 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         code: DeviceCode = request.credential
         if code.consumed_at is None:
             self.check_approved(code)
-        for feature in server.features:
-            feature.check_token_request(request)
+        server.hooks.check_token_request(server, request)
         subject = code.subject or ""
         user = None if code.consumed_at is not None else self.find_user(subject)
         family = Family(code.family_id, code.client_id, subject, code.bindings)
 
-        def redeem(session: Session) -> dict[str, Any] | None:
+        def redeem(session: Session) -> Redemption:
             now = server.now()
             if device_code.consume(session, code, request.proven_challenge, now):
-                response = self.token_response(family=family, user=user, scopes=code.scope, now=now)
-                session.add_all(response.rows)
-                return response.body
+                return self.issue(session, family=family, user=user, scopes=code.scope, now=now)
             current = session.get(DeviceCode, code.digest)
             if current is None or current.consumed_at is None:
                 # Something of it was taken back since it was read, or its time was.
                 raise GrantNarrowed
             revoke_family(session, code.family_id, now)
-            return None
+            return REPLAYED
 
-        body = server.store.write(redeem)
+        redemption = server.store.write(redeem)
         facts = {
             "client_id": code.client_id,
             "subject": subject,
             "family_id": code.family_id,
         }
-        if body is None:
+        if redemption is REPLAYED:
             tell(code_replayed, server.app, **facts)
             raise InvalidGrantError("The code was used before; all that it gave is revoked.")
         tell(token_issued, server.app, scopes=code.scope, **facts)
-        return body
+        return redemption.body
 
     def check_approved(self, code: DeviceCode) -> None:
         """Refuse a code that gives nothing, or nothing yet (RFC 8628 3.5)."""
@@ -144,11 +134,12 @@ class DeviceCodeFeature(Feature):
     """RFC 8628: the device authorization grant."""
 
     name = "device_code"
-    settings = ("PKCE_DEVICE_CODE_LIFETIME", "PKCE_DEVICE_CODE_INTERVAL")
     models = (DeviceCode, Guess)
 
-    def register(self, server: Server) -> None:
-        server.register_grant(SingleUseDeviceCodeGrant)
+    grants = (SingleUseDeviceCodeGrant,)
+
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        return device_code.prune(session, server.now(), limit)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route(
@@ -161,13 +152,11 @@ class DeviceCodeFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {
             "device_authorization_endpoint": server.url_of("device_authorization"),
-            "grant_types_supported": [GRANT_TYPE],
         }
 
 
-def authorize() -> Response:
+def authorize(server: Server) -> Response:
     """Give a device its two codes: one to ask with, one to be typed (RFC 8628 3.1, 3.2)."""
-    server = current_server
     settings, request = server.settings, server.create_oauth2_request(None)
     client = server.authenticate_client(request, endpoint="device_authorization")
     if not client.check_grant_type(GRANT_TYPE):
@@ -213,7 +202,7 @@ def authorize() -> Response:
     )
 
 
-def qr_code() -> Response:
+def qr_code(server: Server) -> Response:
     """Answer with the QR code of `verification_uri_complete`, for a device that shows images."""
     import segno
 
@@ -221,6 +210,6 @@ def qr_code() -> Response:
     if user_code is None:
         raise InvalidRequestError("user_code is missing, or can be none.")
     image = io.BytesIO()
-    made = segno.make(link_to(current_server, user_code), micro=False)
+    made = segno.make(link_to(server, user_code), micro=False)
     made.save(image, kind="svg", xmldecl=False, scale=8, light="white")
     return Response(image.getvalue(), mimetype="image/svg+xml")

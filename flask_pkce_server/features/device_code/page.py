@@ -23,8 +23,8 @@ from ...models.guess import TooManyGuesses
 from ...models.token import UNTIL
 from ...pages.forms import DecisionForm, PageForm
 from ...pages.page import here, page
+from ...protocol.contract import Server
 from ...protocol.request import Request
-from ...protocol.server import Server, current_server
 from .pending import (
     PendingDevice,
     denied_if_refused,
@@ -47,9 +47,9 @@ def link_to(server: Server, user_code: str) -> str:
     return f"{server.url_of('device')}?user_code={device_code.shown(user_code)}"
 
 
-def device() -> Response:
+def device(server: Server) -> Response:
     """Ask for the code of a device, for a decision on it, or act on one."""
-    server, incoming = current_server, flask.request
+    incoming = flask.request
     user, posted = server.users.current(), incoming.method == "POST"
     reference = waiting.read_reference()
     carried = waiting.take_up(server, reference) if reference else None
@@ -64,7 +64,9 @@ def device() -> Response:
         return _enter(server, user, typed, carried, reference)
     # What came by the address is shown if it can be a code, and nothing else is.
     named = device_code.read_user_code(typed)
-    return _ask_code("" if named is None else device_code.shown(named), named=named is not None)
+    return _ask_code(
+        server, "" if named is None else device_code.shown(named), named=named is not None
+    )
 
 
 def _sign_in(server: Server, user_code: str | None) -> Response:
@@ -77,6 +79,7 @@ def _sign_in(server: Server, user_code: str | None) -> Response:
 
 
 def _ask_code(
+    server: Server,
     typed: str = "",
     wrong: str | None = None,
     status: int = 400,
@@ -85,7 +88,7 @@ def _ask_code(
     reference: str = "",
 ) -> Response:
     return page(
-        current_server,
+        server,
         "device",
         200 if wrong is None else status,
         form=PageForm(formdata=None),
@@ -101,17 +104,17 @@ def _enter(
 ) -> Response:
     """Look up the code that was typed, if its user was not wrong too often."""
     if not PageForm().validate():
-        return _ask_code(typed, _EXPIRED, reference=reference)
+        return _ask_code(server, typed, _EXPIRED, reference=reference)
     user_code = device_code.read_user_code(typed)
     if user_code is None:
-        return _ask_code(typed, _MALFORMED, reference=reference)
+        return _ask_code(server, typed, _MALFORMED, reference=reference)
     key, subject = key_of(server, user_code), server.users.subject_of(user)
     try:
         code = server.store.write(
             lambda session: device_code.enter(session, key, subject, server.now())
         )
     except TooManyGuesses as refused:
-        response = _ask_code(typed, _TOO_MANY, 429)
+        response = _ask_code(server, typed, _TOO_MANY, 429)
         response.headers.update(refused.headers)
         return response
     if carried is not None and carried.payload.data["user_code"] != user_code:
@@ -119,7 +122,7 @@ def _enter(
         carried, reference = None, ""
     pending = find_pending(server, user, code, user_code, carried, reference)
     if pending is None:
-        return _ask_code(typed, _UNKNOWN)
+        return _ask_code(server, typed, _UNKNOWN)
     if pending.request.must_login:
         return _sign_in_again(server, pending)
     return _ask(server, pending)
@@ -138,11 +141,11 @@ def _come_back(server: Server, user: Any | None, carried: Request, reference: st
     code = find_code(server, user_code)
     pending = find_pending(server, user, code, user_code, carried, reference)
     if pending is None:
-        return _ask_code(device_code.shown(user_code), _UNKNOWN)
+        return _ask_code(server, device_code.shown(user_code), _UNKNOWN)
     if user is None or pending.request.must_login:
         with denied_if_refused(server, pending.code, user):
             return login.ask_login(server, pending.request, reference)
-    return _ask_code(device_code.shown(user_code), named=True, reference=reference)
+    return _ask_code(server, device_code.shown(user_code), named=True, reference=reference)
 
 
 def _ask(server: Server, pending: PendingDevice, *, again: bool = False) -> Response:
@@ -166,10 +169,10 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     if user is None:
         return _sign_in(server, user_code)
     if server.users.subject_of(user) != subject:
-        return _ask_code(device_code.shown(user_code), named=True)
+        return _ask_code(server, device_code.shown(user_code), named=True)
     pending = find_pending(server, user, find_code(server, user_code), user_code, signed, reference)
     if pending is None:
-        return _ask_code(device_code.shown(user_code), _UNKNOWN)
+        return _ask_code(server, device_code.shown(user_code), _UNKNOWN)
     request = pending.request
     if request.must_login:
         return _sign_in_again(server, pending)
@@ -202,7 +205,7 @@ def _settle(server: Server, pending: PendingDevice, decided: Decision) -> Respon
     if until is not None:
         bindings[UNTIL] = until
     if not store_decision(server, code, server.users.subject_of(request.user), decided, bindings):
-        return _ask_code("", _UNKNOWN)
+        return _ask_code(server, "", _UNKNOWN)
     allowed = decided.scopes is not None
     response = page(server, "device_done", client=request.client, allowed=allowed)
     return waiting.forget(response, pending.reference) if pending.reference else response

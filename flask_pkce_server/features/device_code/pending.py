@@ -11,8 +11,8 @@ from ...errors import OAuth2Error, TemporarilyUnavailable
 from ...interaction.decision import Decision
 from ...models import device_code
 from ...models.device_code import DeviceCode
+from ...protocol.contract import Server
 from ...protocol.request import Payload, Request
-from ...protocol.server import Server
 from ...signals import authorization_denied, authorization_granted, tell
 from .request import check_request
 

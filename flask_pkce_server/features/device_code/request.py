@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import ConsentRequiredError, InvalidRequestError
+from ...protocol.contract import Server
 from ...protocol.request import Request
-from ...protocol.server import Server
 
 #: How a device shows who it is, and its code_challenge: of no use to what its user decides on.
 _NOT_KEPT = {
@@ -40,13 +40,11 @@ def check_request(server: Server, request: Request) -> None:
     user decides, so that each wish means what it means in a browser. Raises an `OAuth2Error`.
     """
     request.on_device = True
-    for feature in server.features:
-        feature.complete_authorization_request(request)
+    server.hooks.complete_authorization_request(server, request)
     request.scopes = server.scopes.asked_by(
         request.client, request.payload.scope, request.payload.datalist.get("resource", [])
     )
-    for feature in server.features:
-        feature.check_authorization_request(request)
+    server.hooks.check_authorization_request(server, request)
     if request.must_not_ask:
         # prompt=none: the user of a device always has to be asked.
         raise ConsentRequiredError()

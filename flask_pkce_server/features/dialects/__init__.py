@@ -10,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import flask
 
 from ...errors import ConfigurationError, InvalidRequestError
 from ...models.client import Client
-from ...protocol.declarations import Problem, Route
+from ...protocol.contract import Server
+from ...protocol.declarations import Problem, ResponseMode, Route
 from ...protocol.feature import ClientField, Feature
-from ...protocol.grant import TokenResponse
 from ...protocol.request import Request
-from ...protocol.server import Server
-from . import auth0, cloudentity, keycloak, miniorange, okta, reachfive
+from ...protocol.token_response import TokenResponse
+from . import auth0, cloudentity, keycloak, miniorange, okta, reachfive, readable
 from .dialect import Dialect
 
 DIALECTS = {
@@ -47,7 +46,6 @@ class DialectsFeature(Feature):
     """Paths, answers and manners of other products' SDKs."""
 
     name = "dialects"
-    settings = ("PKCE_DIALECTS",)
     client_fields = (
         ClientField(
             "dialect",
@@ -61,7 +59,7 @@ class DialectsFeature(Feature):
         self.spoken: tuple[Dialect, ...] = ()
         self.by_path: dict[str, Dialect] = {}
 
-    def register(self, server: Server) -> None:
+    def check_settings(self, server: Server) -> None:
         wanted = server.settings.dialects
         if not DIALECTS.keys() >= set(wanted):
             raise ConfigurationError(
@@ -69,9 +67,11 @@ class DialectsFeature(Feature):
                 write=f"some of: {', '.join(DIALECTS)}",
             )
         self.spoken = tuple(DIALECTS[name] for name in wanted)
-        for dialect in self.spoken:
-            server.response_modes |= dialect.response_modes
-            server.issuer_tail = "/" if dialect.issuer_has_slash else server.issuer_tail
+        if any(dialect.issuer_has_slash for dialect in self.spoken):
+            server.debug_issuer_tail = "/"
+
+    def response_modes(self, server: Server) -> Mapping[str, ResponseMode]:
+        return {name: mode for one in self.spoken for name, mode in one.response_modes.items()}
 
     def routes(self, server: Server) -> Iterable[Route]:
         for dialect in self.spoken:
@@ -87,6 +87,8 @@ class DialectsFeature(Feature):
         return paths
 
     def translate_request(self, server: Server, request: Request) -> None:
+        if not self.spoken:
+            return
         dialect = self._spoken_in(server, request)
         if dialect is not None:
             request.dialect = dialect.name
@@ -96,19 +98,21 @@ class DialectsFeature(Feature):
             # Whatever way it comes back.
             for name in ("refresh_token", "token"):
                 text = request.payload.data.get(name)
-                if text is not None and text != keycloak.unreadable(text):
-                    request.replace(**{name: keycloak.unreadable(text)})
+                if text is not None and text != readable.unread(text):
+                    request.replace(**{name: readable.unread(text)})
 
-    def check_token_request(self, request: Request) -> None:
-        dialect = self._of_client(request)
+    def check_token_request(self, server: Server, request: Request) -> None:
+        dialect = self._of_client(request) if self.spoken else None
         if dialect is not None:
             request.wants_jwt = dialect.readable_tokens
             request.wants_claims = dialect.claims_in_id_token
 
-    def complete_token_response(self, response: TokenResponse) -> None:
+    def complete_token_response(self, server: Server, response: TokenResponse) -> None:
+        if not self.spoken:
+            return
         dialect, body = self._of_client(response.request), response.body
         if dialect is not None and dialect.readable_tokens and "refresh_token" in body:
-            body["refresh_token"] = keycloak.readable(body["refresh_token"])
+            body["refresh_token"] = readable.made_of(body["refresh_token"])
 
     def problems(self, server: Server) -> Iterable[Problem]:
         for dialect in self.spoken:
@@ -120,8 +124,7 @@ class DialectsFeature(Feature):
             if dialect.mark is not None and dialect.mark in request.headers:
                 return dialect
         rule = flask.request.url_rule
-        issuer_path = urlsplit(server.issuer).path.rstrip("/")
-        return None if rule is None else self.by_path.get(rule.rule.removeprefix(issuer_path))
+        return None if rule is None else self.by_path.get(server.issuer.below(rule.rule))
 
     def _of_client(self, request: Request) -> Dialect | None:
         """Return the dialect that an authenticated client speaks."""

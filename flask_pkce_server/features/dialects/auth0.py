@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...errors import DeadRefreshTokenError, GoneUserError
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem
 from ...protocol.request import Request
-from ...protocol.server import Server
 from .dialect import Dialect, asked_for
 from .json_body import read_json
 from .leaving import leave

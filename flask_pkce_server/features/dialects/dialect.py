@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import flask
 
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem, ResponseMode, Route
 from ...protocol.request import Request
-from ...protocol.server import Server
 
 
 def nothing(server: Server, request: Request) -> None:

@@ -12,16 +12,14 @@ from ...errors import InvalidRequestError
 from ...models import client_origin
 from ...pages.page import here, page
 from ...pages.policy import allow_here
+from ...protocol.contract import Server
 from ...protocol.declarations import Route
 from ...protocol.request import Request
-from ...protocol.server import Server, current_server
 from .dialect import Dialect
 from .leaving import web_origin
 from .message import csp_digest
 
 _REALM = "/realms/<_realm>/protocol/openid-connect"
-#: The parts of a JWT that the SDK looks for: it parses the middle one, an empty object.
-_READABLE_PART = ".e30.x"
 _PROBE = "pkce_3p"
 
 _SAY = """
@@ -42,24 +40,14 @@ addEventListener("message", async ({ data, origin, source }) => {
 """
 
 
-def readable(refresh_token: str) -> str:
-    """Return a refresh token in a shape that the SDK can read."""
-    return refresh_token + _READABLE_PART
-
-
-def unreadable(text: str) -> str:
-    """Return a token as it is stored, whatever shape it comes in."""
-    return text.removesuffix(_READABLE_PART)
-
-
-def third_party_cookies() -> Response:
+def third_party_cookies(server: Server) -> Response:
     """Tell the page around this one whether our session cookie comes along within it.
 
     By a cookie of the same kind that is set here and looked for at the next step.
     """
     app = flask.current_app
     if "step" not in flask.request.args:
-        origin = quote(_frame_of_caller(), safe="")
+        origin = quote(_frame_of_caller(server), safe="")
         answer = Response(status=302, headers={"Location": f"{here()}?step=2&origin={origin}"})
         answer.set_cookie(
             _PROBE,
@@ -72,18 +60,18 @@ def third_party_cookies() -> Response:
         )
         return answer
     found = "supported" if _PROBE in flask.request.cookies else "unsupported"
-    return _frame("Cookies", _SAY, found)
+    return _frame(server, "Cookies", _SAY, found)
 
 
-def login_status() -> Response:
+def login_status(server: Server) -> Response:
     """Give the page that tells the page around it when the session here has changed."""
     allow_here(connect_src="'self'")
-    return _frame("Session", _WATCH, "")
+    return _frame(server, "Session", _WATCH, "")
 
 
-def session_status() -> Response:
+def session_status(server: Server) -> Response:
     """Say whether the session of this browser is the one that a client knows of."""
-    server, asked = current_server, flask.request.args
+    asked = flask.request.args
     client = server.find_client(asked.get("client_id", ""))
     if client is None or not client.speaks_from(asked.get("origin", "")):
         raise InvalidRequestError("The origin is not one of this client.")
@@ -93,11 +81,11 @@ def session_status() -> Response:
     return flask.jsonify(status="unchanged" if same else "changed")
 
 
-def _frame(title: str, script: str, message: str) -> Response:
-    origin = _frame_of_caller()
+def _frame(server: Server, title: str, script: str, message: str) -> Response:
+    origin = _frame_of_caller(server)
     allow_here(script_src=csp_digest(script), style_src="'none'")
     return page(
-        current_server,
+        server,
         "message",
         message=message,
         origin=origin,
@@ -105,9 +93,9 @@ def _frame(title: str, script: str, message: str) -> Response:
     )
 
 
-def _frame_of_caller() -> str:
+def _frame_of_caller(server: Server) -> str:
     """Let the page around this one frame it; return its origin, which a client registered."""
-    asked, server = flask.request, current_server
+    asked = flask.request
     origin = web_origin(asked.args.get("origin") or asked.headers.get("Referer", ""))
     with server.store.reading() as session:
         known = origin is not None and client_origin.is_of_any(session, origin)

@@ -14,8 +14,9 @@ from ...models import login_session
 from ...models.client import Client
 from ...models.client_origin import ClientOrigin
 from ...models.login_session import SessionClient
+from ...protocol.contract import Server
 from ...protocol.request import Request
-from ...protocol.server import Server
+from ...users.sign_in import noted_login
 from ...wire.redirect_uri import matches, origin_of
 
 
@@ -42,7 +43,7 @@ def leave(server: Server, request: Request, uri_name: str = "post_logout_redirec
 
 
 def _sid(server: Server) -> str:
-    login = server.users.noted_login()
+    login = noted_login()
     return "" if login is None else login.sid
 
 

@@ -19,8 +19,8 @@ from markupsafe import Markup
 from ...models.client import Client
 from ...pages.page import page
 from ...pages.policy import allow_here
+from ...protocol.contract import current_server
 from ...protocol.declarations import ResponseMode
-from ...protocol.server import Server
 from ...wire.redirect_uri import origin_of
 
 _SCRIPT = """
@@ -38,10 +38,10 @@ def csp_digest(script: str) -> str:
 def by_message(shape: Callable[[Mapping[str, str]], Any]) -> ResponseMode:
     """Make a response mode that posts the fields of the answer in the given shape."""
 
-    def send(server: Server, uri: str, fields: Mapping[str, str]) -> Response:
+    def send(uri: str, fields: Mapping[str, str]) -> Response:
         allow_here(script_src=csp_digest(_SCRIPT), style_src="'none'")
         return page(
-            server,
+            current_server,
             "message",
             message=json.dumps(shape(fields)),
             origin=origin_of(uri),

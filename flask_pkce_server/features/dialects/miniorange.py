@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...protocol.contract import Server
 from ...protocol.request import Request
-from ...protocol.server import Server
 from .dialect import Dialect, asked_for
 from .leaving import leave
 

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
 from ...errors import DeadRefreshTokenError, InvalidRequestError
 from ...models import client_origin, login_session
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
-from ...protocol.server import Server, current_server
+from ...users.sign_in import noted_login
 from .dialect import Dialect
 from .message import OKTA_POST_MESSAGE
 
 
 def base(server: Server) -> str:
     """Return what lies before the paths: the SDK puts it there where the issuer has it not."""
-    return "" if "/oauth2" in urlsplit(server.issuer).path else "/oauth2"
+    return "" if "/oauth2" in server.issuer.path else "/oauth2"
 
 
-def end_session() -> Response:
+def end_session(server: Server) -> Response:
     """Sign the user of this browser out, for a page of a client that holds no ID token.
 
     Only one that the session signed in to: to others there is no session.
     """
-    server, origin = current_server, flask.request.headers.get("Origin", "")
-    login = server.users.noted_login()
+    origin = flask.request.headers.get("Origin", "")
+    login = noted_login()
     with server.store.reading() as session:
         registered = client_origin.is_of_any(session, origin)
         known = login is not None and login_session.is_known_at(session, login.sid, origin)
@@ -43,8 +43,8 @@ def end_session() -> Response:
 
 def problems(server: Server) -> Iterable[Problem]:
     """Say where the SDK expects messages from another origin than they come from."""
-    path = urlsplit(server.issuer).path
-    if path.strip("/") and not path.startswith("/oauth2/"):
+    path = server.issuer.path
+    if path and not path.startswith("/oauth2/"):
         yield Problem(
             "FAIL",
             f"Okta's SDK takes no message from an issuer whose path is {path}.",

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 import flask
 from flask import Response
 
 from ...errors import InvalidClientError
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
 from ...protocol.request import Request
-from ...protocol.server import Server, current_server
 from .dialect import Dialect, asked_for
 from .json_body import read_json
 from .leaving import leave
 from .message import WEB_MESSAGE
 
 
-def config() -> Response:
+def config(server: Server) -> Response:
     """Tell the SDK what it asks for before anything else: how this client signs in."""
-    server = current_server
     client = server.find_client(flask.request.args.get("client_id", ""))
     if client is None:
         raise InvalidClientError("No app is registered here under this client_id.")
     scopes = server.scopes.keys() if client.scope is None else client.scope
     return flask.jsonify(
         client_id=client.client_id,
-        domain=urlsplit(server.issuer).netloc,
+        domain=server.issuer.host,
         language=server.languages.choose().tag,
         sso=True,
         is_public=client.is_public,
@@ -46,8 +44,7 @@ def translate(server: Server, request: Request) -> None:
 
 def problems(server: Server) -> Iterable[Problem]:
     """Say that the SDK knows servers by their domain alone."""
-    parts = urlsplit(server.issuer)
-    if parts.scheme != "https" or parts.path.strip("/"):
+    if not server.issuer.startswith("https:") or server.issuer.path:
         yield Problem(
             "FAIL",
             f"ReachFive's SDK finds nothing at {server.issuer}: it wants https and no path.",

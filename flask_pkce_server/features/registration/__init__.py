@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import flask
 from flask import Response
+from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidTokenError, TooManyRegistrations
 from ...http.rate_limit import RateLimit
@@ -22,16 +24,16 @@ from ...models import guess, registration
 from ...models.client import Client
 from ...models.guess import Guess
 from ...models.registration import Registration
+from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
-from ...protocol.feature import ClientField, Feature
-from ...protocol.server import Server, current_server
+from ...protocol.feature import EVERYBODY, ClientField, Feature
 from ...resource_server.www_authenticate import challenge
 from ...signals import client_registered, tell
 from ...wire import client_metadata
 from ...wire.client_metadata import APPLICATION_TYPES, ClientMetadata
 from ...wire.handle import REGISTRATION, digest, new_handle
+from .body import answer, bearer, check, offer, read_body
 from .management import registered
-from .wire import answer, bearer, check, offer, read_body
 
 NEW_CLIENTS = RateLimit("registration", 20)
 #: Seconds after which to look whether there is room for another client.
@@ -43,22 +45,17 @@ class RegistrationFeature(Feature):
 
     name = "registration"
     opt_in = True
-    settings = (
-        "PKCE_REGISTRATION_INITIAL_ACCESS_TOKENS",
-        "PKCE_REGISTRATION_SCOPES",
-        "PKCE_REGISTRATION_MOST",
-        "PKCE_REGISTRATION_UNUSED_DAYS",
-    )
     models = (Registration, Guess)
     client_fields = (
         ClientField(
             "application_type",
             "Whether it is on its user's device or on a server, as it said itself.",
             choices=APPLICATION_TYPES,
+            said_by=EVERYBODY,
         ),
     )
 
-    def register(self, server: Server) -> None:
+    def check_settings(self, server: Server) -> None:
         if any(len(token) < 32 for token in server.settings.registration_initial_access_tokens):
             raise ConfigurationError(
                 "PKCE_REGISTRATION_INITIAL_ACCESS_TOKENS has one that can be guessed: they have "
@@ -81,8 +78,12 @@ class RegistrationFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"registration_endpoint": server.url_of("register")}
 
+    def prune(self, server: Server, session: Session, limit: int) -> int:
+        unused = server.settings.registration_unused_days * 86400
+        return registration.prune(session, server.now() - unused, limit)
+
     def problems(self, server: Server) -> Iterable[Problem]:
-        asks = server.users.may_register_itself is not None
+        asks = server.users.host.may_register_client is not None
         if not asks and not server.settings.registration_initial_access_tokens:
             yield Problem(
                 "WARN",
@@ -91,15 +92,14 @@ class RegistrationFeature(Feature):
             )
 
 
-def register() -> Response:
+def register(server: Server) -> Response:
     """Register a client (RFC 7591 3.1)."""
-    server = current_server
     try:
-        invited = _is_invited(server)
+        invited, now = _is_invited(server), server.now()
         metadata = client_metadata.read(read_body(), offer(server))
-        client, secret = _new_client(server, metadata)
+        client, secret = _new_client(server, metadata, now)
         key = None if invited or not client.is_public else metadata.digest()
-        client, token = _store(server, client, key)
+        client, token = _store(server, client, key, now)
     except InvalidTokenError as error:
         return challenge(error, ())
     shown_once = {} if secret is None else {"client_secret": secret}
@@ -109,14 +109,16 @@ def register() -> Response:
 def _is_invited(server: Server) -> bool:
     """Say whether an initial access token was needed and shown (RFC 7591 3)."""
     wanted = server.settings.registration_initial_access_tokens
+    if not wanted:
+        return False
     shown = digest(bearer() or "")
-    fits = [hmac.compare_digest(digest(one), shown) for one in wanted]
-    if wanted and not any(fits):
+    fits = [hmac.compare_digest(digest(token), shown) for token in wanted]
+    if not any(fits):
         raise InvalidTokenError("An initial access token is needed here; ask the operator.")
-    return bool(wanted)
+    return True
 
 
-def _new_client(server: Server, metadata: ClientMetadata) -> tuple[Client, str | None]:
+def _new_client(server: Server, metadata: ClientMetadata, now: int) -> tuple[Client, str | None]:
     client, secret = clients.new_client(
         client_name=metadata.client_name,
         redirect_uris=metadata.redirect_uris,
@@ -124,16 +126,18 @@ def _new_client(server: Server, metadata: ClientMetadata) -> tuple[Client, str |
         grant_types=metadata.grant_types,
         scope=metadata.scope,
         self_registered=True,
-        client_metadata=metadata.lines,
-        now=server.now(),
+        client_metadata=metadata.members,
+        now=now,
     )
     check(server, client)
     return client, secret
 
 
-def _store(server: Server, client: Client, key: bytes | None) -> tuple[Client, str | None]:
+def _store(
+    server: Server, client: Client, key: bytes | None, now: int
+) -> tuple[Client, str | None]:
     """Store a client, or find the one that is shared under `key`; return it and its token."""
-    now, token = server.now(), new_handle(REGISTRATION) if key is None else None
+    token = new_handle(REGISTRATION) if key is None else None
     if key is not None:
         with server.store.reading() as session:
             found = registration.shared(session, key)
@@ -153,7 +157,7 @@ def _store(server: Server, client: Client, key: bytes | None) -> tuple[Client, s
         guess.check(session, counted, now)
         full = registration.is_full(session, server.settings.registration_most)
     stored = server.store.write(
-        lambda session: registration.store(session, client, row, counted=counted, full=full)
+        partial(registration.store, client=client, row=row, counted=counted, full=full)
     )
     if stored is None:
         raise TooManyRegistrations(_HOUR)

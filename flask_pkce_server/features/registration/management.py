@@ -13,11 +13,11 @@ from ...errors import InvalidClientMetadataError, InvalidTokenError
 from ...models import client as clients
 from ...models import registration
 from ...models.client import Client
-from ...protocol.server import Server, current_server
+from ...protocol.contract import Server
 from ...resource_server.www_authenticate import challenge
 from ...wire import client_metadata
 from ...wire.handle import REGISTRATION, is_handle
-from .wire import answer, bearer, check, offer, read_body
+from .body import answer, bearer, check, offer, read_body
 
 _NOT_ITS = "The registration access token is not one of this client."
 #: What only the server says (RFC 7592 2.2).
@@ -27,9 +27,9 @@ _OURS = {
 }  # fmt: skip
 
 
-def registered(client_id: str) -> Response:
+def registered(server: Server, client_id: str) -> Response:
     """Show a client to who has its token, change it, or delete it (RFC 7592 2)."""
-    server, method = current_server, flask.request.method
+    method = flask.request.method
     token = bearer()
     try:
         client = _owned(server, client_id, token)

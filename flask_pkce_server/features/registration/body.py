@@ -9,8 +9,8 @@ import flask
 
 from ...errors import AccessDeniedError, InvalidClientMetadataError, InvalidRequestError
 from ...models.client import Client
-from ...protocol.server import Server
-from ...wire.client_metadata import OPEN_AUTH_METHODS, OPEN_LINES, Offer
+from ...protocol.contract import Server
+from ...wire.client_metadata import Offer
 
 #: Bytes of a registration.
 _LONGEST = 65536
@@ -49,33 +49,22 @@ def _refuse_constant(name: str) -> None:
 
 def offer(server: Server) -> Offer:
     """Return what this server has for clients that register themselves."""
-    named, fields = server.settings.registration_scopes, server.client_fields
-    known = server.metadata()
-    return Offer(
-        auth_methods=[
-            one
-            for one in OPEN_AUTH_METHODS
-            if one in known["token_endpoint_auth_methods_supported"]
-        ],
-        grant_types=known["grant_types_supported"],
-        scopes=[scope for scope in server.scopes if not named or scope in named],
-        all_scopes=not named,
-        lines={name: fields[name].kind for name in OPEN_LINES if name in fields},
-    )
+    return server.registrar.offer("client", server.settings.registration_scopes)
 
 
 def check(server: Server, client: Client) -> None:
     """Refuse a client that the rooms or the host would not have."""
     try:
-        server.check_client(client)
+        server.registrar.check(client)
     except InvalidRequestError as error:
         raise InvalidClientMetadataError(error.description) from None
-    if not server.users.takes_client(metadata_of(server, client)):
+    if not server.users.may_register_client(lambda: metadata_of(server, client)):
         raise AccessDeniedError("This client may not register itself here.", status_code=403)
 
 
 def metadata_of(server: Server, client: Client) -> dict[str, Any]:
     """Return what is registered of a client, nothing of it null (RFC 7591 3.2.1)."""
+    sayable = server.registrar.names_of("client")
     allowed = " ".join(server.scopes if client.scope is None else sorted(client.scope))
     return {
         "client_name": client.client_name,
@@ -84,7 +73,7 @@ def metadata_of(server: Server, client: Client) -> dict[str, Any]:
         "response_types": ["code"] if client.check_response_type("code") else [],
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "scope": client.client_metadata.get("default_scope", allowed),
-        **{n: v for n, v in client.client_metadata.items() if n in OPEN_LINES},
+        **{n: v for n, v in client.client_metadata.items() if n in sayable},
     }
 
 

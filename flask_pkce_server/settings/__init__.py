@@ -1,27 +1,40 @@
 """Settings: every `PKCE_*` key, typed, with its default and its meaning.
 
-The fields of `Settings` are the whole list; the configuration reference in the docs is
-made from them. Values are JSON types, so that each can come from the environment by
-Flask's own `app.config.from_prefixed_env()`.
+The fields of `Settings` are the whole list; the configuration reference in the docs is made
+from them. Features of the host declare their settings as `Setting` objects. Values are JSON
+types, so that each can come from the environment by `app.config.from_prefixed_env()`.
 """
 
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from functools import cache
+from typing import Any, Literal, get_type_hints
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
+from .setting import Setting
+
+__all__ = ["Setting", "Settings"]
 
 PREFIX = "PKCE_"
 
 
 def _setting(
-    default: Any, meaning: str, *, at_least: int | None = None, at_most: int | None = None
+    default: Any,
+    meaning: str,
+    *,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    feature: str | None = None,
 ) -> Any:
-    metadata = {"meaning": meaning, "at_least": at_least, "at_most": at_most}
+    metadata = {
+        "meaning": meaning,
+        "at_least": at_least,
+        "at_most": at_most,
+        "feature": feature,
+    }
     if isinstance(default, dict | list):
         return field(default_factory=lambda: type(default)(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -223,25 +236,64 @@ class Settings:
         False, "Put SQLite into WAL mode, with a busy timeout, on the host's engine."
     )
 
+    #: Those of the host's features, by their keys.
+    of_host: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the value of a key of `app.config`, of one of ours or of a host's feature."""
+        return self.of_host[key] if key in self.of_host else getattr(self, _field_of(key))
+
     @classmethod
-    def load(cls, config: Mapping[str, Any], also_known: Iterable[str] = ()) -> Settings:
+    def load(cls, config: Mapping[str, Any], of_host: Iterable[Setting] = ()) -> Settings:
         """Read and check the `PKCE_*` keys of `config`.
 
-        `also_known` names further keys, those of rooms that the host added. Raises
+        `of_host` are the settings of features that the host added. Raises
         `ConfigurationError` for a key that nobody knows and for a value of the wrong type.
         """
-        hints = get_type_hints(cls)
-        known = {PREFIX + setting.name.upper(): setting for setting in fields(cls)}
-        values: dict[str, Any] = {}
+        ours, theirs = declared(), {setting.key: setting for setting in of_host}
+        values = {key: setting.default for key, setting in theirs.items()}
         for key, value in config.items():
-            if not key.startswith(PREFIX) or key in also_known:
-                continue
-            if key not in known:
-                raise _unknown(key, value, [*known, *also_known])
-            setting = known[key]
-            _check(key, value, hints[setting.name], setting)
-            values[setting.name] = value
-        return cls(**values)
+            setting = theirs.get(key) or ours.get(key)
+            if setting is not None:
+                setting.check(value)
+                values[key] = value
+            elif key.startswith(PREFIX):
+                raise _unknown(key, value, [*ours, *theirs])
+        own = {_field_of(key): value for key, value in values.items() if key in ours}
+        return cls(**own, of_host={key: values[key] for key in theirs})
+
+
+@cache
+def declared() -> Mapping[str, Setting]:
+    """Return the settings of this package, by their keys."""
+    hints = get_type_hints(Settings)
+    return {
+        PREFIX + one.name.upper(): Setting(
+            PREFIX + one.name.upper(),
+            hints[one.name],
+            getattr(Settings(), one.name),
+            one.metadata["meaning"],
+            one.metadata["at_least"],
+            one.metadata["at_most"],
+        )
+        for one in fields(Settings)
+        if one.metadata
+    }
+
+
+def feature_of(key: str, names: Iterable[str]) -> str | None:
+    """Return which of the features `names` a setting of this package belongs to.
+
+    The one whose name its own begins with, unless it says another; None if to none.
+    """
+    name = _field_of(key)
+    said: str | None = Settings.__dataclass_fields__[name].metadata["feature"]
+    fitting = (one for one in names if name == one or name.startswith(f"{one}_"))
+    return said or max(fitting, key=len, default=None)
+
+
+def _field_of(key: str) -> str:
+    return key.removeprefix(PREFIX).lower()
 
 
 def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
@@ -250,65 +302,3 @@ def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
         f"{key} is not a setting of Flask-PKCE-Server. The nearest is {nearest}.",
         write=f'app.config["{nearest}"] = {value!r}',
     )
-
-
-def _check(key: str, value: Any, hint: Any, setting: Any) -> None:
-    at_least, at_most = setting.metadata["at_least"], setting.metadata["at_most"]
-    if (
-        _fits(value, hint)
-        and (at_least is None or value >= at_least)
-        and (at_most is None or value <= at_most)
-    ):
-        return
-    wanted = _in_words(hint) + (f", {at_least} or more" if at_least is not None else "")
-    wanted += f", {at_most} at most" if at_most is not None else ""
-    example = setting.default if isinstance(setting.default, str | int) else _example(hint)
-    raise ConfigurationError(
-        f"{key} is {value!r}, and must be {wanted}. {setting.metadata['meaning']}",
-        write=f'app.config["{key}"] = {example!r}',
-    )
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Say whether `value` is of the type that `hint` names; True is no number here."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is types.UnionType:
-        return any(_fits(value, one) for one in arguments)
-    if origin is Literal:
-        return value in arguments
-    if origin is list:
-        return isinstance(value, list) and all(_fits(one, arguments[0]) for one in value)
-    if origin is dict:
-        return isinstance(value, dict) and all(
-            _fits(name, arguments[0]) and _fits(one, arguments[1]) for name, one in value.items()
-        )
-    return type(value) is hint
-
-
-def _in_words(hint: Any) -> str:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is types.UnionType:
-        return " or ".join(_in_words(one) for one in arguments)
-    if origin is Literal:
-        return " or ".join(repr(one) for one in arguments)
-    if origin is list:
-        return f"a list, each item {_in_words(arguments[0])}"
-    if origin is dict:
-        return f"a dict of names, each with {_in_words(arguments[1])}"
-    return {
-        str: "text",
-        int: "a whole number",
-        bool: "true or false",
-        type(None): "None",
-    }[hint]
-
-
-def _example(hint: Any) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is types.UnionType:
-        return _example(arguments[0])
-    if origin is list:
-        return []
-    if origin is dict:
-        return {"name": _example(arguments[1])}
-    return {str: "...", bool: True}[hint]

@@ -1,0 +1,84 @@
+"""Registrar: what may be registered of a client, and who may say it (RFC 7591 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, get_origin
+
+from ..errors import InvalidRequestError
+from ..models import client as clients
+from ..models.client import Client
+from ..wire.client_metadata import OPEN_AUTH_METHODS, Offer, Party
+from .contract import Server
+from .feature import ClientAuthMethod, ClientField
+
+
+class Registrar:
+    """What this server has for clients, and the checks that each of them passes.
+
+    However it comes: by a command, in the developer portal, by itself, or by a document.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        grant_types: Iterable[str],
+        auth_methods: Mapping[str, ClientAuthMethod],
+        fields: Mapping[str, ClientField],
+    ) -> None:
+        self._server = server
+        self.grant_types = list(grant_types)
+        self.auth_methods = ["none", *auth_methods]
+        self.fields = fields
+
+    def offer(self, party: Party, scopes: Iterable[str]) -> Offer:
+        """Return what `party` may register of a client; all `scopes` if they are empty."""
+        named, declared = frozenset(scopes), self._server.scopes
+        methods = self.auth_methods
+        if party == "client":
+            # Those that need nothing else to be registered.
+            methods = [name for name in OPEN_AUTH_METHODS if name in methods]
+        return Offer(
+            party=party,
+            auth_methods=methods,
+            grant_types=self.grant_types,
+            scopes=[scope for scope in declared if not named or scope in named],
+            all_scopes=not named,
+            members={name: self.fields[name].kind for name in self.names_of(party)},
+            auth_method_of={
+                name: field.auth_method
+                for name, field in self.fields.items()
+                if field.auth_method is not None
+            },
+        )
+
+    def names_of(self, party: Party) -> set[str]:
+        """Return the members that `party` may say."""
+        return {name for name, field in self.fields.items() if party in field.said_by}
+
+    def replaced_by(self, names: Iterable[str]) -> set[str]:
+        """Return the members that cannot stand beside those of `names`."""
+        others = (self.fields[name].instead_of for name in names if name in self.fields)
+        return {other for other in others if other is not None}
+
+    def check(self, client: Client) -> None:
+        """Refuse a client that must not be stored; raises `InvalidRequestError`."""
+        clients.check(client)
+        if client.redirect_uris and self._server.is_pairwise(client):
+            # It has to be known what its subjects are made for.
+            client.check_sector()
+        for name, value in client.client_metadata.items():
+            self.check_member(client, name, value)
+
+    def check_member(self, client: Client, name: str, value: Any) -> None:
+        """Refuse a member of the metadata of a client; raises `InvalidRequestError`."""
+        field = self.fields.get(name)
+        if field is None:
+            raise InvalidRequestError(f"No feature of this server reads {name}.")
+        if not isinstance(value, get_origin(field.kind) or field.kind):
+            raise InvalidRequestError(f"{name} is of another type.")
+        if field.choices and value not in field.choices:
+            raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
+        if field.check is not None:
+            field.check(self._server, client, value)

@@ -1,0 +1,87 @@
+"""Setting: one key of `app.config`, and what may be its value."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from ..errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of `app.config` with its type, its default and its meaning.
+
+    `kind` is a type of JSON values: `int`, `str | None`, `list[str]`, `Literal["a", "b"]`. A
+    number may have bounds. The values are read by `server.settings["PKCE_..."]`.
+    """
+
+    key: str
+    kind: Any
+    default: Any
+    meaning: str
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def check(self, value: Any) -> None:
+        """Refuse a value of another type, or out of bounds; raises `ConfigurationError`."""
+        at_least, at_most = self.at_least, self.at_most
+        if (
+            _fits(value, self.kind)
+            and (at_least is None or value >= at_least)
+            and (at_most is None or value <= at_most)
+        ):
+            return
+        wanted = _in_words(self.kind) + (f", {at_least} or more" if at_least is not None else "")
+        wanted += f", {at_most} at most" if at_most is not None else ""
+        usable = isinstance(self.default, str | int)
+        raise ConfigurationError(
+            f"{self.key} is {value!r}, and must be {wanted}. {self.meaning}",
+            write=f'app.config["{self.key}"] = {self.default if usable else _example(self.kind)!r}',
+        )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Say whether `value` is of the type that `hint` names; True is no number here."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return any(_fits(value, one) for one in arguments)
+    if origin is Literal:
+        return value in arguments
+    if origin is list:
+        return isinstance(value, list) and all(_fits(one, arguments[0]) for one in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(
+            _fits(name, arguments[0]) and _fits(one, arguments[1]) for name, one in value.items()
+        )
+    return type(value) is hint
+
+
+def _in_words(hint: Any) -> str:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return " or ".join(_in_words(one) for one in arguments)
+    if origin is Literal:
+        return " or ".join(repr(one) for one in arguments)
+    if origin is list:
+        return f"a list, each item {_in_words(arguments[0])}"
+    if origin is dict:
+        return f"a dict of names, each with {_in_words(arguments[1])}"
+    return {
+        str: "text",
+        int: "a whole number",
+        bool: "true or false",
+        type(None): "None",
+    }[hint]
+
+
+def _example(hint: Any) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is types.UnionType:
+        return _example(arguments[0])
+    if origin is list:
+        return []
+    if origin is dict:
+        return {"name": _example(arguments[1])}
+    return {str: "...", bool: True}[hint]

@@ -1,0 +1,48 @@
+"""Host: the functions by which a host says who its users are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+
+from . import flask_login
+from .claims import attributes_as_claims
+
+CurrentUser = Callable[[], Any]
+UserLoader = Callable[[str], Any]
+UserSubject = Callable[[Any], str]
+UserName = Callable[[Any], str]
+UserClaims = Callable[[Any], Mapping[str, Any]]
+LoginRequiredResponse = Callable[[str], ResponseReturnValue]
+SignOut = Callable[[], Any]
+ConsentPage = Callable[[Any], ResponseReturnValue]
+MayRegisterApp = Callable[[Any], Any]
+MayRegisterClient = Callable[[dict[str, Any]], Any]
+LogoutDelivery = Callable[[str, dict[str, str]], Any]
+
+
+@dataclass
+class HostFunctions:
+    """What the decorators of the extension replace, under their names.
+
+    By default Flask-Login is asked, and the host's user model.
+    """
+
+    current_user: CurrentUser = flask_login.current_user
+    user_loader: UserLoader = flask_login.load
+    user_subject: UserSubject = flask_login.subject
+    user_name: UserName = flask_login.name
+    user_claims: UserClaims = attributes_as_claims
+    login_required_response: LoginRequiredResponse = flask_login.login_required_response
+    sign_out: SignOut = flask_login.sign_out
+    #: None: our page asks.
+    consent_view: ConsentPage | None = None
+    #: None: every user may.
+    may_register_app: MayRegisterApp | None = None
+    #: None: every client may.
+    may_register_client: MayRegisterClient | None = None
+    #: None: threads of ours deliver.
+    logout_delivery: LogoutDelivery | None = None
