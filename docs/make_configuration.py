@@ -26,8 +26,8 @@ JSON types, so you can also set them from the environment with Flask's own
 `app.config.from_prefixed_env()`: `FLASK_PKCE_ISSUER=https://notes.example`,
 `FLASK_PKCE_SQLITE_PRAGMAS=true` (JSON, in lower case).
 
-A value of the wrong type, an unknown `PKCE_` key or an unsafe setup raises `ConfigurationError` when
-the app starts. The error ends with the line to write.
+A value of the wrong type, an unknown `PKCE_` key or an unsafe setup raises `ConfigurationError`
+when the app starts. The error ends with the line to write.
 
 | Setting | Type | Default | Meaning | Feature |
 |---|---|---|---|---|
