@@ -35,7 +35,8 @@ when the app starts. The error ends with the line to write.
 
 AFTER = """
 If the last column names a feature, the setting belongs to it and is refused when `PKCE_FEATURES`
-switches that feature off. You can't switch off these features: {core}.
+switches that feature off. You can't switch off these features:
+{core}.
 
 ## Settings of other packages
 
