@@ -24,12 +24,12 @@ from .texts import SENTENCES
 
 
 def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
-    """Make the app; `test_config` is put over what the environment says."""
+    """Create the app; `test_config` overrides the environment."""
     app = Flask(__name__, instance_relative_config=True)
     Path(app.instance_path).mkdir(parents=True, exist_ok=True)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{Path(app.instance_path) / 'notes.db'}",
-        # With the slash that Auth0's SDK expects.
+        # Auth0's SDK expects the slash at the end.
         PKCE_ISSUER=f"http://127.0.0.1:{_port()}/",
         PKCE_SITE_NAME="Marginalia",
         PKCE_SCOPES={
@@ -38,26 +38,25 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
             "notes:write": "Write notes for you",
             "calendar:read": "See your calendar",
         },
-        # What the sentences of the scopes are in the languages of the pages.
+        # The scope sentences in the languages of the pages.
         PKCE_TEXTS=SENTENCES,
-        # The consent page, and all others, in this app's own layout and colours.
+        # The consent page and all other pages use this app's own layout and colours.
         PKCE_LAYOUT_TEMPLATE="layout.html",
         PKCE_STYLESHEET="/static/pkce.css",
-        # People may leave that out, say for how long, and register apps of their own.
+        # Users can decline this scope, choose for how long, and register their own apps.
         PKCE_AUTHORIZE_OPTIONAL_SCOPES=["calendar:read"],
         PKCE_AUTHORIZE_DAYS=[0, 90],
         PKCE_FEATURES={"developer_portal": True, "registration": True},
-        # Apps that are written with these products' SDKs sign in here too, as the one in
-        # example_app/react does.
+        # Apps that use these products' SDKs can sign in here too: see example_app/react.
         PKCE_DIALECTS=["auth0", "okta", "keycloak"],
-        # An API in a process of its own; example_app/resource_server.py is it.
+        # An API in a process of its own: example_app/resource_server.py.
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_CONNECTED_APPS_NOTE_USE=True,
         PKCE_SQLITE_PRAGMAS=True,
     )
     app.config.from_prefixed_env()
     app.config.update(test_config or {})
-    # A key of digits alone is read from the environment as a number.
+    # A key that has only digits comes from the environment as a number.
     app.config["SECRET_KEY"] = str(app.config["SECRET_KEY"] or _kept_secret(app))
 
     db.init_app(app)
@@ -73,21 +72,21 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def _port() -> str:
-    """Return the port that `flask run` was given, where it is what starts the app."""
+    """Return the port that `flask run` was given, or else the default."""
     command = click.get_current_context(silent=True)
     given = command.params.get("port") if command is not None else None
     return str(given or os.environ.get("FLASK_RUN_PORT", "5000"))
 
 
 def _kept_secret(app: Flask) -> str:
-    """Return the key of this demo, made at its first start; a real host sets its own."""
+    """Return the demo's key, created at its first start; a real host sets its own."""
     path = Path(app.instance_path) / "secret_key"
     draft = path.with_name(f"secret_key.{os.getpid()}")
     if not path.exists():
         draft.write_text(secrets.token_hex())
         draft.chmod(0o600)
         try:
-            # Whichever worker is first gives its key to all.
+            # The first worker's key is used by all of them.
             os.link(draft, path)
         except FileExistsError:
             pass

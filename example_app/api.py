@@ -1,4 +1,4 @@
-"""The API: whatever an app may do for a user, each behind its scope."""
+"""The API: everything an app can do for a user, guarded by scopes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 @blueprint.get("/me")
 @pkce.require("profile")
 def me() -> dict[str, Any]:
-    """Return who let this app in."""
+    """Return the user who let this app in."""
     user = _user()
     return {"username": user.username, "name": user.name, "email": user.email}
 
@@ -25,14 +25,14 @@ def me() -> dict[str, Any]:
 @blueprint.get("/notes")
 @pkce.require("notes:read")
 def list_notes() -> list[dict[str, Any]]:
-    """Return the notes of the user."""
+    """Return the user's notes."""
     return [{"id": note.id, "text": note.text} for note in notes_of(_user())]
 
 
 @blueprint.post("/notes")
 @pkce.require("notes:write")
 def add_note() -> tuple[dict[str, Any], int]:
-    """Keep a note: {"text": "..."}."""
+    """Save a note: {"text": "..."}."""
     try:
         body = request.get_json(silent=True)
     except RecursionError:
@@ -47,7 +47,7 @@ def add_note() -> tuple[dict[str, Any], int]:
 
 
 def _user() -> User:
-    """Return the user of the token; their account may be gone since it was issued."""
+    """Return the token's user; abort if the account was deleted in the meantime."""
     user: User | None = current_token.user
     if user is None:
         abort(401)

@@ -1,4 +1,4 @@
-"""Commands of the app itself; those of the server are `flask pkce`."""
+"""The app's own commands; those of the server are `flask pkce`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sqlalchemy.exc import IntegrityError
 from .extensions import db
 from .models import User
 
-user = AppGroup("user", help="The people who keep notes here.")
+user = AppGroup("user", help="Manage the users of this app.")
 
 
 @user.command("create")
 @click.argument("username")
 @click.option("--password", required=True)
 @click.option("--email", required=True)
-@click.option("--name", help="The username where left out.")
+@click.option("--name", help="Default: the username.")
 def create(username: str, password: str, email: str, name: str | None) -> None:
     """Create a user."""
     made = User(username=username, name=name or username, email=email)
@@ -25,5 +25,5 @@ def create(username: str, password: str, email: str, name: str | None) -> None:
     try:
         db.session.commit()
     except IntegrityError:
-        raise click.ClickException(f"There is a user {username} already.") from None
+        raise click.ClickException(f"The user {username} already exists.") from None
     click.echo(f"Created {username}.")

@@ -1,4 +1,4 @@
-"""What the demo starts with: tables, the user demo/demo, some notes, the clients."""
+"""The demo's first data: tables, the user demo/demo, some notes, the clients."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .models import Note, User
 PLAYGROUND = "playground"
 TELEVISION = "television"
 REACT = "react"
-#: Where `make demo-react` serves that one.
+#: The origin on which `make demo-react` serves the React sample.
 REACT_ORIGIN = "http://127.0.0.1:5173"
 
 
 def fill_once() -> None:
-    """Make what is missing; several workers may start at once.
+    """Create what is missing; several workers may start at once.
 
-    Whoever comes second finds a table or a row there already, and looks again.
+    A slower worker finds that a table or a row exists already, and tries again.
     """
     for _ in range(10):
         try:
@@ -46,7 +46,7 @@ def _fill() -> None:
         demo.set_password("demo")
         db.session.add(demo)
         db.session.flush()
-        for text in ("Water the fern", "A code is good once", "Ask Ada about the verifier"):
+        for text in ("Water the fern", "A code works only once", "Ask Ada about the verifier"):
             db.session.add(Note(user_id=demo.id, text=text))
     db.session.commit()
     from flask_pkce_server.protocol.contract import current_server
@@ -66,7 +66,7 @@ def _fill() -> None:
 
 
 def _clients(issuer: str) -> dict[str, dict[str, Any]]:
-    """Return the registrations of the clients by their client_id; all are public ones."""
+    """Return the clients' registrations by client_id; all clients are public."""
     page = f"{issuer.rstrip('/')}/playground"
     found: dict[str, dict[str, Any]] = {
         PLAYGROUND: {
@@ -81,15 +81,15 @@ def _clients(issuer: str) -> dict[str, dict[str, Any]]:
             "grant_types": [DEVICE, "refresh_token"],
         },
     }
-    # On this computer only, where it is the demo's own. And not on localhost: to a browser
-    # that is another site, and the session does not come along in a frame there.
+    # Only if the issuer is on this computer, where the sample is the demo's own. Not on
+    # localhost: to a browser that is another site, and a frame there gets no session cookie.
     if urlsplit(issuer).hostname == "127.0.0.1":
         found[REACT] = {
             "client_name": "The React sample",
             "redirect_uris": [REACT_ORIGIN],
             "grant_types": ["authorization_code", "refresh_token"],
-            # About public clients on the loopback users are asked each time (RFC 8252 8.6),
-            # so its silent renewal would be answered consent_required.
+            # Otherwise users of public clients on the loopback are asked every time
+            # (RFC 8252 8.6), so silent renewal would get consent_required.
             "skip_consent": True,
             "client_metadata": {"post_logout_redirect_uris": [REACT_ORIGIN]},
         }

@@ -1,4 +1,4 @@
-"""The extensions of the app, each made once."""
+"""The app's extensions, each created once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask_pkce_server import PKCEServer
 
 
 class Base(DeclarativeBase):
-    """What the models of this app descend from."""
+    """The base class of this app's models."""
 
 
 db = SQLAlchemy(model_class=Base)
@@ -20,5 +20,5 @@ login_manager.login_view = "login.sign_in"
 login_manager.login_message = None
 csrf = CSRFProtect()
 pkce = PKCEServer(db)
-# The views of mcp.py. A client asks to read first, and for the rest when it wants to write.
+# For the views in mcp.py. A client first asks to read, and for more when it wants to write.
 pkce.mcp("/mcp", scopes=["notes:read", "notes:write"], required=["notes:read"])

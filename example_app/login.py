@@ -1,4 +1,4 @@
-"""Signing in: the app's own business, the extension only sends people here."""
+"""Signing in is up to the app: the extension only sends people here."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LoginForm(FlaskForm):
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Ask for username and password, then go on to `next`."""
+    """Ask for username and password, then redirect to `next`."""
     form = LoginForm()
     if form.validate_on_submit():
         found = db.session.scalar(db.select(User).filter_by(username=form.username.data))
@@ -45,9 +45,9 @@ def sign_out() -> ResponseReturnValue:
 
 
 def _next() -> str:
-    """Return the path to go on to: one of this host, and nothing else."""
+    """Return the path to redirect to, always one on this host."""
     wanted = request.args.get("next", "")
     parts = urlsplit(wanted)
-    # A backslash is a slash to browsers, and "//host" is another host.
+    # Browsers treat a backslash as a slash, and "//host" is another host.
     safe = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
     return wanted if safe and not parts.netloc and not parts.scheme else url_for("pages.home")

@@ -1,8 +1,8 @@
-"""The notes for language models: a small MCP server, in plain Flask.
+"""A small MCP server for the notes, in plain Flask.
 
-Model Context Protocol, Streamable HTTP without sessions: every call is one POST. The tokens
-are looked at before a view is reached, since extensions.py says `pkce.mcp("/mcp", ...)`; a tool
-that needs more than that says so itself.
+It speaks the Model Context Protocol over Streamable HTTP without sessions: every call is one
+POST. Tokens are checked before a view is reached, because extensions.py calls
+`pkce.mcp("/mcp", ...)`. A tool that needs more scopes asks for them itself.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .models import Note, User, notes_of, read_text
 
 blueprint = Blueprint("mcp", __name__)
 
-#: Each request says by itself which revision it speaks; the older ones shook hands first.
+#: In this revision, each request names its version; the older ones start with a handshake.
 MODERN = "2026-07-28"
 VERSIONS = [MODERN, "2025-11-25", "2025-06-18", "2025-03-26"]
 NAMED = {"name": "notes", "title": "Notes", "version": "1"}
@@ -27,14 +27,14 @@ TOOLS = [
     {
         "name": "list_notes",
         "title": "List the notes",
-        "description": "Return the notes of the user, the newest first.",
+        "description": "Return the user's notes, newest first.",
         "inputSchema": {"type": "object", "properties": {}, "additionalProperties": False},
         "annotations": {"readOnlyHint": True},
     },
     {
         "name": "add_note",
         "title": "Add a note",
-        "description": "Keep a note for the user.",
+        "description": "Save a note for the user.",
         "inputSchema": {
             "type": "object",
             "properties": {"text": {"type": "string", "minLength": 1, "maxLength": 2000}},
@@ -44,14 +44,14 @@ TOOLS = [
         "annotations": {"destructiveHint": False},
     },
 ]
-#: The errors about the revision that is spoken.
+#: The errors about the protocol revision.
 _REVISION = (-32020, -32022)
 _NAMES = [tool["name"] for tool in TOOLS]
 _ABOUT = "io.modelcontextprotocol/"
 
 
 class RpcError(Exception):
-    """What is answered as a JSON-RPC error."""
+    """An error that becomes a JSON-RPC error response."""
 
     def __init__(self, code: int, message: str, **data: Any) -> None:
         super().__init__(message)
@@ -60,7 +60,7 @@ class RpcError(Exception):
 
 @blueprint.post("/mcp")
 def serve() -> ResponseReturnValue:
-    """Answer one JSON-RPC message; a GET, for a stream, is a 405."""
+    """Answer one JSON-RPC message; a GET (which asks for a stream) gets a 405."""
     try:
         message = request.get_json(silent=True)
     except RecursionError:
@@ -68,12 +68,12 @@ def serve() -> ResponseReturnValue:
     if not isinstance(message, dict) or not isinstance(message.get("method"), str):
         return _failed(None, RpcError(-32600, "Send one JSON-RPC request as JSON.")), 400
     if "id" in message and type(message["id"]) not in (str, int):
-        return _failed(None, RpcError(-32600, "id is a string or an integer.")), 400
+        return _failed(None, RpcError(-32600, "id must be a string or an integer.")), 400
     modern = request.headers.get("MCP-Protocol-Version") == MODERN
     number, params = message.get("id"), message.get("params", {})
     try:
         if not isinstance(params, dict):
-            raise RpcError(-32602, "params is an object.")
+            raise RpcError(-32602, "params must be an object.")
         _check_revision(params)
         if "id" not in message:
             # A notification; nothing here depends on one.
@@ -82,7 +82,7 @@ def serve() -> ResponseReturnValue:
             _check_headers(message["method"], params)
         result = _answer(message["method"], params, modern)
     except RpcError as error:
-        # HTTP says so too; the older revisions have a 200 for what is wrong with the call.
+        # The HTTP status reports it too; older revisions answer 200 if the call is wrong.
         status = {-32603: 200, -32601: 404}.get(error.code, 400)
         return _failed(number, error), status if modern or error.code in _REVISION else 200
     if modern:
@@ -92,7 +92,7 @@ def serve() -> ResponseReturnValue:
 
 
 def _check_revision(params: dict[str, Any]) -> None:
-    """Refuse a message that says two revisions, or one that is not spoken here."""
+    """Refuse a message that names two revisions, or one that is not supported."""
     meta = params.get("_meta")
     header = request.headers.get("MCP-Protocol-Version")
     said = meta.get(f"{_ABOUT}protocolVersion", header) if isinstance(meta, dict) else header
@@ -100,19 +100,19 @@ def _check_revision(params: dict[str, Any]) -> None:
         raise RpcError(-32020, "MCP-Protocol-Version and _meta do not agree.")
     if header is not None and header not in VERSIONS:
         raise RpcError(
-            -32022, "This revision is not spoken here.", supported=VERSIONS, requested=header
+            -32022, "This revision is not supported.", supported=VERSIONS, requested=header
         )
 
 
 def _check_headers(method: str, params: dict[str, Any]) -> None:
-    """Refuse a request of today whose headers say something else than its body.
+    """Refuse a request of the newest revision if its headers contradict its body.
 
-    What stands before this server, a gateway say, may have decided by the headers.
+    A gateway in front of this server, for example, may have relied on the headers.
     """
     meta = params.get("_meta")
     about = {f"{_ABOUT}protocolVersion", f"{_ABOUT}clientCapabilities"}
     if not isinstance(meta, dict) or not about <= meta.keys():
-        raise RpcError(-32602, "_meta has protocolVersion and clientCapabilities.")
+        raise RpcError(-32602, "_meta needs protocolVersion and clientCapabilities.")
     wanted = {"Mcp-Method": method}
     if method == "tools/call" and params.get("name") in _NAMES:
         wanted["Mcp-Name"] = params["name"]
@@ -137,7 +137,7 @@ def _answer(method: str, params: dict[str, Any], modern: bool) -> dict[str, Any]
     if method == "tools/call":
         arguments = params.get("arguments") or {}
         if not isinstance(arguments, dict):
-            raise RpcError(-32602, "arguments is an object.")
+            raise RpcError(-32602, "arguments must be an object.")
         return _call(params.get("name"), arguments)
     raise RpcError(-32601, "There is no such method.")
 
@@ -147,23 +147,23 @@ def _call(tool: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         current_token.require("notes:read")
         return _text("\n".join(note.text for note in notes_of(_user())))
     if tool == "add_note":
-        # A token without it is answered 403: the client asks the user, and calls again.
+        # Without the scope, the answer is a 403: the client asks the user and calls again.
         current_token.require("notes:write")
         text = read_text(arguments.get("text"))
         if text is None:
-            # For the model to read, which can do better.
-            return {**_text("text has 1 to 2000 characters."), "isError": True}
+            # The model reads this and can correct itself.
+            return {**_text("text must have 1 to 2000 characters."), "isError": True}
         db.session.add(Note(user_id=_user().id, text=text))
         db.session.commit()
-        return _text("Kept.")
+        return _text("Saved.")
     raise RpcError(-32602, "There is no such tool.")
 
 
 def _user() -> User:
-    """Return the user of the token; their account may be gone since it was issued."""
+    """Return the token's user; fail if the account was deleted in the meantime."""
     user: User | None = current_token.user
     if user is None:
-        raise RpcError(-32603, "There is no such user any more.")
+        raise RpcError(-32603, "This user no longer exists.")
     return user
 
 

@@ -1,4 +1,4 @@
-"""The app's own tables; the extension adds its own beside them."""
+"""The app's own tables; the extension adds its tables to them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from werkzeug.security import check_password_hash, generate_password_hash
 
 from .extensions import Base, db, login_manager
 
-#: What every database takes.
+#: Text that every database accepts.
 _TEXT = re.compile(r"[^\x00\ud800-\udfff]{1,2000}")
 
 
 class User(UserMixin, Base):
-    """Somebody who keeps notes here."""
+    """A user of this app."""
 
     __tablename__ = "user"
 
@@ -28,16 +28,16 @@ class User(UserMixin, Base):
     password_hash: Mapped[str] = mapped_column(String(255))
 
     def set_password(self, password: str) -> None:
-        """Keep what `password` can be checked against."""
+        """Store the hash of `password`."""
         self.password_hash = generate_password_hash(password)
 
     def check_password(self, password: str) -> bool:
-        """Say whether `password` is theirs."""
+        """Say whether `password` is correct."""
         return check_password_hash(self.password_hash, password)
 
 
 class Note(Base):
-    """A note, its owner's alone."""
+    """A note that belongs to one user."""
 
     __tablename__ = "note"
 
@@ -52,11 +52,11 @@ def load_user(user_id: str) -> User | None:
 
 
 def read_text(said: Any) -> str | None:
-    """Return the text of a note as it is kept, None for what cannot be one."""
+    """Return the text of a note as it is stored, or None if it is not valid."""
     return said.strip() if isinstance(said, str) and _TEXT.fullmatch(said.strip()) else None
 
 
 def notes_of(user: User) -> list[Note]:
-    """Return the notes of `user`, the newest first."""
+    """Return the notes of `user`, newest first."""
     query = db.select(Note).filter_by(user_id=user.id).order_by(Note.id.desc())
     return list(db.session.scalars(query))

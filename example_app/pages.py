@@ -1,4 +1,4 @@
-"""The pages of the notes app, and the playground."""
+"""The pages of the notes app, including the playground."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ blueprint = Blueprint("pages", __name__)
 
 @blueprint.get("/")
 def home() -> str:
-    """Say what this is; the notes of whoever is signed in."""
+    """Show what this app is, and the notes of the signed-in user."""
     notes = notes_of(current_user) if current_user.is_authenticated else []
-    # As the issuer has it, and not as this browser came here.
+    # Based on the issuer, not on the address that this browser used.
     mcp = current_app.extensions["pkce"].issuer.rstrip("/") + url_for("mcp.serve")
     return render_template("home.html", notes=notes, mcp=mcp)
 
@@ -25,7 +25,7 @@ def home() -> str:
 @blueprint.post("/notes")
 @login_required  # type: ignore[untyped-decorator] # Flask-Login has no types
 def add_note() -> ResponseReturnValue:
-    """Keep a new note."""
+    """Save a new note."""
     text = read_text(request.form.get("text", "")[:2000])
     if text is not None:
         db.session.add(Note(user_id=current_user.id, text=text))
@@ -36,7 +36,7 @@ def add_note() -> ResponseReturnValue:
 @blueprint.post("/notes/<int:note_id>/delete")
 @login_required  # type: ignore[untyped-decorator]
 def delete_note(note_id: int) -> ResponseReturnValue:
-    """Delete a note of one's own."""
+    """Delete one of the user's own notes."""
     db.session.execute(db.delete(Note).filter_by(id=note_id, user_id=current_user.id))
     db.session.commit()
     return redirect(url_for("pages.home"), 303)
@@ -44,5 +44,5 @@ def delete_note(note_id: int) -> ResponseReturnValue:
 
 @blueprint.get("/playground")
 def playground() -> str:
-    """Show the flow, done by this very page in the browser."""
+    """Show the code flow, which this page itself runs in the browser."""
     return render_template("playground.html", client_id=PLAYGROUND)

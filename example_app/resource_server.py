@@ -1,11 +1,11 @@
-"""An API in a process of its own, that trusts the tokens of the notes app by JWKS alone.
+"""An API in a process of its own that verifies the notes app's tokens with the JWKS alone.
 
-It has no database and no secret, and asks the authorization server nothing but its
-metadata and its keys. With the demo running:
+It has no database and no secret, and reads only the metadata and the keys of the
+authorization server. With the demo running:
 
     flask --app example_app/resource_server.py run --port 5002
 
-A token for it is one with the scope `calendar:read`: a JWT whose audience is this API.
+Tokens for it have the scope `calendar:read`: they are JWTs whose audience is this API.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from joserfc.jwk import KeySet
 
 ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000/")
 AUDIENCE = os.environ.get("AUDIENCE", "http://127.0.0.1:5002")
-#: Seconds for which the keys are kept. A new key is published well before it signs.
+#: Seconds for which the keys are cached. A new key is published well before it signs.
 KEEP = 3600
 
 app = Flask(__name__)
-#: RFC 9068 4: the issuer, the audience and the times are checked, and who the token is for.
+#: RFC 9068 4: check the issuer, the audience, the times and the subject.
 registry = jwt.JWTClaimsRegistry(
     iss={"essential": True, "value": ISSUER},
     aud={"essential": True, "value": AUDIENCE},
@@ -38,7 +38,7 @@ _keys: tuple[float, KeySet] | None = None
 
 
 def keys() -> KeySet:
-    """Return the keys of the issuer, read again when they are older than `KEEP`."""
+    """Return the issuer's keys, and read them again if they are older than `KEEP`."""
     global _keys
     if _keys is None or _keys[0] + KEEP < time.time():
         # RFC 8414 3.1: without the slash that an issuer may end with.
@@ -48,24 +48,24 @@ def keys() -> KeySet:
 
 
 def _read(url: str) -> Any:
-    with urlopen(url, timeout=10) as answer:  # noqa: S310 - of the configured issuer
+    with urlopen(url, timeout=10) as answer:  # noqa: S310 - a URL of the configured issuer
         return json.load(answer)
 
 
 def claims_of(text: str) -> dict[str, Any] | None:
-    """Return the claims of an access token that is good here, else None."""
+    """Return the claims of an access token that is valid here, or None."""
     try:
         token = jwt.decode(text, keys(), algorithms=["RS256", "ES256"])
         registry.validate(token.claims)
     except (JoseError, ValueError):
         return None
-    # Not an ID token: that one is signed with the same keys (RFC 9068 4).
+    # ID tokens are signed with the same keys: refuse them (RFC 9068 4).
     return dict(token.claims) if token.header.get("typ") == "at+jwt" else None
 
 
 @app.get("/calendar")
 def calendar() -> tuple[Response, int] | Response:
-    """Return the calendar of whoever the token speaks for."""
+    """Return the calendar of the token's user."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     claims = claims_of(text) if scheme.lower() == "bearer" else None
     if claims is None:

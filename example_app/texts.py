@@ -1,4 +1,4 @@
-"""What the scopes of this app are called in the languages of the pages (PKCE_TEXTS)."""
+"""Scope sentences of this app in the languages of the pages (PKCE_TEXTS)."""
 
 from __future__ import annotations
 

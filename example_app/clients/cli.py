@@ -1,6 +1,6 @@
-"""A command-line client: the browser comes back to a loopback port (RFC 8252).
+"""A command-line client: the browser returns to a loopback port (RFC 8252).
 
-Register it once, without a port, since each run takes whichever is free:
+Register it once, without a port, because each run uses whichever port is free:
 
     flask --app example_app pkce client create --name notes-cli --type public \
         --client-id notes-cli --redirect-uri http://127.0.0.1/callback
@@ -9,7 +9,7 @@ Then, with the demo running:
 
     python example_app/clients/cli.py
 
-Nothing but the standard library.
+It uses only the standard library.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from urllib.request import Request, urlopen
 
 
 class Callback(BaseHTTPRequestHandler):
-    """Takes the one request that brings the code."""
+    """Handles the one request that brings the code."""
 
     answer: dict[str, str] | None = None
 
@@ -43,12 +43,12 @@ class Callback(BaseHTTPRequestHandler):
         self.wfile.write(b"Done. You can close this page and go back to the terminal.\n")
 
     def log_message(self, *args: object) -> None:
-        # The request line has the code in it.
+        # The request line contains the code.
         return
 
 
 def fetch(url: str, form: dict[str, str] | None = None, token: str = "") -> dict[str, str]:
-    """Return the JSON at `url`; `form` is posted, `token` is sent as a bearer."""
+    """Return the JSON at `url`; `form` is posted, `token` is sent as a bearer token."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     data = urlencode(form).encode() if form else None
     with urlopen(Request(url, data, headers)) as answer:  # noqa: S310 - the issuer's own URL
@@ -57,11 +57,11 @@ def fetch(url: str, form: dict[str, str] | None = None, token: str = "") -> dict
 
 
 def main() -> None:
-    """Sign in, call the API, and give the token back."""
+    """Sign in, call the API, and revoke the token."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     options.add_argument("--issuer", default="http://127.0.0.1:5000/")
     options.add_argument("--client-id", default="notes-cli")
-    options.add_argument("--no-browser", action="store_true", help="only print the URL")
+    options.add_argument("--no-browser", action="store_true", help="Only print the URL.")
     given = options.parse_args()
 
     # RFC 8414 3.1: without the slash that an issuer may end with.
@@ -91,9 +91,9 @@ def main() -> None:
     listener.server_close()
     answer = Callback.answer
     if answer.get("state") != state or answer.get("iss") != given.issuer:
-        sys.exit("The answer is not to what this program asked.")
+        sys.exit("This answer does not belong to this program's request.")
     if "code" not in answer:
-        sys.exit(f"Not allowed: {answer.get('error')}: {answer.get('error_description')}")
+        sys.exit(f"Access denied: {answer.get('error')}: {answer.get('error_description')}")
 
     tokens = fetch(
         server["token_endpoint"],

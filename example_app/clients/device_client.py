@@ -1,6 +1,6 @@
 """A client without a browser: the user signs in on another device (RFC 8628).
 
-The demo has it registered already, as `television`; elsewhere:
+The demo already has it, as `television`. Register it elsewhere with:
 
     flask pkce client create --name Television --type public --client-id television \
         --grant-type urn:ietf:params:oauth:grant-type:device_code
@@ -9,7 +9,7 @@ Then, with the demo running:
 
     python example_app/clients/device_client.py
 
-Needs `requests`; with `segno` installed it also draws the QR code.
+It needs `requests`. If `segno` is installed, it also draws the QR code.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SECONDS = 30
 
 
 def draw(url: str) -> None:
-    """Draw `url` as a QR code in the terminal, if segno is here."""
+    """Draw `url` as a QR code in the terminal, if segno is installed."""
     try:
         import segno
     except ImportError:
@@ -38,7 +38,7 @@ def draw(url: str) -> None:
 
 
 def wait_for_tokens(endpoint: str, started: dict[str, Any], form: dict[str, str]) -> dict[str, Any]:
-    """Ask until the user has decided, as often as the server allows (RFC 8628 3.4, 3.5)."""
+    """Poll until the user has decided, as often as the server allows (RFC 8628 3.4, 3.5)."""
     interval = started.get("interval", 5)
     end = time.monotonic() + started["expires_in"]
     while time.monotonic() + interval < end:
@@ -46,7 +46,7 @@ def wait_for_tokens(endpoint: str, started: dict[str, Any], form: dict[str, str]
         try:
             answer = requests.post(endpoint, form, timeout=SECONDS)
         except (requests.ConnectionError, requests.Timeout):
-            # The network may be back: less often than before (RFC 8628 3.5).
+            # The network may come back: poll less often (RFC 8628 3.5).
             interval *= 2
             continue
         body: dict[str, Any] = answer.json()
@@ -55,8 +55,8 @@ def wait_for_tokens(endpoint: str, started: dict[str, Any], form: dict[str, str]
         if body["error"] == "slow_down":
             interval += 5
         elif body["error"] != "authorization_pending":
-            sys.exit(f"Not allowed: {body['error']}: {body['error_description']}")
-    sys.exit("Nobody typed the code in time.")
+            sys.exit(f"Access denied: {body['error']}: {body['error_description']}")
+    sys.exit("Nobody entered the code in time.")
 
 
 def main() -> None:
@@ -73,8 +73,8 @@ def main() -> None:
     server = requests.get(where, timeout=SECONDS).json()
     if server["issuer"] != given.issuer:
         sys.exit(f"This server calls itself {server['issuer']}, not {given.issuer}.")
-    # RFC 8628 has no PKCE. This server takes it all the same: the device_code alone is then
-    # of no use to anybody else.
+    # RFC 8628 has no PKCE, but this server accepts it: the device_code alone is then of no
+    # use to anybody else.
     verifier = secrets.token_urlsafe(32)
     digest = hashlib.sha256(verifier.encode()).digest()
     asked = requests.post(
@@ -93,7 +93,7 @@ def main() -> None:
 
     print("On your phone or computer, open\n")
     print(f"  {started['verification_uri']}\n")
-    print(f"and type this code:\n\n  {started['user_code']}\n", flush=True)
+    print(f"and enter this code:\n\n  {started['user_code']}\n", flush=True)
     draw(started["verification_uri_complete"])
 
     tokens = wait_for_tokens(

@@ -1,4 +1,4 @@
-"""The built React sample on an origin of its own: `make demo-react`."""
+"""Serves the built React sample on an origin of its own: `make demo-react`."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ app = Flask(__name__, static_folder=Path(__file__).parent / "dist", static_url_p
 
 @app.errorhandler(404)
 def page(_: NotFound) -> Response:
-    """Return the one page of the app, which reads the path itself."""
+    """Return the app's only page, which handles the path itself."""
     return app.send_static_file("index.html")

@@ -41,8 +41,8 @@ async function challengeOf(verifier) {
   return base64url(new Uint8Array(digest));
 }
 
-// What an RP has to do with an ID token: the key that its header names, the signature, and
-// then the claims that tie it to this very request.
+// How an RP checks an ID token: it finds the key that the header names, and checks the signature
+// and then the claims that tie the token to this request.
 async function readIdToken(text, server, asked) {
   const [head, body, signature] = text.split(".");
   const decode = (part) => Uint8Array.from(atob(part.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
@@ -80,7 +80,7 @@ async function callApi() {
 
 async function start() {
   if (!globalThis.crypto?.subtle) {
-    show("No WebCrypto here", "Browsers have it on https and on this computer's loopback only.", location.origin, true);
+    show("No WebCrypto here", "Browsers offer it only over https and on this computer's loopback address.", location.origin, true);
     return;
   }
   const server = await discover();
@@ -105,9 +105,9 @@ async function start() {
 }
 
 function showRequest({ verifier, challenge, url }) {
-  show("A secret for this one sign-in", "The code_verifier: 256 random bits. It stays in this browser until the code has come.", verifier);
-  show("Its fingerprint", "The code_challenge: BASE64URL(SHA-256(code_verifier)). Who sees it cannot compute the verifier.", challenge);
-  show("Off to the server", "The browser visits the authorization endpoint with the challenge; you sign in and decide.", url);
+  show("A secret for this one sign-in", "The code_verifier: 256 random bits. It stays in this browser until the code arrives.", verifier);
+  show("Its fingerprint", "The code_challenge: BASE64URL(SHA-256(code_verifier)). Seeing it doesn't reveal the verifier.", challenge);
+  show("Go to the server", "The browser opens the authorization endpoint with the challenge. You sign in and decide.", url);
 }
 
 async function finish(answer) {
@@ -115,17 +115,17 @@ async function finish(answer) {
   sessionStorage.removeItem(kept);
   history.replaceState(null, "", location.pathname);
   if (!asked || answer.get("state") !== asked.state || answer.get("iss") !== asked.issuer) {
-    show("Not our answer", "state or iss is not what this browser sent: it is thrown away.", Object.fromEntries(answer), true);
+    show("Not our answer", "state or iss isn't what this browser expects, so it discards the answer.", Object.fromEntries(answer), true);
     offer("over");
     return;
   }
   showRequest(asked);
   if (answer.has("error")) {
-    show("You said no", "The answer names the error; state and iss are ours all the same.", Object.fromEntries(answer), true);
+    show("You denied access", "The answer names the error. state and iss match here too.", Object.fromEntries(answer), true);
     offer("over");
     return;
   }
-  show("A code comes back", "Good once, for a minute, and worth nothing without the verifier. state and iss are ours.", Object.fromEntries(answer));
+  show("A code comes back", "It works once, within a minute, and is worthless without the verifier. state and iss match.", Object.fromEntries(answer));
   const server = await discover();
   exchange = {
     grant_type: "authorization_code",
@@ -134,16 +134,16 @@ async function finish(answer) {
     code: answer.get("code"),
     code_verifier: asked.verifier,
   };
-  show("Code and verifier for tokens", `POST ${server.token_endpoint}`, exchange);
+  show("Exchange code and verifier", `POST ${server.token_endpoint}`, exchange);
   const given = await post(server.token_endpoint, exchange);
-  show("The tokens", `The server hashed the verifier and compared: ${given.status}.`, given.body, !given.ok);
+  show("The tokens", `The server hashed the verifier and compared it with the challenge: ${given.status}.`, given.body, !given.ok);
   if (!given.ok) {
     offer("over");
     return;
   }
   tokens = given.body;
   const { good, header, claims } = await readIdToken(tokens.id_token, server, asked);
-  show("Who signed in", "The ID token, verified with the key of the JWKS that its header names.", { header, claims }, !good);
+  show("Who signed in", "The ID token, verified with the JWKS key that its header names.", { header, claims }, !good);
   await callApi();
   offer("refresh", "replay", "revoke", "leave", "over");
 }
@@ -152,7 +152,7 @@ async function refresh() {
   const server = await discover();
   const form = { grant_type: "refresh_token", client_id: clientId, refresh_token: tokens.refresh_token };
   const given = await post(server.token_endpoint, form);
-  show("Refreshed", `New tokens; the refresh token that was used is spent: ${given.status}.`, given.body, !given.ok);
+  show("Refreshed", `You have new tokens, and the old refresh token no longer works: ${given.status}.`, given.body, !given.ok);
   if (given.ok) tokens = given.body;
   await callApi();
 }
@@ -160,7 +160,7 @@ async function refresh() {
 async function replay() {
   const server = await discover();
   const given = await post(server.token_endpoint, exchange);
-  show("The code, again", `Two hold it, so all that it gave is revoked: ${given.status}.`, given.body, !given.ok);
+  show("The code, again", `The code was used twice, so every token issued from it was revoked: ${given.status}.`, given.body, !given.ok);
   await callApi();
   offer("over");
 }
@@ -168,7 +168,7 @@ async function replay() {
 async function revoke() {
   const server = await discover();
   const given = await post(server.revocation_endpoint, { client_id: clientId, token: tokens.refresh_token });
-  show("Given back", `POST ${server.revocation_endpoint}: ${given.status}. The access token went with it.`, given.body, !given.ok);
+  show("Revoked", `POST ${server.revocation_endpoint}: ${given.status}. The access token was revoked too.`, given.body, !given.ok);
   await callApi();
   offer("over");
 }

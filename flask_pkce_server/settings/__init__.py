@@ -46,194 +46,199 @@ class Settings:
 
     issuer: str | None = _setting(
         None,
-        "The https URL that names this server in every answer, kept byte for byte. "
-        "May stay unset in debug only: then it is the loopback URL.",
+        "The https URL that identifies this server in every answer, kept byte for byte. You "
+        "can leave it unset in debug mode only: it is then the loopback URL.",
     )
-    url_prefix: str = _setting("/oauth", "The path below which the endpoints lie.")
+    url_prefix: str = _setting("/oauth", "The path prefix of the endpoints.")
     endpoints: dict[str, str] = _setting(
-        {}, 'Endpoints that lie elsewhere: `{"authorize": "/authorize"}`.'
+        {}, 'Endpoints to move to other paths: `{"authorize": "/authorize"}`.'
     )
     features: dict[str, bool] = _setting(
-        {}, 'Rooms to open or to leave out: `{"revocation": false}`.'
+        {}, 'Features to switch on or off: `{"revocation": false}`.'
     )
     dialects: list[str] = _setting(
         [],
-        "The products whose SDKs are served at their own paths, in their own manners: "
-        '`["auth0"]`. Which there are: [Other products\' SDKs](dialects.md).',
+        "Products whose SDKs this server supports, with the paths and answers that they "
+        'expect: `["auth0"]`. For the list, see [Other products\' SDKs](dialects.md).',
     )
     site_name: str | None = _setting(
-        None, "What the pages call the host; the app's name where unset."
+        None, "The name of your site on the pages. Default: the name of the app."
     )
     languages: list[str] = _setting(
         [],
-        "The languages that the pages may be in, the first for who asks for none of them; all "
-        "that there are where empty.",
+        "Languages offered on the pages. The first is the fallback. Empty: all available "
+        "languages.",
     )
     texts: dict[str, dict[str, str]] = _setting(
         {},
-        "What the pages say instead, by language and by the English text: "
-        '`{"en": {"Allow": "Let it in"}}`.',
+        'Your own wording for the pages, by language and English text: `{"en": {"Allow": "Let '
+        'it in"}}`.',
     )
     theme: Literal["auto", "light", "dark"] = _setting(
-        "auto", "Whether the pages are light or dark; as the browser wants it where auto."
+        "auto", "Whether the pages are light or dark. auto: whatever the browser prefers."
     )
     stylesheet: str | None = _setting(
-        None, "The path of a stylesheet of the host, loaded after ours: `/static/look.css`."
+        None,
+        "The path of a stylesheet of yours, loaded after the built-in one: `/static/look.css`.",
     )
     layout_template: str | None = _setting(
-        None, "The template of the host that the pages stand in; it has a block `content`."
+        None, "Your template that wraps the pages. It needs a block `content`."
     )
     scopes: dict[str, str] = _setting(
         {},
-        "Each scope that clients may ask for, with the sentence that the user reads; those of "
-        "OpenID Connect are there already.",
+        "The scopes that clients may ask for, each with the sentence that the user reads. The "
+        "scopes of OpenID Connect are included already.",
     )
-    authorize_default_scopes: list[str] = _setting(
-        [], "What a client is taken to ask for when it names no scope."
-    )
+    authorize_default_scopes: list[str] = _setting([], "The scopes for requests that name none.")
     authorize_unknown_scopes: Literal["refuse", "drop"] = _setting(
-        "refuse", "Whether a scope that is not declared is an error or is left out."
+        "refuse",
+        "What happens to a scope that is not declared. refuse: the request is an error. drop: "
+        "the scope is ignored.",
     )
     authorize_optional_scopes: list[str] = _setting(
-        [], "Scopes that a user may leave out when they allow the rest."
+        [], "Scopes that users may decline when they allow the rest."
     )
     authorize_days: list[int] = _setting(
         [],
-        "For how many days a user may allow an app, besides until they remove it; 0 is for "
-        "this once. Nobody is asked where empty.",
+        "How many days users can choose to allow an app for, besides until they remove it. 0 "
+        "means this once. Empty: users get no choice.",
     )
     authorize_lifetime: int = _setting(
-        3600, "Seconds that a user has to sign in and decide.", at_least=60
+        3600, "Seconds that users have to sign in and decide.", at_least=60
     )
     authorization_code_lifetime: int = _setting(
-        60, "Seconds that a client has to redeem its code.", at_least=1
+        60, "Seconds that a client has to redeem its authorization code.", at_least=1
     )
     access_token_lifetime: int = _setting(
-        3600, "Seconds that an access token is good for.", at_least=1
+        3600, "Seconds for which an access token is valid.", at_least=1
     )
     refresh_token_lifetime: int = _setting(
-        2592000, "Seconds that a refresh token may lie unused.", at_least=1
+        2592000, "Seconds after which an unused refresh token expires.", at_least=1
     )
     refresh_token_grace: int = _setting(
         10,
-        "Seconds in which a repeated refresh gets the same answer again; 0 for none.",
+        "Seconds during which a repeated refresh gets the same answer again. 0: never.",
         at_least=0,
     )
     refresh_token_issue: Literal["offline_access", "always"] = _setting(
         "offline_access",
-        "Whether refresh tokens go only to those who were granted offline_access.",
+        "When to issue refresh tokens. offline_access: only if that scope was granted. "
+        "always: even without it.",
     )
     client_credentials_scopes: list[str] = _setting(
         [],
-        "The scopes that clients may ask for in their own name, without a user; none where "
-        "empty, and their tokens only say which client it is.",
+        "Scopes that clients may ask for on their own behalf, without a user. Empty: none, so "
+        "their tokens only say which client it is.",
     )
     device_code_lifetime: int = _setting(
         600,
-        "Seconds that a user has to enter the code of a device and decide.",
+        "Seconds that users have to enter the code of a device and decide.",
         at_least=60,
         # A longer one is guessed too easily: docs/device.md.
         at_most=600,
     )
     device_code_interval: int = _setting(
-        5, "Seconds that a device waits between two questions.", at_least=2
+        5, "Seconds that a device waits between two polls.", at_least=2
     )
     resource_indicators_default: list[str] = _setting(
         [],
-        "The resources that a request for a user's consent means which names none, by their "
-        "URIs; the server itself where empty.",
+        "The resources, by URI, of authorization requests that name none. Empty: the server "
+        "itself.",
     )
     openid_id_token_lifetime: int = _setting(
-        3600, "Seconds that an ID token is good for.", at_least=1
+        3600, "Seconds for which an ID token is valid.", at_least=1
     )
     openid_claims: dict[str, list[str]] = _setting(
-        {}, 'Further claims that a scope opens: `{"profile": ["department"]}`.'
+        {}, 'Additional claims that a scope releases: `{"profile": ["department"]}`.'
     )
     openid_claims_in_id_token: bool = _setting(
         False,
-        "Whether what the scopes open is in the ID token too, and not only in userinfo.",
+        "Whether the claims that the scopes release are also in the ID token, and not only in "
+        "userinfo.",
     )
     openid_subject_type: Literal["public", "pairwise"] = _setting(
         "public",
-        "Whether all clients know a user by the same subject, or each by another one.",
+        "public: all clients know a user by the same subject. pairwise: each client knows the "
+        "user by a different one.",
     )
     openid_pairwise_salt: str | None = _setting(
-        None, "The secret that pairwise subjects are made with; it must never change."
+        None, "The secret from which pairwise subjects are derived. It must never change."
     )
     prompt_sign_up_view: str | None = _setting(
-        None, "The endpoint of the host's sign-up page, for `prompt=create`."
+        None, "The Flask endpoint of your sign-up page, for `prompt=create`."
     )
     jwks_lead: int = _setting(
         7200,
-        "Seconds for which a new key is published before it signs; longer than anybody "
-        "caches the JWKS.",
+        "Seconds for which a new key is published before it signs. Make it longer than "
+        "anybody caches the JWKS.",
         at_least=0,
     )
     jwks_keep: int = _setting(
         2592000, "Seconds for which an old key stays published after its last use.", at_least=0
     )
     jwt_access_token: bool = _setting(
-        False, "Whether access tokens are JWTs that others can verify, instead of opaque."
+        False, "Whether access tokens are JWTs that others can verify, instead of opaque tokens."
     )
     jwt_access_token_alg: Literal["RS256", "ES256"] = _setting(
-        "RS256", "What JWT access tokens are signed with."
+        "RS256", "The algorithm that signs JWT access tokens."
     )
     jwt_access_token_resources: dict[str, list[str]] = _setting(
         {},
-        "APIs beside this app, each with its scopes: a token that has one of them is a JWT "
-        'for that API. `{"https://api.example": ["notes:read"]}`.',
+        'APIs outside this app, each with its scopes: `{"https://api.example": '
+        '["notes:read"]}`. A token with one of these scopes is a JWT for that API.',
     )
     jwt_access_token_check_revocation: bool = _setting(
         True,
-        "Whether `pkce.require` asks the database if a JWT was revoked; one statement a call.",
+        "Whether `pkce.require` checks in the database that a JWT was not revoked. This costs "
+        "one SQL statement per call.",
     )
     backchannel_logout_retries: list[int] = _setting(
-        [1, 5, 25], "Seconds to wait before each further try to tell a client of a logout."
+        [1, 5, 25],
+        "Seconds to wait before each retry when a client could not be notified of a logout.",
     )
     connected_apps_note_use: bool = _setting(
         False,
-        "Whether the page of connected apps tells which scopes an app has really used. The "
-        "first call of an hour then writes that down.",
+        "Whether the connected apps page shows which scopes an app has really used. The first "
+        "call in each hour then writes to the database.",
     )
     developer_portal_scopes: list[str] = _setting(
-        [], "What apps that people register themselves may ask for; all scopes where empty."
+        [], "Scopes that apps registered in the developer portal may ask for. Empty: all."
     )
-    developer_portal_most: int = _setting(20, "How many apps one person may register.", at_least=1)
+    developer_portal_most: int = _setting(20, "How many apps one user may register.", at_least=1)
     registration_initial_access_tokens: list[str] = _setting(
         [],
-        "Tokens of which a client shows one to register itself, each long and random; any "
-        "client may where empty.",
+        "Long, random tokens, one of which a client must present to register itself. Empty: "
+        "any client may register.",
     )
     registration_scopes: list[str] = _setting(
-        [], "What clients that register themselves may ask for; all scopes where empty."
+        [], "Scopes that self-registered clients may ask for. Empty: all."
     )
     registration_most: int = _setting(
         1000,
-        "How many clients that registered themselves may wait for their first user.",
+        "How many self-registered clients may wait for their first user.",
         at_least=1,
     )
     registration_unused_days: int = _setting(
         7,
-        "Days after which `flask pkce prune` deletes a client that registered itself and "
-        "signed nobody in.",
+        "Days after which `flask pkce prune` deletes a self-registered client that has signed "
+        "nobody in.",
         at_least=1,
     )
     client_id_metadata_allow: list[str] = _setting(
         [],
-        "The hosts at which clients may be described by documents, each with its subdomains; "
-        "all where empty.",
+        "Hosts whose documents may describe clients, including their subdomains. Empty: all.",
     )
     client_id_metadata_deny: list[str] = _setting(
-        [], "The hosts at which they may not be, each with its subdomains."
+        [], "Hosts whose documents may not describe clients, including their subdomains."
     )
     client_id_metadata_scopes: list[str] = _setting(
-        [], "What clients that documents describe may ask for; all scopes where empty."
+        [], "Scopes that clients described by documents may ask for. Empty: all."
     )
     key_secret: str | None = _setting(
-        None, "The secret that keys are derived from; SECRET_KEY where unset."
+        None, "The secret from which this server derives its keys. Default: SECRET_KEY."
     )
     sqlite_pragmas: bool = _setting(
-        False, "Put SQLite into WAL mode, with a busy timeout, on the host's engine."
+        False, "Whether to put SQLite into WAL mode, with a busy timeout, on your app's engine."
     )
 
     #: Those of the host's features, by their keys.

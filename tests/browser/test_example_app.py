@@ -79,9 +79,9 @@ def test_the_playground_from_the_home_page_to_the_replay(
     assert steps.all_inner_texts() == [
         "A secret for this one sign-in",
         "Its fingerprint",
-        "Off to the server",
+        "Go to the server",
         "A code comes back",
-        "Code and verifier for tokens",
+        "Exchange code and verifier",
         "The tokens",
         "Who signed in",
         "The API answers",

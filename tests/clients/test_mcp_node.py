@@ -34,7 +34,7 @@ DISCOVERY = [
     "GET /.well-known/oauth-protected-resource/mcp 200",
     "GET /.well-known/oauth-authorization-server 200",
 ]
-NOTES = "Ask Ada about the verifier\nA code is good once\nWater the fern"
+NOTES = "Ask Ada about the verifier\nA code works only once\nWater the fern"
 #: v1 never asks for offline_access: it is given refresh tokens where all clients are.
 ALWAYS = {"PKCE_REFRESH_TOKEN_ISSUE": "always"}
 #: What is at the client_id of a client that registers nowhere.
@@ -251,7 +251,7 @@ def steps_up(tell: Tell, dora: Person, site: Site) -> None:
     assert dora.badges.pop("Write notes for you") == "New"
     assert dora.badges.pop("Read your notes") == "Allowed before"
     assert set(said["tokens"]["scope"].split()) == before | {"notes:write"}
-    assert tell("call", **add)["text"] == "Kept."
+    assert tell("call", **add)["text"] == "Saved."
     assert tell("call", name="list_notes")["text"] == f"by a model\n{NOTES}"
 
 

@@ -1,4 +1,4 @@
-// A single-page app on its own origin: a public client, no framework, no library.
+// A single-page app on its own origin: a public client without framework or library.
 //
 // Register it once:
 //
@@ -9,9 +9,9 @@
 //
 //   python -m http.server 5173 --bind 127.0.0.1 --directory example_app/clients/spa
 //
-// and open http://localhost:5173/. Another issuer or client: ?issuer=...&client_id=...
+// and open http://localhost:5173/. For another issuer or client, add ?issuer=...&client_id=...
 //
-// Tokens live in memory only: a reload signs out of the app, not of the server.
+// Tokens are only in memory: a reload signs the user out of the app, not of the server.
 
 const query = new URLSearchParams(location.search);
 for (const name of ["issuer", "client_id"]) {
@@ -70,7 +70,7 @@ async function comeBack() {
   sessionStorage.removeItem("asked");
   history.replaceState(null, "", "/");
   if (!asked || query.get("state") !== asked.state || issuer !== known) {
-    throw new Error("The answer is not to what this page asked.");
+    throw new Error("This answer does not belong to this page's request.");
   }
   if (query.has("error")) throw new Error(query.get("error"));
   const server = await discover();

@@ -5,12 +5,12 @@ Register it once:
     flask --app example_app pkce client create --name web --type confidential \
         --client-id web --redirect-uri http://127.0.0.1:5001/callback
 
-Then, with the demo running and the secret that was printed:
+Then, with the demo running, and with the secret that the command printed:
 
     CLIENT_SECRET=... flask --app example_app/clients/web/app.py run --port 5001
 
-and open http://127.0.0.1:5001/. The tokens stay in this process; the browser gets a
-session cookie and nothing else.
+and open http://127.0.0.1:5001/. The tokens stay in this process: the browser only gets
+a session cookie.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from flask.typing import ResponseReturnValue
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex()
-# The demo runs on the same host name, and cookies know no ports.
+# The demo runs on the same host name, and cookies ignore ports.
 app.config["SESSION_COOKIE_NAME"] = "web_client"
 
 ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000/")
@@ -39,13 +39,13 @@ notes = oauth.register(
     server_metadata_url=f"{ADDRESS}/.well-known/oauth-authorization-server",
     client_kwargs={"scope": "profile offline_access", "code_challenge_method": "S256"},
 )
-#: The tokens of each session, by a name that the browser holds in its signed cookie.
+#: The tokens of each session, by a name that is in the browser's signed cookie.
 tokens: dict[str, dict[str, Any]] = {}
 
 
 @app.get("/")
 def home() -> ResponseReturnValue:
-    """Show who is signed in, by asking the API."""
+    """Ask the API who is signed in, and show it."""
     token = tokens.get(session.get("name", ""))
     if token is None:
         return f'<h1>A web client</h1><p><a href="{url_for("sign_in")}">Sign in</a></p>'
@@ -65,7 +65,7 @@ def sign_in() -> ResponseReturnValue:
 
 @app.get("/callback")
 def callback() -> ResponseReturnValue:
-    """Come back with a code; Authlib checks state and iss, and sends the verifier."""
+    """Receive the code; Authlib checks state and iss, and sends the verifier."""
     session["name"] = secrets.token_urlsafe()
     tokens[session["name"]] = notes.authorize_access_token()
     return redirect(url_for("home"))
@@ -73,7 +73,7 @@ def callback() -> ResponseReturnValue:
 
 @app.get("/refresh")
 def refresh() -> ResponseReturnValue:
-    """Exchange the refresh token for its successor."""
+    """Exchange the refresh token for new tokens."""
     token = tokens[session["name"]]
     tokens[session["name"]] = notes.fetch_access_token(
         grant_type="refresh_token", refresh_token=token["refresh_token"]

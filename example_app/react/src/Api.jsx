@@ -23,7 +23,7 @@ export const Api = withAuthenticationRequired(
     return (
       <>
         <h1>The API</h1>
-        <p>It is on another origin, and wants an access token with each call.</p>
+        <p>It’s on another origin and needs an access token with every call.</p>
         <p>
           <button type="button" onClick={callApi}>
             Call the API
@@ -33,5 +33,5 @@ export const Api = withAuthenticationRequired(
       </>
     );
   },
-  { onRedirecting: () => <p>Off to log in…</p> },
+  { onRedirecting: () => <p>Taking you to the login page…</p> },
 );

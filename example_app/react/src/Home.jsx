@@ -8,8 +8,7 @@ export function Home() {
       <h1>{isAuthenticated ? `Good day, ${user.name}` : "A diary for people with ferns"}</h1>
       <p>
         This page is for everybody. <Link to="/profile">Your profile</Link> and{" "}
-        <Link to="/api">the API</Link> are for those who logged in: try them first, and you are
-        asked to.
+        <Link to="/api">the API</Link> are not: open one of them, and you’ll be asked to sign in.
       </p>
     </>
   );

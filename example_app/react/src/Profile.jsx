@@ -12,10 +12,10 @@ export const Profile = withAuthenticationRequired(
           <dt>E-mail</dt>
           <dd>{user.email}</dd>
         </dl>
-        <h2>All that the ID token says of you</h2>
+        <h2>Everything the ID token says about you</h2>
         <pre>{JSON.stringify(user, null, 2)}</pre>
       </>
     );
   },
-  { onRedirecting: () => <p>Off to log in…</p> },
+  { onRedirecting: () => <p>Taking you to the login page…</p> },
 );

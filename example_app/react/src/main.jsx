@@ -6,7 +6,7 @@ import { App } from "./App";
 import "./app.css";
 import { clientId, domain } from "./settings";
 
-// Within the router, so that whoever signed in goes on where they were.
+// Inside the router, so users return to where they were after they sign in.
 function SignIn({ children }) {
   const navigate = useNavigate();
   return (
