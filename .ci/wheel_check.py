@@ -46,7 +46,7 @@ def load_user(subject: str) -> dict[str, str] | None:
     return users.get(subject)
 
 
-@pkce.subject
+@pkce.user_subject
 def subject_of(user: dict[str, str]) -> str:
     return next(name for name, known in users.items() if known is user)
 

@@ -46,7 +46,7 @@ def make_app(folder: str, cap: int) -> Flask:
         PKCE_SCOPES={"notes:read": "Read your notes"},
         PKCE_CLIENT_CREDENTIALS_SCOPES=["notes:read"],
         PKCE_FEATURES={"registration": True},
-        PKCE_REGISTRATION_MOST=cap,
+        PKCE_REGISTRATION_MAX_WAITING=cap,
         PKCE_SQLITE_PRAGMAS=True,
     )
     db.init_app(app)

@@ -44,8 +44,8 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         PKCE_LAYOUT_TEMPLATE="layout.html",
         PKCE_STYLESHEET="/static/pkce.css",
         # Users can decline this scope, choose for how long, and register their own apps.
-        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["calendar:read"],
-        PKCE_AUTHORIZE_DAYS=[0, 90],
+        PKCE_CONSENT_OPTIONAL_SCOPES=["calendar:read"],
+        PKCE_CONSENT_DAYS=[0, 90],
         PKCE_FEATURES={"developer_portal": True, "registration": True},
         # Apps that use these products' SDKs can sign in here too: see example_app/react.
         PKCE_DIALECTS=["auth0", "okta", "keycloak"],

@@ -27,7 +27,7 @@ from .protocol.resources import DeclaredResources
 from .protocol.server import FeatureServer
 from .resource_server.paths import watch
 from .resource_server.require import View, require
-from .settings import Settings
+from .settings.load import load
 from .settings.secret import check_secret
 from .users.host import (
     ConsentPage,
@@ -215,7 +215,7 @@ class PKCEServer:
         app: Flask = state.app  # type: ignore[assignment] # a Flask app, in Flask
         features = choose(app.config, self._features)
         of_host = [setting for feature in self._features for setting in feature.settings]
-        settings = Settings.load(app.config, of_host)
+        settings = load(app.config, of_host)
         check_secret(app, "SECRET_KEY", app.secret_key)
         if settings.key_secret is not None:
             check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)

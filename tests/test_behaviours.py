@@ -234,7 +234,7 @@ def test_MO4_RF4_U8_any_way_to_sign_in_that_the_host_offers_will_do(app: Flask, 
 def test_U8_the_app_is_told_how_the_user_signed_in(app: Flask) -> None:
     @app.post("/second-factor")
     def second_factor() -> str:
-        app.pkce.note_login(current_user, acr="gold", amr=["pwd", "otp"])
+        app.pkce.signed_in(current_user, acr="gold", amr=["pwd", "otp"])
         return ""
 
     flow = Flow(sign_in(app), register(app), scope="openid")
@@ -972,7 +972,7 @@ def test_K4_the_access_token_decodes_where_the_client_is_registered_so(app: Flas
 def test_K5_an_acr_is_asked_for_by_the_claims_parameter(app: Flask) -> None:
     @app.post("/second-factor")
     def second_factor() -> str:
-        app.pkce.note_login(current_user, acr="gold")
+        app.pkce.signed_in(current_user, acr="gold")
         return ""
 
     flow = Flow(sign_in(app), register(app), scope="openid")

@@ -45,7 +45,7 @@ OF_SCOPE = {
 @pytest.fixture
 def app() -> Flask:
     app = make_app()
-    app.pkce.claims(lambda user: PERSON)
+    app.pkce.user_claims(lambda user: PERSON)
     return app
 
 

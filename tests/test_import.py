@@ -35,7 +35,7 @@ DAY = 86400
 
 @pytest.fixture
 def app() -> Flask:
-    return make_app(PKCE_REFRESH_TOKEN_ISSUE="always")
+    return make_app(PKCE_REFRESH_TOKEN_WHEN="always")
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ def pages(app: Flask) -> Iterator[tuple[str, str]]:
         "portal, scheme",
         client.post("/oauth/developer", data={**native, "redirect_uris": "x:/"}).text,
     )
-    app.pkce.may_develop(lambda user: False)
+    app.pkce.may_register_app(lambda user: False)
     yield "portal, closed", client.get("/oauth/developer").text
     device = Device(client, television(app, name="5", client_metadata=told), scope="profile")
     yield "device", client.get("/oauth/device").text
@@ -236,8 +236,8 @@ def make(**config: object) -> Flask:
     return make_app(
         PKCE_SITE_NAME="0",
         PKCE_FEATURES={"developer_portal": True, "client_id_metadata": True},
-        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["phone", "notes:write"],
-        PKCE_AUTHORIZE_DAYS=[0, 90],
+        PKCE_CONSENT_OPTIONAL_SCOPES=["phone", "notes:write"],
+        PKCE_CONSENT_DAYS=[0, 90],
         PKCE_CONNECTED_APPS_NOTE_USE=True,
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"https://api.example": ["profile"]},
         DEBUG=True,

@@ -58,9 +58,9 @@ def make_host(*, asynchronous: bool) -> tuple[Flask, dict[str, Person]]:
 
     pkce.current_user(as_wanted(current_user))
     pkce.user_loader(as_wanted(load))
-    pkce.subject(as_wanted(subject))
+    pkce.user_subject(as_wanted(subject))
     pkce.login_required_response(as_wanted(ask_login))
-    pkce.account_name(as_wanted(name))
+    pkce.user_name(as_wanted(name))
 
     @app.route("/enter", methods=["GET", "POST"])
     def enter() -> Any:

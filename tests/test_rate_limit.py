@@ -379,7 +379,7 @@ def test_whatever_registers_at_each_start_leaves_one_row(
 
 
 def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None:
-    app = opened(PKCE_REGISTRATION_MOST=60)
+    app = opened(PKCE_REGISTRATION_MAX_WAITING=60)
     server_of(app).clock = pkce_clock
     shared = register(app, 0, "203.0.113.0").get_json()
     # None of them comes near to what one address may.
@@ -402,7 +402,7 @@ def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None
 @pytest.mark.parametrize("limiter", [False, True], ids=["database", "Flask-Limiter"])
 def test_to_be_refused_for_want_of_room_costs_a_turn(pkce_clock: Clock, limiter: bool) -> None:
     # Looking for room is the dearest part of a registration.
-    app = opened(PKCE_REGISTRATION_MOST=1)
+    app = opened(PKCE_REGISTRATION_MAX_WAITING=1)
     server_of(app).clock = pkce_clock
     if limiter:
         limited(app)

@@ -26,7 +26,7 @@ HEADERS = (
 @pytest.fixture(params=["opaque", "jwt"])
 def flow(request: pytest.FixtureRequest) -> Flow:
     """A sign-in of a public client, which gets one kind of access token or the other."""
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=request.param == "jwt")
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT=request.param)
     return Flow(
         sign_in(app), register(app, skip_consent=True), scope="openid profile offline_access"
     )

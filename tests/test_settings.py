@@ -8,10 +8,11 @@ import pytest
 
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.settings import Settings
+from flask_pkce_server.settings.load import load
 
 
 def test_nothing_configured_is_the_defaults() -> None:
-    assert Settings.load({"SECRET_KEY": "x", "DEBUG": True}) == Settings()
+    assert load({"SECRET_KEY": "x", "DEBUG": True}) == Settings()
 
 
 def test_mutable_defaults_are_not_shared() -> None:
@@ -33,14 +34,14 @@ def test_mutable_defaults_are_not_shared() -> None:
         ("PKCE_SCOPES", {"profile": 1}, "must be a dict of names, each with text"),
         ("PKCE_FEATURES", {"cors": "no"}, "must be a dict of names, each with true or false"),
         ("PKCE_AUTHORIZE_DEFAULT_SCOPES", "profile", "must be a list, each item text"),
-        ("PKCE_REFRESH_TOKEN_ISSUE", "never", "must be 'offline_access' or 'always'"),
+        ("PKCE_REFRESH_TOKEN_WHEN", "never", "must be 'offline_access' or 'always'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_the_line_to_write(
     key: str, value: object, words: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        Settings.load({key: value})
+        load({key: value})
     assert f"{key} is {value!r}, and {words}" in str(refused.value)
     assert f'Write: app.config["{key}"] = ' in str(refused.value)
 
@@ -56,20 +57,20 @@ def test_the_line_to_write_is_itself_accepted() -> None:
     }
     for key, value in wrong.items():
         with pytest.raises(ConfigurationError) as refused:
-            Settings.load({key: value})
+            load({key: value})
         written: dict[str, object] = {}
         app = type("App", (), {"config": written})
         exec(refused.value.write, {"app": app})  # noqa: S102 - our own line
-        Settings.load(written)
+        load(written)
 
 
 def test_an_unknown_key_is_refused_and_the_nearest_named() -> None:
     with pytest.raises(ConfigurationError, match="The nearest is PKCE_REFRESH_TOKEN_GRACE"):
-        Settings.load({"PKCE_REFRESH_GRACE": 10})
+        load({"PKCE_REFRESH_GRACE": 10})
 
 
 def test_keys_of_the_hosts_own_rooms_are_known() -> None:
-    assert Settings.load({"PKCE_OWN_ROOM": object()}, also_known=["PKCE_OWN_ROOM"]) == Settings()
+    assert load({"PKCE_OWN_ROOM": object()}, also_known=["PKCE_OWN_ROOM"]) == Settings()
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -172,7 +172,7 @@ def test_a_jwt_takes_a_statement_only_to_see_that_it_was_not_revoked(
 ) -> None:
     app = make_app(
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/jwt.db",
-        PKCE_JWT_ACCESS_TOKEN=True,
+        PKCE_ACCESS_TOKEN_FORMAT="jwt",
         PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=checked,
     )
     flow = Flow(sign_in(app), register(app), scope="notes:read")

@@ -113,7 +113,7 @@ def test_without_flask_login_the_decorators_are_named() -> None:
 def test_a_subject_is_a_text_that_fits(subject: object) -> None:
     app, db = bare_app()
     pkce = PKCEServer(db)
-    pkce.subject(lambda user: subject)
+    pkce.user_subject(lambda user: subject)
     pkce.init_app(app)
     with (
         app.test_request_context(),

@@ -32,7 +32,7 @@ def load(subject: str) -> User | None:
     return users.get(subject)
 
 
-@pkce.subject
+@pkce.user_subject
 def subject(user: User) -> str:
     return user.name
 
@@ -42,7 +42,7 @@ def login(next_url: str) -> Response:
     return Response(headers={"Location": next_url}, status=302)
 
 
-@pkce.account_name
+@pkce.user_name
 def account_name(user: User) -> str:
     return user.name
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..protocol.feature import Feature
-from ..settings import declared, feature_of
+from ..settings.load import declared, feature_of
 from .authorization_code import AuthorizationCodeFeature
 from .authorize import AuthorizeFeature
 from .backchannel_logout import BackchannelLogoutFeature

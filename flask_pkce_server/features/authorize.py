@@ -67,11 +67,11 @@ class AuthorizeFeature(Feature):
     )
 
     def check_settings(self, server: Server) -> None:
-        optional = server.settings.authorize_optional_scopes
+        optional = server.settings.consent_optional_scopes
         for scope in optional:
             if scope == "openid" or scope not in server.scopes:
                 raise ConfigurationError(
-                    f'PKCE_AUTHORIZE_OPTIONAL_SCOPES names "{scope}", which nobody can leave out.',
+                    f'PKCE_CONSENT_OPTIONAL_SCOPES names "{scope}", which nobody can leave out.',
                     write=f"some of: {', '.join(server.scopes.keys() - {'openid'})}",
                 )
 

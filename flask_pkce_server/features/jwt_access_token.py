@@ -77,7 +77,7 @@ def is_jwt(server: Server, request: Request, audience: list[str]) -> bool:
     """Say whether the client of a token request is given a JWT for `audience`."""
     client: Client = request.client
     wanted = client.client_metadata.get("access_token_format")
-    if wanted is None and not (server.settings.jwt_access_token or request.wants_jwt):
+    if wanted is None and not (server.settings.access_token_format == "jwt" or request.wants_jwt):
         # An API elsewhere cannot look into our database.
         is_here = audience == [server.issuer] or server.resources.here.issuperset(audience)
         wanted = "opaque" if is_here else "jwt"

@@ -148,7 +148,7 @@ class RefreshTokenFeature(Feature):
             return
         if response.parent is None and not (
             response.request.client.check_grant_type("refresh_token")
-            and (settings.refresh_token_issue == "always" or "offline_access" in response.scopes)
+            and (settings.refresh_token_when == "always" or "offline_access" in response.scopes)
         ):
             return
         # RFC 6749 6: the scope of the grant, even where the access token got less.

@@ -179,7 +179,7 @@ def _view(
         privacy=_link(client, "policy_uri"),
         terms=_link(client, "tos_uri"),
         people=next((step for step in _STEPS if standing.people >= step), 0),
-        days=sorted(server.settings.authorize_days),
+        days=sorted(server.settings.consent_days),
         action=action,
         again=again,
         form=form_for(server, request, user),

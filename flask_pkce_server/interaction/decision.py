@@ -55,7 +55,7 @@ def read_decision(
     pressed, days = form.read("allow", "deny", "switch"), flask.request.form.get("days", "")
     if pressed is None or shown != shown_of(request):
         return None
-    if days not in ("", *map(str, server.settings.authorize_days)):
+    if days not in ("", *map(str, server.settings.consent_days)):
         return None
     if pressed == "switch":
         return Decision(None, is_for_another=True)
@@ -72,4 +72,4 @@ def read_decision(
 
 def is_optional(server: Server, scope: str) -> bool:
     """Say whether users may leave `scope` out."""
-    return scope in server.settings.authorize_optional_scopes
+    return scope in server.settings.consent_optional_scopes

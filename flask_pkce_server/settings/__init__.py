@@ -7,37 +7,14 @@ types, so that each can come from the environment by `app.config.from_prefixed_e
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from functools import cache
-from typing import Any, Literal, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from ..errors import ConfigurationError
-from .setting import Setting
+from .setting import PREFIX, Setting
+from .setting import field_of_settings as _setting
 
-__all__ = ["Setting", "Settings"]
-
-PREFIX = "PKCE_"
-
-
-def _setting(
-    default: Any,
-    meaning: str,
-    *,
-    at_least: int | None = None,
-    at_most: int | None = None,
-    feature: str | None = None,
-) -> Any:
-    metadata = {
-        "meaning": meaning,
-        "at_least": at_least,
-        "at_most": at_most,
-        "feature": feature,
-    }
-    if isinstance(default, dict | list):
-        return field(default_factory=lambda: type(default)(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
+__all__ = ["PREFIX", "Setting", "Settings"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +72,10 @@ class Settings:
         "What happens to a scope that is not declared. refuse: the request is an error. drop: "
         "the scope is ignored.",
     )
-    authorize_optional_scopes: list[str] = _setting(
+    consent_optional_scopes: list[str] = _setting(
         [], "Scopes that users may decline when they allow the rest."
     )
-    authorize_days: list[int] = _setting(
+    consent_days: list[int] = _setting(
         [],
         "How many days users can choose to allow an app for, besides until they remove it. 0 "
         "means this once. Empty: users get no choice.",
@@ -120,7 +97,7 @@ class Settings:
         "Seconds during which a repeated refresh gets the same answer again. 0: never.",
         at_least=0,
     )
-    refresh_token_issue: Literal["offline_access", "always"] = _setting(
+    refresh_token_when: Literal["offline_access", "always"] = _setting(
         "offline_access",
         "When to issue refresh tokens. offline_access: only if that scope was granted. "
         "always: even without it.",
@@ -176,8 +153,10 @@ class Settings:
     jwks_keep: int = _setting(
         2592000, "Seconds for which an old key stays published after its last use.", at_least=0
     )
-    jwt_access_token: bool = _setting(
-        False, "Whether access tokens are JWTs that others can verify, instead of opaque tokens."
+    access_token_format: Literal["opaque", "jwt"] = _setting(
+        "opaque",
+        "Whether access tokens are opaque, or JWTs that others can verify.",
+        feature="jwt_access_token",
     )
     jwt_access_token_alg: Literal["RS256", "ES256"] = _setting(
         "RS256", "The algorithm that signs JWT access tokens."
@@ -204,7 +183,9 @@ class Settings:
     developer_portal_scopes: list[str] = _setting(
         [], "Scopes that apps registered in the developer portal may ask for. Empty: all."
     )
-    developer_portal_most: int = _setting(20, "How many apps one user may register.", at_least=1)
+    developer_portal_max_apps: int = _setting(
+        20, "How many apps one user may register.", at_least=1
+    )
     registration_initial_access_tokens: list[str] = _setting(
         [],
         "Long, random tokens, one of which a client must present to register itself. Empty: "
@@ -213,16 +194,16 @@ class Settings:
     registration_scopes: list[str] = _setting(
         [], "Scopes that self-registered clients may ask for. Empty: all."
     )
-    registration_most: int = _setting(
+    registration_max_waiting: int = _setting(
         1000,
         "How many self-registered clients may wait for their first user.",
         at_least=1,
     )
-    registration_unused_days: int = _setting(
-        7,
-        "Days after which `flask pkce prune` deletes a self-registered client that has signed "
+    registration_unused_lifetime: int = _setting(
+        604800,
+        "Seconds after which `flask pkce prune` deletes a self-registered client that has signed "
         "nobody in.",
-        at_least=1,
+        at_least=3600,
     )
     client_id_metadata_allow: list[str] = _setting(
         [],
@@ -246,64 +227,6 @@ class Settings:
 
     def __getitem__(self, key: str) -> Any:
         """Return the value of a key of `app.config`, of one of ours or of a host's feature."""
-        return self.of_host[key] if key in self.of_host else getattr(self, _field_of(key))
-
-    @classmethod
-    def load(cls, config: Mapping[str, Any], of_host: Iterable[Setting] = ()) -> Settings:
-        """Read and check the `PKCE_*` keys of `config`.
-
-        `of_host` are the settings of features that the host added. Raises
-        `ConfigurationError` for a key that nobody knows and for a value of the wrong type.
-        """
-        ours, theirs = declared(), {setting.key: setting for setting in of_host}
-        values = {key: setting.default for key, setting in theirs.items()}
-        for key, value in config.items():
-            setting = theirs.get(key) or ours.get(key)
-            if setting is not None:
-                setting.check(value)
-                values[key] = value
-            elif key.startswith(PREFIX):
-                raise _unknown(key, value, [*ours, *theirs])
-        own = {_field_of(key): value for key, value in values.items() if key in ours}
-        return cls(**own, of_host={key: values[key] for key in theirs})
-
-
-@cache
-def declared() -> Mapping[str, Setting]:
-    """Return the settings of this package, by their keys."""
-    hints = get_type_hints(Settings)
-    return {
-        PREFIX + one.name.upper(): Setting(
-            PREFIX + one.name.upper(),
-            hints[one.name],
-            getattr(Settings(), one.name),
-            one.metadata["meaning"],
-            one.metadata["at_least"],
-            one.metadata["at_most"],
-        )
-        for one in fields(Settings)
-        if one.metadata
-    }
-
-
-def feature_of(key: str, names: Iterable[str]) -> str | None:
-    """Return which of the features `names` a setting of this package belongs to.
-
-    The one whose name its own begins with, unless it says another; None if to none.
-    """
-    name = _field_of(key)
-    said: str | None = Settings.__dataclass_fields__[name].metadata["feature"]
-    fitting = (one for one in names if name == one or name.startswith(f"{one}_"))
-    return said or max(fitting, key=len, default=None)
-
-
-def _field_of(key: str) -> str:
-    return key.removeprefix(PREFIX).lower()
-
-
-def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-    return ConfigurationError(
-        f"{key} is not a setting of Flask-PKCE-Server. The nearest is {nearest}.",
-        write=f'app.config["{nearest}"] = {value!r}',
-    )
+        if key in self.of_host:
+            return self.of_host[key]
+        return getattr(self, key.removeprefix(PREFIX).lower())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import types
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
 from ..errors import ConfigurationError
+
+PREFIX = "PKCE_"
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,26 @@ def _example(hint: Any) -> Any:
     if origin is dict:
         return {"name": _example(arguments[1])}
     return {str: "...", bool: True}[hint]
+
+
+def field_of_settings(
+    default: Any,
+    meaning: str,
+    *,
+    at_least: int | None = None,
+    at_most: int | None = None,
+    feature: str | None = None,
+) -> Any:
+    """Return the field of a setting of this package.
+
+    It belongs to the `feature` whose name it begins with, unless another one is named.
+    """
+    metadata = {
+        "meaning": meaning,
+        "at_least": at_least,
+        "at_most": at_most,
+        "feature": feature,
+    }
+    if isinstance(default, dict | list):
+        return field(default_factory=lambda: type(default)(default), metadata=metadata)
+    return field(default=default, metadata=metadata)

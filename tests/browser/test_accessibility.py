@@ -52,10 +52,10 @@ def live(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
     with served_host(
         tmp_path,
         PKCE_FEATURES={"developer_portal": True},
-        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["notes:write"],
-        PKCE_AUTHORIZE_DAYS=[0, 90],
+        PKCE_CONSENT_OPTIONAL_SCOPES=["notes:write"],
+        PKCE_CONSENT_DAYS=[0, 90],
         PKCE_CONNECTED_APPS_NOTE_USE=True,
-        PKCE_JWT_ACCESS_TOKEN=True,
+        PKCE_ACCESS_TOKEN_FORMAT="jwt",
     ) as found:
         yield found
 

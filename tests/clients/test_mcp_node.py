@@ -36,7 +36,7 @@ DISCOVERY = [
 ]
 NOTES = "Ask Ada about the verifier\nA code works only once\nWater the fern"
 #: v1 never asks for offline_access: it is given refresh tokens where all clients are.
-ALWAYS = {"PKCE_REFRESH_TOKEN_ISSUE": "always"}
+ALWAYS = {"PKCE_REFRESH_TOKEN_WHEN": "always"}
 #: What is at the client_id of a client that registers nowhere.
 DOCUMENT: dict[str, Any] = {
     "client_id": "https://app.example.com/client.json",

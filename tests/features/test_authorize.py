@@ -197,7 +197,7 @@ def granted(flow: Flow, page: TestResponse, **fields: object) -> str:
 
 @pytest.fixture
 def choosing() -> Flow:
-    app = make_app(PKCE_AUTHORIZE_OPTIONAL_SCOPES=["notes:write", "offline_access"])
+    app = make_app(PKCE_CONSENT_OPTIONAL_SCOPES=["notes:write", "offline_access"])
     return Flow(sign_in(app), register(app), scope="openid notes:read notes:write")
 
 
@@ -238,12 +238,12 @@ def test_what_was_left_out_is_offered_again_but_never_in_silence(choosing: Flow)
 @pytest.mark.parametrize("scope", ["openid", "nonsense"])
 def test_what_nobody_can_leave_out_is_refused_at_start(scope: str) -> None:
     with pytest.raises(ConfigurationError, match="nobody can leave out"):
-        make_app(PKCE_AUTHORIZE_OPTIONAL_SCOPES=[scope])
+        make_app(PKCE_CONSENT_OPTIONAL_SCOPES=[scope])
 
 
 @pytest.fixture
 def timed(pkce_clock: Clock) -> Flow:
-    app = make_app(PKCE_AUTHORIZE_DAYS=[90, 0])
+    app = make_app(PKCE_CONSENT_DAYS=[90, 0])
     app.extensions["pkce"].clock = pkce_clock
     return Flow(sign_in(app), register(app), scope="profile offline_access")
 

@@ -96,7 +96,7 @@ def test_a_machine_gets_an_access_token_and_nothing_else(app: Flask, flow: Flow)
 @pytest.mark.parametrize("issue", ["offline_access", "always"])
 def test_no_refresh_token_however_the_client_is_registered(issue: str) -> None:
     # RFC 6749 4.4.3
-    app = machine_app(PKCE_REFRESH_TOKEN_ISSUE=issue)
+    app = machine_app(PKCE_REFRESH_TOKEN_WHEN=issue)
     body = ask(machine(app, grant_types=[*MACHINE, "refresh_token"])).get_json()
     assert "refresh_token" not in body
     assert [row.kind for row in stored(app)] == ["access"]
@@ -258,12 +258,15 @@ def test_hostile_scopes_are_refused(flow: Flow, scope: str) -> None:
 # What it must never be taken for.
 
 
-@pytest.fixture(params=[{}, {"PKCE_JWT_ACCESS_TOKEN": True}, "unchecked"])
+@pytest.fixture(params=[{}, {"PKCE_ACCESS_TOKEN_FORMAT": "jwt"}, "unchecked"])
 def impostor(request: pytest.FixtureRequest) -> Flow:
     """A machine whose client_id is Ada's subject, with opaque tokens and with JWTs."""
     config = request.param
     if config == "unchecked":
-        config = {"PKCE_JWT_ACCESS_TOKEN": True, "PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION": False}
+        config = {
+            "PKCE_ACCESS_TOKEN_FORMAT": "jwt",
+            "PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION": False,
+        }
     app = machine_app(PKCE_CONNECTED_APPS_NOTE_USE=True, **config)
     return machine(app, client_id="1")
 
@@ -333,7 +336,7 @@ def test_the_user_of_that_name_sees_and_removes_nothing_of_it(impostor: Flow) ->
 
 
 def test_a_user_who_let_in_the_app_of_their_own_name_is_a_user() -> None:
-    app = machine_app(PKCE_JWT_ACCESS_TOKEN=True, PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
+    app = machine_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
     flow = Flow(sign_in(app), register(app, client_id="1"), scope="profile")
     told = call(app, flow.tokens()["access_token"]).get_json()
     assert (told["user"], told["subject"], told["is_machine"]) == ("Ada Lovelace", "1", False)
@@ -341,7 +344,7 @@ def test_a_user_who_let_in_the_app_of_their_own_name_is_a_user() -> None:
 
 def test_a_jwt_has_the_client_for_its_subject_and_says_so() -> None:
     # RFC 9068 2.2: sub is the client; which of both it is, must be seen (RFC 9068 5).
-    app = machine_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = machine_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     flow = machine(app)
     claims = read(app, ask(flow).get_json()["access_token"])
     assert claims["sub"] == claims["client_id"] == flow.client.client_id

@@ -267,7 +267,7 @@ def test_only_what_an_app_has_is_taken_back(app: Flask, client: FlaskClient, sco
 
 
 def test_an_app_that_is_let_in_for_a_time_says_until_when(pkce_clock: Clock) -> None:
-    app = make_app(PKCE_AUTHORIZE_DAYS=[90])
+    app = make_app(PKCE_CONSENT_DAYS=[90])
     app.extensions["pkce"].clock = pkce_clock
     pkce_clock.now = 1790000000  # 2026-09-21
     flow = Flow(sign_in(app), register(app), scope="profile")

@@ -90,7 +90,7 @@ def test_who_is_not_signed_in_signs_in_first(app: Flask) -> None:
 
 
 def test_the_host_says_who_may(app: Flask) -> None:
-    app.pkce.may_develop(lambda user: user.username == "ada")
+    app.pkce.may_register_app(lambda user: user.username == "ada")
     made = shown(create(sign_in(app)))
     bob = sign_in(app, "bob")
     page = bob.get(HERE)
@@ -100,12 +100,12 @@ def test_the_host_says_who_may(app: Flask) -> None:
     assert bob.post(HERE, data={"name": "x"}).status_code == 403
     assert bob.get(page_of(made)).status_code == 404
     # Who may no more keeps nothing of it either.
-    app.pkce.may_develop(lambda user: False)
+    app.pkce.may_register_app(lambda user: False)
     assert sign_in(app).get(page_of(made)).status_code == 404
 
 
 def test_the_host_may_say_it_in_a_coroutine(app: Flask) -> None:
-    @app.pkce.may_develop
+    @app.pkce.may_register_app
     async def may_develop(user: Any) -> bool:
         return bool(user.username == "ada")
 
@@ -117,7 +117,7 @@ def test_doctor_says_that_everybody_may(app: Flask) -> None:
     assert (
         "Everybody who is signed in" in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
     )
-    app.pkce.may_develop(lambda user: True)
+    app.pkce.may_register_app(lambda user: True)
     assert "Everybody" not in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
 
 
@@ -221,7 +221,7 @@ def test_an_id_that_was_not_made_here_is_refused(app: Flask, client: FlaskClient
 
 
 def test_how_many_one_may_have() -> None:
-    app = make_app(PKCE_FEATURES={"developer_portal": True}, PKCE_DEVELOPER_PORTAL_MOST=1)
+    app = make_app(PKCE_FEATURES={"developer_portal": True}, PKCE_DEVELOPER_PORTAL_MAX_APPS=1)
     client = sign_in(app)
     assert create(client).status_code == 200
     refused = create(client, name="Another")

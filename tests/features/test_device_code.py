@@ -321,7 +321,7 @@ def stepped(app: Flask) -> Device:
 
     @app.post("/factor/<acr>")
     def factor(acr: str) -> str:
-        app.pkce.note_login(current_user, acr=acr)
+        app.pkce.signed_in(current_user, acr=acr)
         return ""
 
     return Device(sign_in(app), television(app))
@@ -417,7 +417,7 @@ def test_who_signed_in_for_one_device_has_not_done_so_for_another(
 
 
 def test_a_host_that_cannot_ask_again_denies_the_device(app: Flask, device: Device) -> None:
-    app.pkce.logout(lambda: None)
+    app.pkce.sign_out(lambda: None)
     app.view_functions["login_page"] = lambda: redirect(flask.request.args["next"])
     device.start(prompt="login")
     answer = device.enter()
@@ -509,7 +509,7 @@ def test_nothing_is_remembered(app: Flask, device: Device) -> None:
 
 
 def test_the_user_may_leave_something_out_and_say_for_how_long(pkce_clock: Clock) -> None:
-    app = make_app(PKCE_AUTHORIZE_OPTIONAL_SCOPES=["notes:read"], PKCE_AUTHORIZE_DAYS=[0, 90])
+    app = make_app(PKCE_CONSENT_OPTIONAL_SCOPES=["notes:read"], PKCE_CONSENT_DAYS=[0, 90])
     server_of(app).clock = pkce_clock
     device = Device(sign_in(app), television(app))
     device.start()
@@ -954,7 +954,7 @@ def test_where_all_subjects_are_pairwise_a_device_knows_users_by_its_own() -> No
 
 
 def test_access_tokens_may_be_jwts(client: FlaskClient) -> None:
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     token = Device(sign_in(app), television(app)).tokens()["access_token"]
     assert read(app, token)["sub"] == "1"
 

@@ -25,7 +25,7 @@ RESOURCES = {"https://api.example": ["notes:read", "notes:write"]}
 
 @pytest.fixture
 def app() -> Flask:
-    return make_app(PKCE_JWT_ACCESS_TOKEN=True)
+    return make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_it_is_opt_in_for_the_server_and_for_a_client(client: FlaskClient) -> No
     assert usual.startswith("fpk_at_")
     chosen = register(app, client_metadata={"access_token_format": "jwt"})
     assert Flow(browser, chosen, scope="profile").tokens()["access_token"].count(".") == 2
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=True, PKCE_JWT_ACCESS_TOKEN_ALG="ES256")
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_JWT_ACCESS_TOKEN_ALG="ES256")
     browser = sign_in(app)
     token = Flow(browser, register(app), scope="profile").tokens()["access_token"]
     assert header(app, token)["alg"] == "ES256"
@@ -134,7 +134,7 @@ def test_it_can_be_given_back_and_introspected_itself(app: Flask) -> None:
 
 
 def test_a_host_may_do_without_asking_whether_it_was_revoked() -> None:
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=True, PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
     flow = Flow(sign_in(app), register(app), scope=SCOPE)
     tokens = flow.tokens()
     assert call(app, tokens["access_token"], "/api/me").get_json()["subject"] == "1"
@@ -163,7 +163,7 @@ def test_a_repeated_refresh_gives_the_same_claims(
 
 
 def test_a_pairwise_client_is_given_opaque_ones() -> None:
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=True, PKCE_OPENID_PAIRWISE_SALT="salt")
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_OPENID_PAIRWISE_SALT="salt")
     metadata = {"subject_type": "pairwise"}
     flow = Flow(sign_in(app), register(app, client_metadata=metadata), scope="openid")
     assert flow.tokens()["access_token"].startswith("fpk_at_")

@@ -157,10 +157,10 @@ def telling_app() -> Flask:
     app = make_app(
         PKCE_SCOPES={"payroll": "See your salary"},
         PKCE_OPENID_CLAIMS={"payroll": ["salary"]},
-        PKCE_AUTHORIZE_OPTIONAL_SCOPES=["email"],
+        PKCE_CONSENT_OPTIONAL_SCOPES=["email"],
     )
     told = {"name": "Ada", "email": "ada@example.com", "salary": 90000, "risk_score": 7}
-    app.pkce.claims(lambda user: told)
+    app.pkce.user_claims(lambda user: told)
     return app
 
 
@@ -250,7 +250,7 @@ def test_an_essential_acr_that_cannot_be_had_is_said(app: Flask, flow: Flow) -> 
 def test_how_the_user_signed_in_is_said_if_the_host_says_it(app: Flask) -> None:
     @app.post("/second-factor")
     def second_factor() -> str:
-        app.pkce.note_login(current_user, acr="silver", amr=["pwd", "otp"])
+        app.pkce.signed_in(current_user, acr="silver", amr=["pwd", "otp"])
         return ""
 
     browser = sign_in(app)
@@ -270,7 +270,7 @@ def test_who_came_back_by_a_cookie_signed_in_at_a_time_that_nobody_knows(app: Fl
 
 def test_claims_of_the_hosts_own_scope(app: Flask) -> None:
     app = make_app(PKCE_OPENID_CLAIMS={"notes:read": ["note_count"]})
-    app.pkce.claims(lambda user: {"note_count": 7, "name": user.name})
+    app.pkce.user_claims(lambda user: {"note_count": 7, "name": user.name})
     flow = Flow(sign_in(app), register(app), scope="openid notes:read")
     tokens = flow.tokens()
     answer = app.test_client().get(
@@ -282,7 +282,7 @@ def test_claims_of_the_hosts_own_scope(app: Flask) -> None:
 
 def test_a_claim_of_the_host_cannot_replace_one_of_the_protocol(app: Flask) -> None:
     # DK-OIDC #273
-    app.pkce.claims(lambda user: {"sub": "2", "iss": "https://evil.example", "name": "Ada"})
+    app.pkce.user_claims(lambda user: {"sub": "2", "iss": "https://evil.example", "name": "Ada"})
     asked = '{"id_token": {"sub": null, "iss": null, "name": null}}'
     flow = Flow(sign_in(app), register(app), scope="openid profile")
     claims = id_token(flow, claims=asked)
@@ -299,10 +299,10 @@ def test_what_fails_while_an_id_token_is_made_burns_nothing() -> None:
     flow = Flow(sign_in(app), register(app), scope=SCOPE)
     code = flow.allow()["code"]
     usual = app.extensions["pkce"].users.claims
-    app.pkce.claims(fail)
+    app.pkce.user_claims(fail)
     answer = flow.redeem(code)
     assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
-    app.pkce.claims(usual)
+    app.pkce.user_claims(usual)
     assert "id_token" in flow.redeem(code).get_json()
 
 

@@ -118,7 +118,7 @@ def bouncing_app(*, ends_sessions: bool = True) -> Flask:
 
     app.view_functions["login_page"] = login_page
     if not ends_sessions:
-        app.pkce.logout(lambda: None)
+        app.pkce.sign_out(lambda: None)
     return app
 
 

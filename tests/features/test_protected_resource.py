@@ -556,7 +556,7 @@ def test_a_refresh_keeps_the_audience(app: Flask, pkce_flow: Flow) -> None:
 
 
 def test_a_jwt_has_it_too() -> None:
-    app = make_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     app.pkce.mcp("/mcp", scopes=SCOPES)
     add_views(app)
     flow = Flow(sign_in(app), register(app))

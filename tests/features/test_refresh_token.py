@@ -179,7 +179,7 @@ def test_refresh_tokens_go_to_those_who_were_granted_offline_access(
 
 
 def test_or_to_all_if_the_host_says_so() -> None:
-    app = make_app(PKCE_REFRESH_TOKEN_ISSUE="always")
+    app = make_app(PKCE_REFRESH_TOKEN_WHEN="always")
     flow = Flow(sign_in(app), register(app), scope="profile")
     tokens = flow.tokens()
     assert flow.refresh(tokens["refresh_token"]).get_json()["scope"] == "profile"

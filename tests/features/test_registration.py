@@ -129,7 +129,7 @@ def test_doctor_says_that_it_is_open() -> None:
     app = opened()
     about = "Any program may register itself as a client."
     assert about in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
-    app.pkce.may_register(lambda metadata: True)
+    app.pkce.may_register_client(lambda metadata: True)
     assert about not in app.test_cli_runner().invoke(args=["pkce", "doctor"]).output
 
 
@@ -437,7 +437,7 @@ def test_an_initial_access_token_is_long() -> None:
 def test_the_host_may_refuse(app: Flask) -> None:
     seen: list[dict[str, Any]] = []
 
-    @app.pkce.may_register
+    @app.pkce.may_register_client
     def may_register(metadata: dict[str, Any]) -> bool:
         seen.append(metadata)
         return metadata["client_name"] != "Tool"
@@ -584,7 +584,7 @@ def test_one_address_registers_a_few_at_a_time(app: Flask, pkce_clock: Clock) ->
 
 
 def test_so_many_may_wait_for_their_first_user() -> None:
-    app = opened(PKCE_REGISTRATION_MOST=2)
+    app = opened(PKCE_REGISTRATION_MAX_WAITING=2)
     first = registered(app, SECRET)
     registered(app, NATIVE)
     answer = post(app, SECRET)

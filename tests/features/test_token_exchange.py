@@ -80,13 +80,13 @@ def app() -> Flask:
     return exchange_app()
 
 
-FORMATS = {"opaque": False, "jwt": True}
+FORMATS = ["opaque", "jwt"]
 
 
 @pytest.fixture(params=FORMATS if THOROUGH else ["jwt"])
 def both(request: pytest.FixtureRequest) -> Flask:
     """The app with JWTs for access tokens, and with opaque ones; quickly with JWTs alone."""
-    return exchange_app(PKCE_JWT_ACCESS_TOKEN=FORMATS[request.param])
+    return exchange_app(PKCE_ACCESS_TOKEN_FORMAT=request.param)
 
 
 def an_api(app: Flask, serves: str = NOTES, to: tuple[str, ...] = (MAIL,), **more: Any) -> Flow:
@@ -189,7 +189,7 @@ def test_an_api_gets_a_narrower_token_for_the_user(both: Flask) -> None:
 
 def test_a_jwt_says_who_acts(app: Flask) -> None:
     # RFC 8693 4.1, 4.3; RFC 9068 2.2
-    app = exchange_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = exchange_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     user, api = user_of(app), an_api(app)
     shown = tokens_for(user)["access_token"]
     before, claims = read(app, shown), read(app, given(api, shown))
@@ -204,7 +204,7 @@ def test_a_jwt_says_who_acts(app: Flask) -> None:
 
 
 def test_a_jwt_that_is_not_looked_up_says_it_all_the_same() -> None:
-    app = exchange_app(PKCE_JWT_ACCESS_TOKEN=True, PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
+    app = exchange_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION=False)
     api = an_api(app)
     told = call(app, given(api, tokens_for(user_of(app))["access_token"])).get_json()
     assert (told["client_id"], told["actors"]) == (api.client.client_id, [api.client.client_id])
@@ -240,7 +240,7 @@ def test_it_is_good_for_no_longer_than_what_was_shown(both: Flask) -> None:
 
 @pytest.mark.parametrize("issue", ["offline_access", "always"])
 def test_no_refresh_token_and_no_id_token(issue: str) -> None:
-    app = exchange_app(PKCE_REFRESH_TOKEN_ISSUE=issue)
+    app = exchange_app(PKCE_REFRESH_TOKEN_WHEN=issue)
     api = an_api(app, grant_types=[TOKEN_EXCHANGE, "refresh_token"])
     shown = tokens_for(user_of(app), scope=OPENID)
     assert {"refresh_token", "id_token"} <= shown.keys()
@@ -551,7 +551,7 @@ def _claims(app: Flask, user: Flow) -> dict[str, Any]:
 
 @pytest.mark.parametrize("issuer", ["https://other.example", ISSUER])
 def test_a_jwt_that_another_signed_is_refused(issuer: str) -> None:
-    app = exchange_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = exchange_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     user, api = user_of(app), an_api(app)
     shown = tokens_for(user)["access_token"]
     kid = jwt.decode(shown, published(app), algorithms=["RS256"]).header["kid"]
@@ -596,7 +596,7 @@ def test_wrong_types_and_half_of_a_pair_are_refused(app: Flask) -> None:
 
 
 def test_a_jwt_may_be_called_one_and_asked_for() -> None:
-    app = exchange_app(PKCE_JWT_ACCESS_TOKEN=True)
+    app = exchange_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
     api, shown = an_api(app), tokens_for(user_of(app))["access_token"]
     answer = exchange(api, shown, subject_token_type=JWT, requested_token_type=JWT).get_json()
     assert (answer["issued_token_type"], answer["token_type"]) == (JWT, "Bearer")

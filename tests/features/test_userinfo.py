@@ -53,7 +53,7 @@ def test_the_subject_is_that_of_the_id_token(app: Flask, flow: Flow, program: Fl
 
 
 def test_each_scope_opens_its_own_claims(app: Flask, program: FlaskClient) -> None:
-    app.pkce.claims(
+    app.pkce.user_claims(
         lambda user: {
             "name": "Ada",
             "email": "ada@example.com",
@@ -81,7 +81,7 @@ def test_the_claims_parameter_opens_nothing_beyond_the_scopes(
     app: Flask, flow: Flow, program: FlaskClient
 ) -> None:
     # OIDC Core 3.1.2.4: what is released was authorized, by scopes.
-    app.pkce.claims(lambda user: {"name": "Ada", "email": "ada@example.com", "risk_score": 7})
+    app.pkce.user_claims(lambda user: {"name": "Ada", "email": "ada@example.com", "risk_score": 7})
     asked = '{"userinfo": {"name": {"essential": true}, "email": null, "risk_score": null}}'
     token = flow.tokens(scope="openid", claims=asked)["access_token"]
     assert program.get("/oauth/userinfo", headers=bearer(token)).get_json() == {"sub": "1"}

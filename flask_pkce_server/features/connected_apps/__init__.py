@@ -238,7 +238,7 @@ def _is_used(server: Server, scope: str, found: Connection) -> bool | None:
 def _lingers(server: Server, found: Connection) -> bool:
     """Say whether somebody else verifies the tokens of the client without asking here."""
     mine = found.client.client_metadata.get("access_token_format")
-    jwt = mine == "jwt" or (mine is None and server.settings.jwt_access_token)
+    jwt = mine == "jwt" or (mine is None and server.settings.access_token_format == "jwt")
     here = server.resources.here
     return jwt or any(
         not here.issuperset(one.bindings.get("audience", here)) for one in found.sign_ins

@@ -65,7 +65,7 @@ class DeveloperPortalFeature(Feature):
             yield Problem(
                 "WARN",
                 "Everybody who is signed in may register apps.",
-                "@pkce.may_develop  # def may_develop(user): return user.is_developer",
+                "@pkce.may_register_app  # def may_develop(user): return user.is_developer",
             )
 
 
@@ -83,7 +83,7 @@ def portal(server: Server) -> Response:
     draft = read_draft(server, offered(server), _scopes(server))
     if not form.validate():
         draft.wrong["form"] = translatable("The form had expired. Please try again.")
-    elif len(_apps_of(server, subject)) >= server.settings.developer_portal_most:
+    elif len(_apps_of(server, subject)) >= server.settings.developer_portal_max_apps:
         draft.wrong["form"] = translatable("You have as many apps as one may have here.")
     try:
         client_id = _signer(server).loads(form.new_id.data or "")

@@ -79,8 +79,8 @@ class RegistrationFeature(Feature):
         return {"registration_endpoint": server.url_of("register")}
 
     def prune(self, server: Server, session: Session, limit: int) -> int:
-        unused = server.settings.registration_unused_days * 86400
-        return registration.prune(session, server.now() - unused, limit)
+        before = server.now() - server.settings.registration_unused_lifetime
+        return registration.prune(session, before, limit)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         asks = server.users.host.may_register_client is not None
@@ -88,7 +88,7 @@ class RegistrationFeature(Feature):
             yield Problem(
                 "WARN",
                 "Any program may register itself as a client.",
-                "@pkce.may_register  # def may_register(metadata): return ...",
+                "@pkce.may_register_client  # def may_register(metadata): return ...",
             )
 
 
@@ -155,7 +155,7 @@ def _store(
     counted = NEW_CLIENTS.ask(server)
     with server.store.reading() as session:
         guess.check(session, counted, now)
-        full = registration.is_full(session, server.settings.registration_most)
+        full = registration.is_full(session, server.settings.registration_max_waiting)
     stored = server.store.write(
         partial(registration.store, client=client, row=row, counted=counted, full=full)
     )
