@@ -114,8 +114,7 @@ class TokenVerifier:
             return None
         if algorithm not in ALGORITHMS or "crit" in header:
             return None
-        await self._published.know(kid)
-        jwk = self._published.keys.get(kid)
+        jwk = (await self._published.find(kid)).keys.get(kid)
         if jwk is None:
             return None
         try:
@@ -126,8 +125,7 @@ class TokenVerifier:
 
     async def _introspect(self, text: str, basic: str) -> dict[str, Any] | None:
         """Return what the issuer says of an access token that is good, else None (RFC 7662)."""
-        await self._published.know()
-        endpoint = self._published.metadata.get("introspection_endpoint")
+        endpoint = (await self._published.find()).metadata.get("introspection_endpoint")
         try:
             said = await asyncio.to_thread(
                 ask, str(endpoint), {"token": text}, {"Authorization": basic}

@@ -8,9 +8,7 @@ good once, at whatever endpoint it is shown.
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import flask
@@ -25,6 +23,7 @@ from ..protocol.feature import ClientAuthMethod, ClientField, Feature
 from ..protocol.request import Request
 from ..wire.fetch import FetchError, is_fetchable
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
+from ..wire.remembered import Fetched, Remembered
 
 #: What a client may sign with; the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
@@ -32,23 +31,11 @@ ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
 _LONGEST, _SKEW = 300, 30
 #: Seconds that keys of a jwks_uri are used before they are asked for again; for how long
 #: where its host does not answer; and the least between two questions.
-_FRESH, _STALE, _PAUSE = 3600, 86400, 60
-#: Sets of keys that are kept in memory.
-_MOST = 500
+_FRESH_SECONDS, _USABLE_SECONDS, _PAUSE_SECONDS = 3600, 86400, 60
 #: What an assertion may call itself; of JWTs made for something else, none.
 _TYPES = {"jwt", "client-authentication+jwt"}
 #: The endpoints that clients authenticate at, as RFC 8414 2 calls them, and their routes.
 _ENDPOINTS = {"token": "token", "revocation": "revoke", "introspection": "introspect"}
-
-
-@dataclass
-class Keys:
-    """What is known of the keys at one jwks_uri."""
-
-    keys: list[Any] = field(default_factory=list)
-    fetched_at: int | None = None
-    asked_at: int | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 def check_jwks(server: Server, client: Client, value: Any) -> None:
@@ -103,8 +90,9 @@ class PrivateKeyJwtFeature(Feature):
     )
 
     def __init__(self) -> None:
-        self._known: dict[str, Keys] = {}
-        self._lock = threading.Lock()
+        self._key_sets: Remembered[list[Any]] = Remembered(
+            stale=_USABLE_SECONDS - _FRESH_SECONDS, pause=_PAUSE_SECONDS
+        )
 
     def client_auth_methods(self, server: Server) -> Iterable[ClientAuthMethod]:
         yield ClientAuthMethod(self.name, read_assertion, self.proves)
@@ -162,28 +150,19 @@ class PrivateKeyJwtFeature(Feature):
     def keys_at(self, server: Server, uri: str, again: bool = False) -> list[Any]:
         """Return the keys at `uri`, which is asked at most once a minute.
 
-        `again` is for a signature that none of those we know has made.
+        `again` is for a signature that none of the remembered keys has made. Raises
+        `TemporarilyUnavailable` if the keys could not be asked for in time.
         """
         now = server.now()
-        with self._lock:
-            known = self._known.pop(uri, None) or Keys()
-            if len(self._known) >= _MOST:
-                # The one that nobody has used for longest.
-                del self._known[next(iter(self._known))]
-            self._known[uri] = known
-        # Who comes meanwhile waits, for 5 seconds at most, instead of being refused.
-        with known.lock:
-            age = math.inf if known.fetched_at is None else now - known.fetched_at
-            pause = math.inf if known.asked_at is None else now - known.asked_at
-            if (again or age >= _FRESH) and pause >= _PAUSE:
-                known.asked_at = now
-                try:
-                    keys = server.fetcher.get_json(uri).get("keys")
-                except FetchError:
-                    keys = None
-                if isinstance(keys, list):
-                    known.keys, known.fetched_at, age = keys, now, 0
-            return known.keys if age < _STALE else []
+
+        def fetch() -> Fetched[list[Any]] | None:
+            try:
+                keys = server.fetcher.get_json(uri).get("keys")
+            except FetchError:
+                return None
+            return Fetched(keys, now + _FRESH_SECONDS) if isinstance(keys, list) else None
+
+        return self._key_sets.find(uri, now, fetch, again=again) or []
 
 
 def read_assertion(request: Request) -> tuple[str, str] | None:

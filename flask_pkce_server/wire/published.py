@@ -7,21 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..errors import TemporarilyUnavailable
 from .fetch import FetchError
+from .fetch_limit import FetchLimit
 from .peers import ask
+from .remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
 
 #: Seconds for which what the issuer published is taken for new, and for which it is good
 #: while the issuer does not answer.
-_FRESH, _STALE = 3600, 24 * 3600
+_FRESH_SECONDS, _USABLE_SECONDS = 3600, 24 * 3600
 #: Seconds between two times that it is read, whatever the tokens of strangers name.
-_PAUSE = 10
+_PAUSE_SECONDS = 10
+#: Event loops of a process that may wait while another one reads.
+_MAX_WAITING_LOOPS = 100
 
 
 class CannotVerify(Exception):
@@ -34,50 +39,58 @@ class CannotVerify(Exception):
         super().__init__(f"{issuer} did not answer; the log has why.")
 
 
+@dataclass(frozen=True)
+class Publication:
+    """The metadata of an issuer, and its keys by their `kid`."""
+
+    metadata: dict[str, Any]
+    keys: dict[str, Any]
+
+
 class Published:
-    """The metadata and the keys of `issuer`; `clock` gives epoch seconds."""
+    """What `issuer` publishes; `clock` gives epoch seconds."""
 
     def __init__(self, issuer: str, clock: Callable[[], float]) -> None:
         self._issuer, self._clock = issuer, clock
-        self.metadata: dict[str, Any] = {}
-        #: By their `kid`.
-        self.keys: dict[str, Any] = {}
-        self._read_at = self._tried_at = float("-inf")
-        self._reading: asyncio.Future[None] | None = None
-        self._lock = threading.Lock()
+        self._publications: Remembered[Publication] = Remembered(
+            stale=_USABLE_SECONDS - _FRESH_SECONDS,
+            pause=_PAUSE_SECONDS,
+            # The operator named this host, so it competes with none that a stranger named.
+            limit=FetchLimit(1, _MAX_WAITING_LOOPS),
+        )
+        self._reading: asyncio.Future[Publication | None] | None = None
 
-    async def know(self, kid: str | None = None) -> None:
-        """Read what the issuer publishes if it is old, or has not the key `kid`.
+    async def find(self, kid: str | None = None) -> Publication:
+        """Return what the issuer publishes, read anew if it is old or has not the key `kid`.
 
         Raises `CannotVerify` if nothing is known that may be gone by.
         """
-        age = self._clock() - self._read_at
-        if not 0 <= age < _FRESH or (kid is not None and kid not in self.keys):
-            await self._read()
-        if self._clock() - self._read_at > _STALE:
+        publication = self._publications.find_fresh(self._issuer, self._clock())
+        if publication is None or (kid is not None and kid not in publication.keys):
+            publication = await self._read()
+        if publication is None:
             raise CannotVerify(self._issuer)
+        return publication
 
-    async def _read(self) -> None:
+    async def _read(self) -> Publication | None:
         """Read what the issuer publishes, unless that was just tried; once for all who wait."""
-        if self._was_just_tried() and not self._lock.locked():
-            return
-        reading, here = self._reading, asyncio.get_running_loop()
-        if reading is None or reading.done() or reading.get_loop() is not here:
+        reading, loop = self._reading, asyncio.get_running_loop()
+        if reading is None or reading.done() or reading.get_loop() is not loop:
             # One for each event loop: none can wait for what is of another.
             reading = asyncio.ensure_future(asyncio.to_thread(self._read_once))
             self._reading = reading
-        await asyncio.shield(reading)
+        return await asyncio.shield(reading)
 
-    def _was_just_tried(self) -> bool:
-        return 0 <= self._clock() - self._tried_at < _PAUSE
+    def _read_once(self) -> Publication | None:
+        now = self._clock()
+        try:
+            return self._publications.find(
+                self._issuer, now, lambda: self._read_now(now), again=True
+            )
+        except TemporarilyUnavailable:
+            return None
 
-    def _read_once(self) -> None:
-        with self._lock:
-            if not self._was_just_tried():
-                self._tried_at = self._clock()
-                self._read_now()
-
-    def _read_now(self) -> None:
+    def _read_now(self, now: float) -> Fetched[Publication] | None:
         parts = urlsplit(self._issuer)
         # RFC 8414 3.1: before the path, and without the slash that an issuer may end with.
         place = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
@@ -86,12 +99,12 @@ class Published:
             if metadata.get("issuer") != self._issuer:
                 # RFC 8414 3.3
                 logger.warning("the issuer at %s is %.200r", place, metadata.get("issuer"))
-                return
+                return None
             keys = ask(str(metadata["jwks_uri"]))["keys"] if "jwks_uri" in metadata else []
-            self.keys = {key["kid"]: key for key in keys if "kid" in key}
+            keys_by_kid = {key["kid"]: key for key in keys if "kid" in key}
         except FetchError:
-            return
+            return None
         except (KeyError, TypeError):
             logger.warning("%s publishes no set of keys", self._issuer)
-            return
-        self.metadata, self._read_at = metadata, self._clock()
+            return None
+        return Fetched(Publication(metadata, keys_by_kid), now + _FRESH_SECONDS)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
-from flask_pkce_server.features.client_id_metadata.memory import MOST, MOST_AT_ONCE
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
@@ -32,8 +32,10 @@ from flask_pkce_server.testing import (
     server_of,
 )
 from flask_pkce_server.wire.fetch import Document, FetchError
+from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, STRANGERS
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
+from flask_pkce_server.wire.remembered import MAX_DOCUMENTS
 
 from ..conftest import sign_in
 from ..device import Device, press
@@ -755,16 +757,16 @@ def test_who_has_an_older_copy_waits_for_nobody(busy: tuple[Flask, Web]) -> None
 
 def test_few_fetches_run_at_once(busy: tuple[Flask, Web]) -> None:
     app, web = busy
-    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE + 2)]
+    urls = [f"{URL}/{number}" for number in range(MAX_FETCHES + 2)]
     web.documents |= {url: {**WEB, "client_id": url} for url in urls}
     most: list[int] = []
 
     def so_many() -> bool:
         most.append(len(web.asked))
-        return most[-1] >= MOST_AT_ONCE
+        return most[-1] >= MAX_FETCHES
 
     assert at_once(app, urls, web, so_many) == [True] * len(urls)
-    assert max(most) == MOST_AT_ONCE
+    assert max(most) == MAX_FETCHES
     assert sorted(web.asked) == sorted(urls)
 
 
@@ -772,25 +774,25 @@ def test_who_has_an_older_copy_needs_no_turn(busy: tuple[Flask, Web]) -> None:
     app, web = busy
     flow_of(app).tokens()
     server_of(app).clock = Clock(server_of(app).now() + 3600)
-    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE)]
+    urls = [f"{URL}/{number}" for number in range(MAX_FETCHES)]
 
     def all_are_taken() -> bool:
-        if len(web.asked) <= MOST_AT_ONCE:
+        if len(web.asked) <= MAX_FETCHES:
             return False
         assert is_known(app)
         return True
 
-    assert at_once(app, urls, web, all_are_taken) == [False] * MOST_AT_ONCE
+    assert at_once(app, urls, web, all_are_taken) == [False] * MAX_FETCHES
     assert web.asked.count(URL) == 1
 
 
 @pytest.mark.thorough
 def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, Web]) -> None:
     app, web = busy
-    urls = [f"{URL}/{number}" for number in range(MOST_AT_ONCE)]
+    urls = [f"{URL}/{number}" for number in range(MAX_FETCHES)]
 
     def all_are_taken() -> bool:
-        if len(web.asked) < MOST_AT_ONCE:
+        if len(web.asked) < MAX_FETCHES:
             return False
         busy = flow_of(app).post("token", {"grant_type": "refresh_token"})
         assert busy.status_code == 503
@@ -798,7 +800,7 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
         assert busy.get_json()["error"] == "temporarily_unavailable"
         return True
 
-    assert at_once(app, urls, web, all_are_taken) == [False] * MOST_AT_ONCE
+    assert at_once(app, urls, web, all_are_taken) == [False] * MAX_FETCHES
     # It was not asked, and so it need not rest.
     assert is_known(app)
 
@@ -814,10 +816,10 @@ def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow)
     Flow(flow.browser, other, scope="openid").tokens()
     server = server_of(app)
     server.clock = Clock(server.now() + 3 * DAY)
-    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
-    for _ in range(MOST_AT_ONCE):
-        room.memory._turns.acquire()
-    flow.browser.post("/logout")
+    with ExitStack() as turns:
+        for _ in range(MAX_FETCHES):
+            turns.enter_context(STRANGERS.turn(0))
+        flow.browser.post("/logout")
     assert told == ["https://client.example/bcl"]
 
 
@@ -832,7 +834,7 @@ def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
     with app.app_context():
         found = [server.find_client(f"{URL}/{number}") is not None for number in range(600)]
     assert found == [True, False] * 300
-    assert len(room.memory) == MOST
+    assert len(room.memory) == MAX_DOCUMENTS
     assert count(app) == 0
 
 
@@ -840,7 +842,7 @@ def test_a_flood_of_ids_pushes_out_no_document(app: Flask, flow: Flow, web: Web)
     page = flow.authorize()
     server = server_of(app)
     with app.app_context():
-        for number in range(MOST + 1):
+        for number in range(MAX_DOCUMENTS + 1):
             assert server.find_client(f"{URL}/{number}") is None
     web.is_down = True
     assert "code" in parameters_of(flow.decide(page))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,14 @@ from flask import Flask
 from sqlalchemy import update
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.features import private_key_jwt
 from flask_pkce_server.features.private_key_jwt import ALGORITHMS
 from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.spent_jti import SpentJti
 from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.wire import remembered
 from flask_pkce_server.wire.fetch import Fetcher, FetchError
+from flask_pkce_server.wire.fetch_limit import MAX_WAITING
 from flask_pkce_server.wire.handle import base64url
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
@@ -493,7 +496,7 @@ def test_an_unknown_key_is_asked_for_once_a_minute(
 def test_keys_that_are_used_are_kept_whoever_else_comes(
     app: Flask, host: Host, remote: Registered, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(private_key_jwt, "_MOST", 2)
+    monkeypatch.setattr(remembered, "MAX_DOCUMENTS", 2)
     others = [registered(app, jwks_uri=f"{URI}/{number}") for number in range(3)]
     for other in others:
         assert tried(app, remote) == AUTHENTICATED
@@ -513,6 +516,30 @@ def test_a_host_that_is_down_locks_nobody_out_for_a_day(
     assert host.asked == [URI] * 4
     pkce_clock.advance(86400)
     assert tried(app, remote) == REFUSED
+
+
+def test_a_slow_host_holds_few_requests(tmp_path: Path) -> None:
+    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    host, is_open = Host(app), threading.Event()
+    fetch = server_of(app).fetcher.get_json
+
+    class Slow(Fetcher):
+        def get_json(self, uri: str) -> dict[str, Any]:
+            assert is_open.wait(20)
+            return fetch(uri)
+
+    server_of(app).fetcher = Slow()
+    client = registered(app, jwks_uri=URI)
+    with ThreadPoolExecutor(MAX_WAITING + 4) as pool:
+        answers = [pool.submit(tried, app, client) for _ in range(MAX_WAITING + 4)]
+        busy = [answer.result() for answer in itertools.islice(as_completed(answers, 20), 3)]
+        assert busy == [(503, "temporarily_unavailable")] * 3
+        assert sum(answer.done() for answer in answers) == 3
+        is_open.set()
+    assert [answer.result() for answer in answers].count(AUTHENTICATED) == MAX_WAITING + 1
+    assert host.asked == [URI]
+    with app.app_context():
+        app.db.engine.dispose()
 
 
 @pytest.mark.parametrize(

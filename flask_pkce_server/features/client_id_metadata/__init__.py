@@ -10,6 +10,7 @@ where `PKCE_FEATURES` names it.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -21,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
+from ...http.rate_limit import RateLimit
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
@@ -31,12 +33,17 @@ from ...protocol.state import request_state
 from ...signals import authorization_granted, client_registered, tell
 from ...wire.client_metadata import Offer
 from ...wire.fetch import FetchError
-from .memory import Memory
+from ...wire.remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
 
+#: Documents that one asks for, of clients that no user ever let in.
+NEW_DOCUMENTS = RateLimit("client_document", 20)
+
 #: Seconds that a document counts, if its host does not say it, and within what is believed.
 _LIFE, _SHORTEST, _LONGEST = 3600, 300, 86400
+#: Seconds between two tries to get the same document.
+_PAUSE_SECONDS = 60
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _MOST_NAMED = 20
 
@@ -52,7 +59,9 @@ class ClientIdMetadataFeature(Feature):
     )
 
     def __init__(self) -> None:
-        self.memory = Memory(self.fetch)
+        self.memory: Remembered[Description] = Remembered(
+            stale=documents.STALE, pause=_PAUSE_SECONDS
+        )
 
     def check_settings(self, server: Server) -> None:
         for name in ("allow", "deny"):
@@ -80,11 +89,16 @@ class ClientIdMetadataFeature(Feature):
             return None
         now = server.now()
         copy = {} if stored is None else stored.document or {}
-        found = self.memory.find(server, client_id, now, copy.get("fresh_until"))
+        # Busy is said to be busy: SDKs would forget a client that is told to be unknown.
+        found = self.memory.find(
+            client_id,
+            now,
+            lambda: self.fetch(server, client_id, now),
+            copy_fresh_until=copy.get("fresh_until", -math.inf),
+            admit=None if copy else lambda: NEW_DOCUMENTS.take(server),
+        )
         if stored is None:
-            if found is None or now >= found.fresh_until + documents.STALE:
-                return None
-            return documents.client_of(client_id, found)
+            return None if found is None else documents.client_of(client_id, found)
         if found is not None and copy["fetched_at"] < found.fetched_at:
             newer = found
             return server.store.write(lambda session: documents.renew(session, client_id, newer))
@@ -105,7 +119,7 @@ class ClientIdMetadataFeature(Feature):
             host, settings.client_id_metadata_deny
         )
 
-    def fetch(self, server: Server, client_id: str, now: int) -> Description | None:
+    def fetch(self, server: Server, client_id: str, now: int) -> Fetched[Description] | None:
         """Return what the document at `client_id` says, None if it is not to be had or wrong.
 
         The one place where this server asks another for a document, because a request (or a
@@ -126,7 +140,7 @@ class ClientIdMetadataFeature(Feature):
         except OAuth2Error as error:
             logger.info("the document at %.255s is refused: %s", client_id, error.description)
             return None
-        return description
+        return Fetched(description, until)
 
     def keep(self, app: Flask, *, client_id: str, **facts: Any) -> None:
         """Store a client that a user lets in, so that all processes know it from now on."""
