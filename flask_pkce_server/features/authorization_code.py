@@ -83,6 +83,9 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         }
 
         def issue(session: Session) -> None:
+            if not all(use_up(session) for use_up in request.used_up):
+                # Raised, it takes back the others.
+                raise InvalidRequestError("This request was used before. Start again in the app.")
             session.add(AuthorizationCode(**code))
             if request.consented:
                 consent.remember(

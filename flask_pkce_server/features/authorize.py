@@ -103,6 +103,7 @@ def authorize(server: Server) -> Response:
     posted = incoming.method == "POST"
     if reference and not posted:
         request = waiting.take_up(server, reference)
+        server.hooks.translate_request(server, request)
     else:
         request = server.create_oauth2_request(None)
     request.user = user
@@ -141,6 +142,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     """Act on the consent form: the user's word on the request that it carries."""
     form = DecisionForm()
     request, subject = waiting.read_signed(server, form.request.data or "")
+    server.hooks.translate_request(server, request)
     request.user = user
     try:
         grant = authorization.check(server, request)

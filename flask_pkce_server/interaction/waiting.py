@@ -60,7 +60,7 @@ def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
     pairs = ((name, value) for name, values in content["p"].items() for value in values)
     request = Request(method="GET", issuer=server.issuer, pairs=pairs)
     request.login_before, request.times_asked = content["l"], content["n"]
-    request.shown = content.get("w")
+    request.shown, request.resumed = content.get("w"), True
     return request, content["s"]
 
 

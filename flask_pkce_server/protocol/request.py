@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
 import flask
 from authlib.oauth2.rfc6749.requests import OAuth2Payload, OAuth2Request
+from sqlalchemy.orm import Session
 
 from ..errors import InvalidRequestError
 from ..models.client import Client
@@ -94,6 +95,13 @@ class Request(OAuth2Request):
         self.times_asked = 0
         #: Those of them that the user has just agreed to, to be remembered.
         self.consented: frozenset[str] = frozenset()
+        #: Whether the browser brought it back, from the login page or with a decision.
+        self.resumed = False
+        #: What features note for themselves while it is answered, each under its own name.
+        self.notes: dict[str, Any] = {}
+        #: What is used up together with an authorization request, in the transaction that issues
+        #: the code: each says whether it still was there.
+        self.used_up: list[Callable[[Session], bool]] = []
         #: The parameters by which it is found again when the browser comes back, where those
         #: are not its own.
         self.carried: Payload | None = None

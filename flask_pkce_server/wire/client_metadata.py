@@ -182,10 +182,19 @@ def _name(said: Mapping[str, Any], redirect_uris: list[str]) -> str:
 def _line(said: Mapping[str, Any], name: str, kind: Any) -> Any:
     if get_origin(kind) is dict:
         return _keys(said, name)
+    if kind is bool:
+        return _flag(said, name)
     value = _text(said, name) if kind is str else _texts(said, name) or None
     texts = [value] if isinstance(value, str) else value or []
     if name.endswith(("_uri", "_uris")) and not all(map(_URI.fullmatch, texts)):
         raise InvalidClientMetadataError(f"{name} has a character in it that URIs do not have.")
+    return value
+
+
+def _flag(said: Mapping[str, Any], name: str) -> bool | None:
+    value = said.get(name)
+    if not isinstance(value, bool | None):
+        raise InvalidClientMetadataError(f"{name} is true or false.")
     return value
 
 

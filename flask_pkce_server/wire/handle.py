@@ -18,7 +18,7 @@ CODE, ACCESS, REFRESH, DEVICE = "fpk_ac_", "fpk_at_", "fpk_rt_", "fpk_dc_"
 REGISTRATION = "fpk_ra_"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SHAPE = re.compile(r"(fpk_(?:ac|at|rt|dc|ra)_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
+_SHAPE = re.compile(r"(fpk_[a-z]{2}_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
 
 
 def new_handle(prefix: str) -> str:
