@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import click
 from flask.cli import with_appcontext
-from sqlalchemy.orm import Session
 
 from ..models import (
     guess,
 )
-from ..protocol.contract import current_server
+from ..protocol.contract import Server, current_server
 from .doctor import problems_of_host
 from .output import Clearly, as_json_option, print_json
 
@@ -26,7 +26,7 @@ def prune(as_json: bool) -> None:
     server = current_server
     deleted: Counter[str] = Counter()
     with Clearly():
-        while any((done := server.store.write(_prune_some)).values()):
+        while any((done := _prune_some(server)).values()):
             deleted.update(done)
     deleted.update(done)
     if as_json:
@@ -36,12 +36,9 @@ def prune(as_json: bool) -> None:
         click.echo(f"Deleted {', '.join(parts) or 'nothing'}.")
 
 
-def _prune_some(session: Session) -> dict[str, int]:
-    server = current_server
-    return {
-        **server.hooks.prune(server, session, _BATCH),
-        "limits": guess.prune(session, server.now(), _BATCH),
-    }
+def _prune_some(server: Server) -> dict[str, int]:
+    limits = partial(guess.prune, now=server.now(), limit=_BATCH)
+    return {**server.hooks.prune(server, _BATCH), "limits": server.store.write(limits)}
 
 
 @click.command("doctor")

@@ -28,6 +28,7 @@ from .jwks import JwksFeature
 from .jwt_access_token import JwtAccessTokenFeature
 from .logout import LogoutFeature
 from .openid import OpenIDFeature
+from .par import ParFeature
 from .pkce import PkceFeature
 from .private_key_jwt import PrivateKeyJwtFeature
 from .prompt import PromptFeature
@@ -44,6 +45,7 @@ FEATURES: tuple[type[Feature], ...] = (
     IssuerFeature,
     DiscoveryFeature,
     AuthorizeFeature,
+    ParFeature,
     TokenFeature,
     PrivateKeyJwtFeature,
     PkceFeature,

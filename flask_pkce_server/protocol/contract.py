@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
 from flask import Flask, Response, current_app
-from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from ..i18n.language import Languages
@@ -67,8 +66,11 @@ class Hooks(Protocol):
     def complete_response(self, server: Server, response: Response, route: Route | None) -> None:
         """Let features add headers to an answer of ours, or of a guarded view."""
 
-    def prune(self, server: Server, session: Session, limit: int) -> dict[str, int]:
-        """Delete what features keep and nothing depends on; return how many rows, by feature."""
+    def prune(self, server: Server, limit: int) -> dict[str, int]:
+        """Delete what features keep and nothing depends on, each feature in its own unit of work.
+
+        Up to `limit` rows of each; returns how many, by feature.
+        """
 
     def problems(self, server: Server) -> list[Problem]:
         """Return what features have to say to `flask pkce doctor`."""

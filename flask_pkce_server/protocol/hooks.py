@@ -6,10 +6,10 @@ The only loop over features. Which of them fill a hook is found out once, when t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from flask import Response
-from sqlalchemy.orm import Session
 
 from ..errors import ConfigurationError
 from ..models.client import Client
@@ -185,8 +185,11 @@ class Hooks:
         for _, complete in self._filling["complete_response"]:
             complete(server, response, route)
 
-    def prune(self, server: Server, session: Session, limit: int) -> dict[str, int]:
-        return {name: prune(server, session, limit) for name, prune in self._filling["prune"]}
+    def prune(self, server: Server, limit: int) -> dict[str, int]:
+        return {
+            name: server.store.write(partial(prune, server, limit=limit))
+            for name, prune in self._filling["prune"]
+        }
 
     def problems(self, server: Server) -> list[Problem]:
         return [found for several in self._ask("problems", server) for found in several]

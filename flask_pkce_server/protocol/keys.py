@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from ..models.base import Store
+from ..models.base import Store, changed_rows
 from ..models.signing_key import SigningKey
 from ..wire.jws import ALGORITHMS, header_of
 
@@ -132,26 +132,30 @@ class KeyRing:
 
         Not those that this process cannot read: whoever can may sign with them still.
         """
+        self._read_in(session)
         now = self._clock()
         over = [
             key.kid
             for key in self._keys.values()
             if key.private is not None and self._is_over(key, now)
         ]
-        if over:
-            session.execute(delete(SigningKey).where(SigningKey.kid.in_(over)))
-        return len(over)
+        return (
+            changed_rows(session, delete(SigningKey).where(SigningKey.kid.in_(over))) if over else 0
+        )
 
     def read(self) -> None:
         """Read which keys there are; those that are known already are not imported again."""
-        from ..protocol.key_material import load
+        with self._store.reading() as session:
+            self._read_in(session)
+
+    def _read_in(self, session: Session) -> None:
+        from .key_material import load
 
         secret = self._secret()
         with self._lock:
-            with self._store.reading() as session:
-                rows = session.scalars(
-                    select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
-                ).all()
+            rows = session.scalars(
+                select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
+            ).all()
             self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
             self._read_at = self._clock()
 
@@ -166,7 +170,7 @@ class KeyRing:
         It signs after `delay` seconds. The keys `replaced` are deleted, and then one that
         another worker has made counts only if it signs already.
         """
-        from ..protocol.key_material import new_private_key, stored
+        from .key_material import new_private_key, stored
 
         made = {name: new_private_key(name) for name in algorithms}
         known = {name: self._newest(name) for name in made}

@@ -83,6 +83,12 @@ class Settings:
     authorize_lifetime: int = _setting(
         3600, "Seconds that users have to sign in and decide.", at_least=60
     )
+    par_lifetime: int = _setting(
+        60, "Seconds that a pushed authorization request waits for the browser.", at_least=5
+    )
+    par_required: bool = _setting(
+        False, "Whether all clients have to push their authorization requests."
+    )
     authorization_code_lifetime: int = _setting(
         60, "Seconds that a client has to redeem its authorization code.", at_least=1
     )
