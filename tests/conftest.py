@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .host import make_app
+from .host import make_app, sign_in
 from .services import THOROUGH, at_the_end, missing
 
 pytest_plugins = ["flask_pkce_server.testing"]
@@ -43,13 +43,6 @@ def pytest_unconfigure() -> None:
 def app() -> Flask:
     """The host app, on SQLite in memory."""
     return make_app()
-
-
-def sign_in(app: Flask, username: str = "ada") -> FlaskClient:
-    """Return a browser in which `username` is signed in."""
-    browser = app.test_client()
-    browser.post("/login", data={"username": username})
-    return browser
 
 
 @pytest.fixture

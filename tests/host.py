@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from flask import Flask, request
+from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
 from jinja2 import BytecodeCache
@@ -172,3 +173,10 @@ def fill() -> None:
     if is_sqlite:
         SCRIPTS[tables] = "\n".join(connection.driver_connection.iterdump())
     connection.close()
+
+
+def sign_in(app: Flask, username: str = "ada") -> FlaskClient:
+    """Return a browser in which `username` is signed in."""
+    browser = app.test_client()
+    browser.post("/login", data={"username": username})
+    return browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
@@ -50,3 +51,15 @@ def test_the_floors_hold() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_test_module_imports_a_test_module() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in getattr(node, "names", [])]
+            if isinstance(node, ast.ImportFrom):
+                names.append(node.module or "")
+            parts = {part for name in names for part in str(name).split(".")}
+            shared = {part for part in parts if part.startswith("test_")}
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert not shared, f"{file}:{node.lineno}: move what is shared to a plain module"

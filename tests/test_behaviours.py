@@ -42,8 +42,7 @@ from flask_pkce_server.testing import (
 )
 from flask_pkce_server.wire.code_challenge import challenge_of
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 from .openid import header, id_token, read
 
 Register = Callable[..., Registered]

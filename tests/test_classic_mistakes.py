@@ -13,8 +13,7 @@ from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Flow, parameters_of, register
 from flask_pkce_server.wire.code_challenge import challenge_of
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 #: As a widely read tutorial has it.
 TOO_SHORT = "A8hf7K9pQ2mXcV4bN6zLwE1tY3uJkLm"

@@ -18,8 +18,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 from .openid import header, published, read
 
 BYE = "https://client.example/bye"

@@ -14,8 +14,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.testing import Flow, Registered, hidden_fields, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 REGISTERED = ("https://client.example/callback", "http://127.0.0.1/cb", "com.example.app:/cb")
 BYE = "https://client.example/callback?bye"

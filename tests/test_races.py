@@ -16,9 +16,8 @@ from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
 from .at_once import at_once, live_tokens
-from .conftest import sign_in
-from .features.test_client_id_metadata import WEB, Web, flow_of, stored
-from .host import make_app
+from .client_documents import WEB, Web, flow_of, stored
+from .host import make_app, sign_in
 from .services import ROUNDS, THOROUGH, empty_database
 
 THREADS = 32 if THOROUGH else 16

@@ -13,8 +13,7 @@ from flask_pkce_server import errors
 from flask_pkce_server.protocol.server import described
 from flask_pkce_server.testing import Clock, Flow, Registered, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 ORIGIN = "https://client.example"
 HEADERS = (

@@ -15,7 +15,7 @@ from flask_pkce_server.testing import register
 from ..device import Device, television
 from ..live import served_host
 from ..services import THOROUGH
-from .test_consent import sign_in
+from .party import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 

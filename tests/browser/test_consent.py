@@ -13,6 +13,8 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, exp
 
 from flask_pkce_server.testing import Registered, register
 
+from .party import got, sign_in
+
 pytestmark = pytest.mark.browser
 
 HTTPS = "https://client.example/callback"
@@ -21,17 +23,6 @@ HTTPS = "https://client.example/callback"
 @pytest.fixture
 def client(live: tuple[str, Flask], callback: str) -> Registered:
     return register(live[1], redirect_uris=(callback,))
-
-
-def sign_in(page: Page, username: str = "ada") -> None:
-    page.fill("[name=username]", username)
-    page.click("button")
-
-
-def got(page: Page) -> dict[str, str]:
-    """Return what the client got, from its page."""
-    page.wait_for_url("**/callback*")
-    return {name: values[0] for name, values in parse_qs(page.inner_text("body")).items()}
 
 
 def listen_for_complaints(page: Page) -> list[str]:

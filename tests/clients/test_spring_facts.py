@@ -27,8 +27,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.testing import Clock, Registered, hidden_fields, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 
 ISSUER = "http://localhost"
 API = "https://api.example"

@@ -19,8 +19,7 @@ from flask_pkce_server.models.token import Token
 from flask_pkce_server.protocol.grant import TokenResponse
 from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import read
 
 MACHINE = ["client_credentials"]

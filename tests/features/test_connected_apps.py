@@ -14,8 +14,7 @@ from flask_pkce_server import consent_narrowed, consent_withdrawn
 from flask_pkce_server.features.connected_apps.browser import browser_of
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 
 SCOPE = "openid profile notes:read offline_access"
 

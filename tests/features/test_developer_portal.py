@@ -31,8 +31,7 @@ from flask_pkce_server.testing import (
     server_of,
 )
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..live import decide, served
 
 HERE = "/oauth/developer"

@@ -42,9 +42,8 @@ from flask_pkce_server.testing import (
 from flask_pkce_server.wire.code_challenge import challenge_of
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
-from ..conftest import sign_in
 from ..device import SCOPE, Device, enter, press, television
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import read
 
 UNKNOWN = "No device is waiting with this code."

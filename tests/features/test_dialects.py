@@ -16,8 +16,7 @@ from flask_pkce_server.features.dialects import DIALECTS
 from flask_pkce_server.features.dialects.message import csp_digest
 from flask_pkce_server.testing import Flow, hidden_fields, parameters_of, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import read
 from ..services import empty_database
 

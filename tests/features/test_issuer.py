@@ -7,8 +7,7 @@ import pytest
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.testing import Flow, parameters_of, register
 
-from ..conftest import sign_in
-from ..host import ISSUER, make_app
+from ..host import ISSUER, make_app, sign_in
 
 
 def test_iss_is_in_every_answer_that_the_browser_carries(pkce_flow: Flow) -> None:

@@ -15,8 +15,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import header, read
 
 SCOPE = "openid profile notes:read offline_access"

@@ -10,7 +10,7 @@ from flask_pkce_server import user_logged_out
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, register
 
-from ..conftest import sign_in
+from ..host import sign_in
 
 BYE = "https://client.example/bye"
 

@@ -23,11 +23,10 @@ from flask_pkce_server import (
 from flask_pkce_server.protocol.declarations import Route
 from flask_pkce_server.testing import Flow, Registered, parameters_of, register
 
-from ..conftest import sign_in
+from ..counting import Counted
 from ..device import Device, television
-from ..host import ISSUER, fill, make_app
+from ..host import ISSUER, fill, make_app, sign_in
 from ..openid import read
-from ..test_sql_counts import Counted
 
 PLACE = "/.well-known/oauth-protected-resource"
 MCP = "https://auth.example/mcp"

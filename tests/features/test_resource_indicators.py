@@ -9,9 +9,8 @@ from flask import Flask
 
 from flask_pkce_server.testing import Flow, parameters_of, register, server_of
 
-from ..conftest import sign_in
 from ..device import Device, television
-from ..host import ISSUER, make_app
+from ..host import ISSUER, make_app, sign_in
 from ..openid import read
 
 NOTES, MAIL = "https://notes.example", "https://mail.example/v1"

@@ -30,8 +30,7 @@ from flask_pkce_server.testing import Clock, Flow, Registered, register, server_
 from flask_pkce_server.wire.names import TOKEN_EXCHANGE
 
 from ..at_once import at_once, live_tokens
-from ..conftest import sign_in
-from ..host import ISSUER, make_app
+from ..host import ISSUER, make_app, sign_in
 from ..openid import published, read
 from ..services import ROUNDS, THOROUGH, own_database
 

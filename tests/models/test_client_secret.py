@@ -13,8 +13,7 @@ from flask_pkce_server.models.connection import people_of
 from flask_pkce_server.testing import Flow, register, server_of
 from flask_pkce_server.wire.handle import digest
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..services import empty_database
 
 

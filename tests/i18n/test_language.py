@@ -23,11 +23,10 @@ from flask_pkce_server import ConfigurationError
 from flask_pkce_server.i18n.language import Languages, shipped
 from flask_pkce_server.testing import Flow, hidden_fields, register
 
-from .conftest import sign_in
-from .device import Device, press, television
-from .host import make_app
+from ..device import Device, press, television
+from ..host import make_app, sign_in
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CATALOGS = ROOT / "flask_pkce_server" / "i18n" / "translations"
 LANGUAGES = ["ar", "de", "es", "fr", "ja"]
 

@@ -22,13 +22,12 @@ from flask_pkce_server.models.guess import Guess
 from flask_pkce_server.models.registration import Registration
 from flask_pkce_server.testing import Clock, server_of
 
-from .conftest import sign_in
-from .device import Device, television
-from .features.test_client_id_metadata import URL, Web
-from .features.test_registration import opened, post
-from .host import make_app
-from .services import REDIS_URL, THOROUGH, missing
-from .test_sql_counts import Counted
+from ..client_documents import URL, Web
+from ..counting import Counted
+from ..device import Device, television
+from ..host import make_app, sign_in
+from ..registering import opened, post
+from ..services import REDIS_URL, THOROUGH, missing
 
 
 def remote_address() -> str:

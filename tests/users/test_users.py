@@ -12,8 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_pkce_server import ConfigurationError, PKCEServer
 
-from .conftest import sign_in
-from .host import SECRET_KEY
+from ..host import SECRET_KEY, sign_in
 
 
 def bare_app() -> tuple[Flask, SQLAlchemy]:

@@ -31,7 +31,7 @@ from flask_pkce_server.mcp import CannotVerify, TokenVerifier
 from flask_pkce_server.testing import Clock, Flow, Registered, hidden_fields, register, server_of
 from flask_pkce_server.wire.handle import ACCESS, new_handle
 
-from .conftest import sign_in
+from .host import sign_in
 from .live import served, served_host
 from .mcp_client import Agent, Person
 

@@ -21,7 +21,7 @@ from flask_pkce_server.testing import (
     register,
 )
 
-from .host import make_app
+from ..host import make_app
 
 URI = "https://client.example/callback"
 

@@ -17,8 +17,7 @@ from flask_pkce_server.protocol.declarations import Problem, Route
 from flask_pkce_server.protocol.request import Payload
 from flask_pkce_server.testing import Flow, Registered, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 OPTIONAL = [room.name for room in FEATURES if not room.core]
 

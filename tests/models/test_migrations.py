@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .services import own_database
+from ..services import own_database
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOST = """
 from flask import Flask
 from flask_login import LoginManager

@@ -18,12 +18,12 @@ from joserfc.jwk import KeySet
 
 from flask_pkce_server.testing import Registered, challenge_of, new_verifier, register
 
-from .host import make_app
-from .services import own_database
+from ..host import make_app
+from ..services import own_database
 
 pytestmark = [pytest.mark.services, pytest.mark.thorough]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORKERS = 4
 URI = "https://client.example/callback"
 

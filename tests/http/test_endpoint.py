@@ -14,8 +14,7 @@ from flask_pkce_server import ConfigurationError, Feature
 from flask_pkce_server.protocol.declarations import Route
 from flask_pkce_server.testing import Flow, register
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
 
 class Broken(Feature):

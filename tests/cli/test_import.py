@@ -25,8 +25,7 @@ from flask_pkce_server.protocol.feature import ClientField
 from flask_pkce_server.testing import Flow, Registered, register, server_of
 from flask_pkce_server.wire.handle import digest
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
 URI = "https://shop.example/callback"
 SECRET = "a-secret-that-nobody-guesses-0123456789"
