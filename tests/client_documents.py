@@ -11,7 +11,7 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from flask_pkce_server.models.client import Client
-from flask_pkce_server.testing import Flow, Registered, server_of
+from flask_pkce_server.testing import Flow, RegisteredClient, server_of
 from flask_pkce_server.wire.fetch import Document, FetchError
 
 from .host import make_app, sign_in
@@ -75,7 +75,7 @@ def opened(web: Any, **config: Any) -> Flask:
 
 
 def flow_of(app: Flask, url: str = URL, uri: str = HOME, **more: Any) -> Flow:
-    return Flow(sign_in(app), Registered(url, None, uri, "none"), scope="profile", **more)
+    return Flow(sign_in(app), RegisteredClient(url, None, uri, "none"), scope="profile", **more)
 
 
 def tool_flow(app: Flask) -> Flow:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from flask import Flask
 
 from flask_pkce_server.features.private_key_jwt import ALGORITHMS
-from flask_pkce_server.testing import Registered, register, server_of
+from flask_pkce_server.testing import RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import base64url
 
 from .host import ISSUER
@@ -73,7 +73,7 @@ SIGNERS = {algorithm: Signer(algorithm) for algorithm in ALGORITHMS}
 SIGNER, OTHER = SIGNERS["ES256"], Signer("ES256", "2")
 
 
-def registered(app: Flask, signer: Signer = SIGNER, **metadata: Any) -> Registered:
+def registered(app: Flask, signer: Signer = SIGNER, **metadata: Any) -> RegisteredClient:
     metadata = metadata or {"jwks": signer.jwks}
     return register(app, auth_method=METHOD, client_metadata=metadata)
 

@@ -15,7 +15,7 @@ from flask_pkce_server.features import FEATURES
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.protocol.declarations import Problem, Route
 from flask_pkce_server.protocol.request import Payload
-from flask_pkce_server.testing import Flow, Registered, parameters_of, register
+from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, register
 
 from .host import make_app, sign_in
 
@@ -170,7 +170,7 @@ def test_a_room_says_what_is_left_open(pkce_flow: Flow) -> None:
 
 
 def test_a_room_brings_clients_scopes_routes_lines_and_findings(app: Flask, client) -> None:
-    elsewhere = Registered("from-elsewhere", None, "https://elsewhere.example/cb", "none")
+    elsewhere = RegisteredClient("from-elsewhere", None, "https://elsewhere.example/cb", "none")
     flow = Flow(client, elsewhere, scope="tenant:read")
     page = flow.authorize()
     assert "From elsewhere" in page.text

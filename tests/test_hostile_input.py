@@ -131,6 +131,7 @@ def test_nothing_secret_is_kept_logged_or_told(
             assert secret not in place
 
 
+@pytest.mark.programs
 def test_pkce_holds_in_whatever_order_hooks_run() -> None:
     # Authlib keeps its hooks in sets: their order changes from process to process.
     root = Path(__file__).parent.parent

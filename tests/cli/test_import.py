@@ -22,7 +22,7 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.models.foreign_secret import ForeignSecret
 from flask_pkce_server.protocol.feature import ClientField
-from flask_pkce_server.testing import Flow, Registered, register, server_of
+from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
 from ..host import make_app, sign_in
@@ -75,8 +75,8 @@ def losses(client: dict) -> dict[str, str]:
     return {loss["what"]: loss["why"] for loss in client["not_carried"]}
 
 
-def known(method: str, secret: str | None = SECRET, client_id: str = "shop") -> Registered:
-    return Registered(client_id, secret, URI, method)
+def known(method: str, secret: str | None = SECRET, client_id: str = "shop") -> RegisteredClient:
+    return RegisteredClient(client_id, secret, URI, method)
 
 
 def django_hash(secret: str, iterations: int = 1000) -> str:

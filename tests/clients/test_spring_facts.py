@@ -25,7 +25,7 @@ from joserfc import jws
 from joserfc.jwk import import_key
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.testing import Clock, Registered, hidden_fields, register
+from flask_pkce_server.testing import Clock, RegisteredClient, hidden_fields, register
 
 from ..host import make_app, sign_in
 
@@ -146,7 +146,7 @@ class Spring:
     """An application of Spring Boot with `oauth2Login()`."""
 
     app: Flask
-    known: Registered
+    known: RegisteredClient
     scope: str = "openid profile"
     issuer: str = ISSUER
     pkce: bool = True

@@ -160,7 +160,7 @@ def test_the_page_says_who_makes_the_app_and_who_uses_it(app: Flask) -> None:
         assert re.search(link, page), name
     assert "Not checked by host" in page
     assert "Anybody can register" not in page
-    assert re.search(r"Registered here on \w+ \d+, \d{4}", page)
+    assert re.search(r"RegisteredClient here on \w+ \d+, \d{4}", page)
     assert "Fewer than 10 people here use it" in page
     assert 'href="/oauth/apps"' in page
     verified = register(app, client_metadata={"verified": True})

@@ -17,7 +17,7 @@ from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.models.consent import ScopeUse
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.protocol.grant import TokenResponse
-from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 
 from ..host import make_app, sign_in
 from ..openid import read
@@ -217,7 +217,7 @@ def test_a_public_client_gets_nothing_however_it_came_to_be_registered(
                 session.get_one(Client, flow.client.client_id), "token_endpoint_auth_method", "none"
             )
         )
-    flow.client = Registered(flow.client.client_id, None, "", "none")
+    flow.client = RegisteredClient(flow.client.client_id, None, "", "none")
     assert outcome(ask(flow)) == (400, "unauthorized_client")
 
 
@@ -234,7 +234,7 @@ def test_it_has_to_prove_who_it_is(app: Flask, flow: Flow) -> None:
             data={"grant_type": "client_credentials", "client_id": client_id, **form},
         )
         assert outcome(answer) == (401, "invalid_client")
-    flow.client = Registered(client_id, "wrong" * 10, "", "client_secret_basic")
+    flow.client = RegisteredClient(client_id, "wrong" * 10, "", "client_secret_basic")
     assert outcome(ask(flow)) == (401, "invalid_client")
 
 
@@ -375,7 +375,7 @@ def test_it_is_registered_without_a_redirect_uri_and_shown_what_to_do(app: Flask
     assert re.search(r"curl \S+/oauth/token -u backup:fpkcs\w+ --data-urlencode", done.output)
     args[args.index("backup")] = "other"
     made = json.loads(app.test_cli_runner().invoke(args=[*args, "--json"]).output)
-    known = Registered("other", made["client_secret"], "", "client_secret_basic")
+    known = RegisteredClient("other", made["client_secret"], "", "client_secret_basic")
     assert ask(Flow(sign_in(app), known)).status_code == 200
     assert (made["redirect_uris"], made["grant_types"]) == ([], MACHINE)
 

@@ -23,7 +23,7 @@ from flask_pkce_server.models.client_origin import ClientOrigin
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     parameters_of,
     register,
@@ -191,7 +191,9 @@ def test_a_portless_loopback_uri_has_any_port(web: Web) -> None:
 def test_on_a_device(web: Web) -> None:
     web.documents[URL] = {**TOOL, "grant_types": [GRANT_TYPE, "refresh_token"]}
     app = opened(web)
-    device = Device(sign_in(app), Registered(URL, None, "", "none"), scope="profile offline_access")
+    device = Device(
+        sign_in(app), RegisteredClient(URL, None, "", "none"), scope="profile offline_access"
+    )
     device.start()
     assert device.error() == "authorization_pending"
     page = device.enter()

@@ -24,7 +24,7 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     parameters_of,
     register,
@@ -54,7 +54,7 @@ def create(browser: FlaskClient, **fields: Any) -> TestResponse:
     return press(browser, HERE, "create", **{**usual, **fields})
 
 
-def shown(page: Any) -> Registered:
+def shown(page: Any) -> RegisteredClient:
     """Return the client of a page that has just been shown its secret."""
 
     def field(name: str) -> str | None:
@@ -63,14 +63,14 @@ def shown(page: Any) -> Registered:
 
     secret = field("client_secret")
     method = "none" if secret is None else "client_secret_basic"
-    return Registered(field("client_id") or "", secret, URI, method)
+    return RegisteredClient(field("client_id") or "", secret, URI, method)
 
 
-def page_of(client: Registered) -> str:
+def page_of(client: RegisteredClient) -> str:
     return f"{HERE}/{client.client_id}"
 
 
-def stored(app: Flask, client: Registered) -> Client | None:
+def stored(app: Flask, client: RegisteredClient) -> Client | None:
     with app.test_request_context():
         return server_of(app).find_client(client.client_id)
 
@@ -554,6 +554,7 @@ def test_the_snippet_for_flask_signs_in(
         assert session["user"]["sub"] == "1"
 
 
+@pytest.mark.programs
 def test_the_snippet_for_a_command_line_signs_in(live: tuple[Flask, str]) -> None:
     _, address = live
     page = portal_page(address, kind="native", redirect_uris="http://127.0.0.1/cb")
@@ -577,6 +578,7 @@ def test_the_snippet_for_a_command_line_signs_in(live: tuple[Flask, str]) -> Non
     assert done.stdout.startswith("fpk_at_"), done.stderr
 
 
+@pytest.mark.programs
 def test_the_snippet_for_curl_redeems_the_code(live: tuple[Flask, str]) -> None:
     _, address = live
     page = portal_page(address, kind="browser", redirect_uris="http://127.0.0.1/cb")
@@ -589,6 +591,7 @@ def test_the_snippet_for_curl_redeems_the_code(live: tuple[Flask, str]) -> None:
     assert '"access_token"' in done.stdout, done.stderr
 
 
+@pytest.mark.programs
 @pytest.mark.node
 def test_the_snippet_for_openid_client_signs_in(
     live: tuple[Flask, str], packages: Path, tmp_path: Path

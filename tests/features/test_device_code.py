@@ -33,7 +33,7 @@ from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     new_verifier,
     register,
@@ -120,8 +120,8 @@ def test_a_confidential_device_proves_who_it_is(app: Flask, client: FlaskClient)
         assert device.start().status_code == 200
         known, started = device.client, device.started
         for impostor in (
-            Registered(known.client_id, None, "", "none"),
-            Registered(known.client_id, "wrong" * 10, "", method),
+            RegisteredClient(known.client_id, None, "", "none"),
+            RegisteredClient(known.client_id, "wrong" * 10, "", method),
         ):
             device.client = impostor
             assert device.poll().get_json()["error"] == "invalid_client"
@@ -968,7 +968,7 @@ def test_the_portal_registers_devices_that_work() -> None:
     assert "The app is registered." in made.text
     assert "curl https://auth.example/oauth/device_authorization" in made.text
     client_id = re.search(r'id="client_id"[^>]*value="(\w+)"', made.text)[1]
-    device = Device(browser, Registered(client_id, None, "", "none"), scope="profile")
+    device = Device(browser, RegisteredClient(client_id, None, "", "none"), scope="profile")
     device.start()
     # Anybody may have registered it under any name.
     assert "Anybody can register an app here" in device.enter().text

@@ -21,7 +21,7 @@ from flask_pkce_server.features.private_key_jwt import ALGORITHMS
 from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.spent_jti import SpentJti
-from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.fetch import Fetcher, FetchError
 from flask_pkce_server.wire.handle import base64url
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
@@ -51,12 +51,12 @@ def outcome(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json()["error"]
 
 
-def tried(app: Flask, client: Registered, signer: Signer = SIGNER, **changes: Any) -> Any:
+def tried(app: Flask, client: RegisteredClient, signer: Signer = SIGNER, **changes: Any) -> Any:
     return outcome(show(app, signer.sign(claims(app, client.client_id, **changes))))
 
 
 @pytest.fixture
-def known(app: Flask) -> Registered:
+def known(app: Flask) -> RegisteredClient:
     return registered(app)
 
 
@@ -103,7 +103,7 @@ def test_a_machine_signs_its_way_to_a_token(app: Flask) -> None:
 
 @pytest.mark.parametrize("first", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
 def test_an_assertion_is_good_once_wherever_it_is_shown(
-    app: Flask, known: Registered, first: str
+    app: Flask, known: RegisteredClient, first: str
 ) -> None:
     # RFC 7523 3: jti
     signed = SIGNER.sign(claims(app, known.client_id))
@@ -135,7 +135,7 @@ def test_of_two_at_once_one_gets_in(tmp_path: Path) -> None:
         app.db.engine.dispose()
 
 
-def test_what_is_refused_is_not_spent(app: Flask, known: Registered) -> None:
+def test_what_is_refused_is_not_spent(app: Flask, known: RegisteredClient) -> None:
     assert tried(app, known, OTHER, jti="a") == REFUSED
     assert tried(app, known, jti="a", aud="https://other.example") == REFUSED
     assert tried(app, known, jti="a") == AUTHENTICATED
@@ -198,13 +198,13 @@ def test_a_code_whose_scopes_shrink_meanwhile_is_redeemed_by_one_assertion(app: 
     ],
 )
 def test_claims_that_show_nothing_here_are_refused(
-    app: Flask, known: Registered, changes: dict[str, Any]
+    app: Flask, known: RegisteredClient, changes: dict[str, Any]
 ) -> None:
     assert tried(app, known, **changes) == REFUSED
 
 
 def test_it_lives_for_five_minutes_at_most(
-    app: Flask, known: Registered, pkce_clock: Clock
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
 ) -> None:
     now = int(pkce_clock.now)
     for seconds, wanted in (
@@ -280,7 +280,7 @@ def test_it_is_signed_as_registered_and_no_other_way(app: Flask) -> None:
     ],
 )
 def test_headers_that_mean_something_else_are_refused(
-    app: Flask, known: Registered, header: dict[str, Any]
+    app: Flask, known: RegisteredClient, header: dict[str, Any]
 ) -> None:
     assert outcome(show(app, SIGNER.sign(claims(app, known.client_id), **header))) == REFUSED
 
@@ -322,12 +322,12 @@ def test_what_is_no_assertion_is_an_invalid_client(app: Flask, text: str) -> Non
     assert outcome(show(app, text)) == REFUSED
 
 
-def test_one_that_is_too_long_is_refused(app: Flask, known: Registered) -> None:
+def test_one_that_is_too_long_is_refused(app: Flask, known: RegisteredClient) -> None:
     signed = SIGNER.sign(claims(app, known.client_id, more="a" * 9000))
     assert outcome(show(app, signed)) == (400, "invalid_request")
 
 
-def test_the_two_parameters_go_together(app: Flask, known: Registered) -> None:
+def test_the_two_parameters_go_together(app: Flask, known: RegisteredClient) -> None:
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed, client_assertion_type=None)) == REFUSED
     assert outcome(show(app, signed, client_assertion_type="saml2-bearer")) == REFUSED
@@ -335,7 +335,7 @@ def test_the_two_parameters_go_together(app: Flask, known: Registered) -> None:
     assert outcome(show(app, signed)) == AUTHENTICATED
 
 
-def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: Registered) -> None:
+def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: RegisteredClient) -> None:
     secret = register(app, auth_method="client_secret_post")
     public = register(app)
     assert tried(app, secret) == REFUSED
@@ -351,7 +351,7 @@ def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: Registe
     assert outcome(twice) == (400, "invalid_request")
 
 
-def test_unknown_and_wrong_are_told_in_the_same_words(app: Flask, known: Registered) -> None:
+def test_unknown_and_wrong_are_told_in_the_same_words(app: Flask, known: RegisteredClient) -> None:
     wrong = show(app, OTHER.sign(claims(app, known.client_id)))
     unknown = show(app, OTHER.sign(claims(app, "unknown")))
     assert wrong.data == unknown.data
@@ -384,12 +384,12 @@ def host(app: Flask) -> Host:
 
 
 @pytest.fixture
-def remote(app: Flask) -> Registered:
+def remote(app: Flask) -> RegisteredClient:
     return registered(app, jwks_uri=URI)
 
 
 def test_keys_of_a_jwks_uri_are_fetched_and_kept(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     for _ in range(3):
         assert tried(app, remote) == AUTHENTICATED
@@ -400,7 +400,7 @@ def test_keys_of_a_jwks_uri_are_fetched_and_kept(
 
 
 def test_an_unknown_key_is_asked_for_once_a_minute(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     assert tried(app, remote) == AUTHENTICATED
     host.document = {"keys": [SIGNER.jwk, OTHER.jwk]}
@@ -414,7 +414,7 @@ def test_an_unknown_key_is_asked_for_once_a_minute(
 
 
 def test_keys_that_are_used_are_kept_whoever_else_comes(
-    app: Flask, host: Host, remote: Registered, monkeypatch: pytest.MonkeyPatch
+    app: Flask, host: Host, remote: RegisteredClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(private_key_jwt, "_MOST", 2)
     others = [registered(app, jwks_uri=f"{URI}/{number}") for number in range(3)]
@@ -425,7 +425,7 @@ def test_keys_that_are_used_are_kept_whoever_else_comes(
 
 
 def test_a_host_that_is_down_locks_nobody_out_for_a_day(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     assert tried(app, remote) == AUTHENTICATED
     for broken in (None, {"keys": "x"}, {}):
@@ -457,7 +457,7 @@ def test_a_host_that_is_down_locks_nobody_out_for_a_day(
     ],
 )
 def test_a_document_without_a_fitting_key_is_an_invalid_client(
-    app: Flask, host: Host, remote: Registered, document: Any
+    app: Flask, host: Host, remote: RegisteredClient, document: Any
 ) -> None:
     host.document = document
     assert tried(app, remote) == REFUSED
@@ -489,7 +489,7 @@ def test_keys_that_must_not_be_registered(
         register(app, auth_method=METHOD, client_metadata=metadata)
 
 
-def test_a_client_that_signs_has_no_secret(app: Flask, known: Registered) -> None:
+def test_a_client_that_signs_has_no_secret(app: Flask, known: RegisteredClient) -> None:
     assert known.client_secret is None
     with pytest.raises(InvalidRequestError, match="no secret"):
         register(
@@ -533,7 +533,7 @@ def test_it_is_registered_by_the_command(app: Flask, tmp_path: Path) -> None:
 
 
 def test_keys_that_are_published_take_the_place_of_those_that_were_sent(
-    app: Flask, known: Registered, tmp_path: Path
+    app: Flask, known: RegisteredClient, tmp_path: Path
 ) -> None:
     def update(*more: str) -> Any:
         command = ["pkce", "client", "update", known.client_id, *more, "--json"]
@@ -556,7 +556,9 @@ def test_discovery_names_the_method_and_its_algorithms(app: Flask) -> None:
         assert algorithms == ["PS256", "ES256", "EdDSA", "RS256"]
 
 
-def test_prune_forgets_what_has_expired(app: Flask, known: Registered, pkce_clock: Clock) -> None:
+def test_prune_forgets_what_has_expired(
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
+) -> None:
     def pruned() -> int:
         done = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"])
         return json.loads(done.output)["deleted"]["spent_jtis"]
@@ -570,7 +572,7 @@ def test_prune_forgets_what_has_expired(app: Flask, known: Registered, pkce_cloc
 
 
 def test_a_client_that_comes_again_does_not_revive_its_assertions(
-    app: Flask, known: Registered
+    app: Flask, known: RegisteredClient
 ) -> None:
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed)) == AUTHENTICATED

@@ -21,7 +21,7 @@ from flask_pkce_server import (
     token_used,
 )
 from flask_pkce_server.protocol.declarations import Route
-from flask_pkce_server.testing import Flow, Registered, parameters_of, register
+from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, register
 
 from ..counting import Counted
 from ..device import Device, television
@@ -113,7 +113,7 @@ def test_who_came_by_the_root_and_registered_itself_means_the_only_one(issuer: s
     start(app)
     said = {"client_name": "Old", "redirect_uris": ["http://127.0.0.1:9000/cb"]}
     told = app.test_client().post("/register", json=said).get_json()
-    client = Registered(told["client_id"], None, said["redirect_uris"][0], "none")
+    client = RegisteredClient(told["client_id"], None, said["redirect_uris"][0], "none")
     flow = Flow(sign_in(app), client, scope="tasks:read")
 
     def token_by(path: str, flow: Flow = flow) -> str:

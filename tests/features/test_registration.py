@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.testing import Clock, Flow, Registered, parameters_of, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_of, server_of
 
 from ..host import make_app, sign_in
 from ..registering import NATIVE, SECRET, WEB, opened, post, refused, registered
@@ -63,7 +63,7 @@ def update(app: Flask, client_id: str, **changes: Any) -> None:
 
 
 def flow_of(app: Flask, told: dict[str, Any], **changes: Any) -> Flow:
-    client = Registered(
+    client = RegisteredClient(
         told["client_id"],
         told.get("client_secret"),
         told["redirect_uris"][0],

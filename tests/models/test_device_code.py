@@ -25,6 +25,8 @@ from ..device import Device, press, television
 from ..host import make_app, sign_in
 from ..services import THOROUGH, empty_database
 
+pytestmark = pytest.mark.thorough
+
 THREADS = 16
 POOL = {"pool_size": THREADS, "max_overflow": 4}
 

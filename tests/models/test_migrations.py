@@ -64,6 +64,7 @@ def flask(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "service",
     [

@@ -16,7 +16,7 @@ import requests
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
-from flask_pkce_server.testing import Registered, challenge_of, new_verifier, register
+from flask_pkce_server.testing import RegisteredClient, challenge_of, new_verifier, register
 
 from ..host import make_app
 from ..services import own_database
@@ -59,7 +59,7 @@ class Serving:
     def __init__(self, folder: Path, address: str, environment: dict[str, str]) -> None:
         self.address, self.environment = address, environment
         self.clock = folder / "clock"
-        self.known: Registered | None = None
+        self.known: RegisteredClient | None = None
         self.tokens: list[str] = []
         self._keys: tuple[float, KeySet] | None = None
 
