@@ -6,6 +6,7 @@ import fcntl
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from flask.testing import FlaskClient
 
 from flask_pkce_server.testing import plugin
 
-from .host import make_app, sign_in
+from .host import lending, make_app, sign_in
 from .services import at_the_end, missing
 
 NODE = Path(__file__).parent / "node"
@@ -28,6 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # An environment that was set up before the plugin had its entry point, or without them.
     if not config.pluginmanager.has_plugin("pkce"):
         config.pluginmanager.register(plugin, "pkce")
+    # A complete run has an app for each test: nothing that a test leaves behind helps another.
+    lending.is_on = not config.option.all
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,9 +82,10 @@ def _few_signing_keys(pkce_signing_keys: None) -> None:
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
     """The host app, on SQLite in memory."""
-    return make_app()
+    with lending.app(make_app) as app:
+        yield app
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The house stands as it was drawn: rooms, floors and settings."""
+"""The package is laid out as it was planned: features, layers and settings."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from flask_pkce_server.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "flask_pkce_server"
-# A room is a file, or a package of its name.
-ROOMS = sorted(p.stem for p in (PACKAGE / "features").glob("*") if not p.stem.startswith("__"))
+# A feature is a file, or a package of its name.
+NAMES = sorted(p.stem for p in (PACKAGE / "features").glob("*") if not p.stem.startswith("__"))
 
 
-def test_the_floor_plan_names_every_room() -> None:
-    assert sorted(room.name for room in FEATURES) == ROOMS
+def test_the_list_names_every_feature() -> None:
+    assert sorted(feature.name for feature in FEATURES) == NAMES
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_is_of_short_files_with_one_of_tests(room: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_feature_is_of_short_files_with_one_of_tests(name: str) -> None:
     folder = PACKAGE / "features"
-    for file in (*folder.glob(f"{room}.py"), *folder.glob(f"{room}/*.py")):
+    for file in (*folder.glob(f"{name}.py"), *folder.glob(f"{name}/*.py")):
         assert len(file.read_text().splitlines()) <= 250, file
-    assert (ROOT / "tests" / "features" / f"test_{room}.py").exists()
-    module = importlib.import_module(f"flask_pkce_server.features.{room}")
+    assert (ROOT / "tests" / "features" / f"test_{name}.py").exists()
+    module = importlib.import_module(f"flask_pkce_server.features.{name}")
     mine = [feature for feature in FEATURES if feature.__module__ == module.__name__]
-    assert [feature.name for feature in mine] == [room]
+    assert [feature.name for feature in mine] == [name]
 
 
-def test_every_setting_has_a_meaning_and_at_most_one_room() -> None:
+def test_every_setting_has_a_meaning_and_at_most_one_feature() -> None:
     assert all(setting.metadata["meaning"] for setting in fields(Settings))
-    owned = [key for room in FEATURES for key in room.settings]
+    owned = [key for feature in FEATURES for key in feature.settings]
     assert len(owned) == len(set(owned))
     assert set(owned) <= {"PKCE_" + setting.name.upper() for setting in fields(Settings)}
 
 
-def test_there_is_no_drawer_for_odds_and_ends() -> None:
+def test_no_module_is_for_odds_and_ends() -> None:
     names = {path.stem for path in PACKAGE.rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "helper", "manager", "service", "services"}
 
 
 @pytest.mark.programs
-def test_the_floors_hold() -> None:
+def test_the_layers_hold() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout

@@ -182,17 +182,17 @@ def test_the_index_names_every_page() -> None:
 
 def test_the_readme_is_short() -> None:
     lines = README.read_text().splitlines()
-    # Each room has a row in the table of standards.
+    # Each feature has a row in the table of standards.
     assert len([line for line in lines if not line.startswith("|")]) <= 135
 
 
-def test_each_standard_has_its_room_and_its_tests() -> None:
+def test_each_standard_has_its_feature_and_its_tests() -> None:
     from flask_pkce_server.features import FEATURES
 
     rows = re.findall(
         r"^\|.*\| `(\S+)` \| \[[^\]]+\]\((\S+)\) \|$", README.read_text(), re.MULTILINE
     )
-    assert {room.name for room in FEATURES} <= {room for room, _ in rows}
+    assert {feature.name for feature in FEATURES} <= {name for name, _ in rows}
     for _, file in rows:
         assert "def test_" in (ROOT / file).read_text(), file
 

@@ -1,4 +1,4 @@
-"""Every room but the core can be left out; and a host can add rooms of its own."""
+"""Every feature but the core can be left out; and a host can add its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, reg
 
 from .host import make_app, sign_in
 
-OPTIONAL = [room.name for room in FEATURES if not room.core]
+OPTIONAL = [feature.name for feature in FEATURES if not feature.core]
 
 
 @pytest.mark.parametrize("left_out", [*([name] for name in OPTIONAL), OPTIONAL])
@@ -55,14 +55,14 @@ def test_without_cors_no_answer_has_its_headers() -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("core", [room.name for room in FEATURES if room.core])
+@pytest.mark.parametrize("core", [feature.name for feature in FEATURES if feature.core])
 def test_the_core_cannot_be_left_out(core: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be left out"):
         make_app(PKCE_FEATURES={core: False})
 
 
 class Tenant(Feature):
-    """A room that fills every joint: it binds what is granted to a tenant."""
+    """A feature that fills every hook: it binds what is granted to a tenant."""
 
     name = "tenant"
     settings = ("PKCE_TENANT_DEFAULT",)

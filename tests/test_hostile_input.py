@@ -1,6 +1,6 @@
-"""What an attacker sends, and what must never leave; beside the tests of the rooms.
+"""What an attacker sends, and what must never leave; beside the tests of the features.
 
-The shapes that have brought down comparable servers. Lines that wait for rooms that do
+The shapes that have brought down comparable servers. Lines that wait for features that do
 not exist yet: ID tokens, registration, assertions, DPoP, logout.
 """
 

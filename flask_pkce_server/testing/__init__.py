@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..wire.code_challenge import challenge_of
     from .flow import (
         REDIRECT_URI,
         Clock,
         Flow,
         RegisteredClient,
-        challenge_of,
         hidden_fields,
         new_verifier,
         parameters_of,

@@ -25,7 +25,7 @@ from flask_pkce_server.protocol.feature import ClientField
 from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 
 URI = "https://shop.example/callback"
 SECRET = "a-secret-that-nobody-guesses-0123456789"
@@ -33,8 +33,9 @@ DAY = 86400
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_REFRESH_TOKEN_ISSUE="always")
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_REFRESH_TOKEN_ISSUE="always") as app:
+        yield app
 
 
 @pytest.fixture

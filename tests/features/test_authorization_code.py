@@ -1,4 +1,4 @@
-"""The authorization_code room: RFC 6749 4.1, RFC 9700 2.1 and 4.5."""
+"""The authorization_code feature: RFC 6749 4.1, RFC 9700 2.1 and 4.5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The authorize room: RFC 6749 3.1, 4.1.1, 4.1.2; the consent page and the way to it."""
+"""The authorize feature: RFC 6749 3.1, 4.1.1, 4.1.2; the consent page and the way to it."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_the_page_says_who_makes_the_app_and_who_uses_it(app: Flask) -> None:
         assert re.search(link, page), name
     assert "Not checked by host" in page
     assert "Anybody can register" not in page
-    assert re.search(r"RegisteredClient here on \w+ \d+, \d{4}", page)
+    assert re.search(r"Registered here on \w+ \d+, \d{4}", page)
     assert "Fewer than 10 people here use it" in page
     assert 'href="/oauth/apps"' in page
     verified = register(app, client_metadata={"verified": True})
@@ -725,8 +725,8 @@ def test_the_browser_goes_to_the_very_bytes_of_the_uri(
 ) -> None:
     flow = Flow(client, register(app, redirect_uris=(uri,)))
     answer = flow.decide(flow.authorize())
-    joint = "&" if "?" in uri else "?"
-    assert answer.headers["Location"].startswith(uri + joint + "code=fpk_ac_")
+    separator = "&" if "?" in uri else "?"
+    assert answer.headers["Location"].startswith(uri + separator + "code=fpk_ac_")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])

@@ -1,10 +1,11 @@
-"""The client_credentials room: RFC 6749 4.4, and what such a token must never be taken for."""
+"""The client_credentials feature: RFC 6749 4.4, and what such a token must never be taken for."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from flask_pkce_server.models.token import Token
 from flask_pkce_server.protocol.grant import TokenResponse
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 from ..openid import read
 
 MACHINE = ["client_credentials"]
@@ -44,8 +45,9 @@ def machine_app(**config: Any) -> Flask:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return machine_app()
+def app() -> Iterator[Flask]:
+    with lending.app(machine_app) as app:
+        yield app
 
 
 def machine(app: Flask, **more: Any) -> Flow:
@@ -129,7 +131,7 @@ def test_it_expires_and_is_pruned(app: Flask, flow: Flow, pkce_clock: Clock) -> 
 
 
 class Generous(Feature):
-    """A room of a host that gives everybody an ID token."""
+    """A feature of a host that gives everybody an ID token."""
 
     name = "generous"
 
@@ -138,7 +140,7 @@ class Generous(Feature):
 
 
 def test_no_room_gives_it_more() -> None:
-    # The wall stands in the grant too.
+    # The check is in the grant too.
     app = make_app(features=(Generous(),))
     flow = machine(app)
     with pytest.raises(AssertionError, match="more than an access token"):

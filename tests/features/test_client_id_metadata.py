@@ -740,25 +740,25 @@ def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow)
     Flow(flow.browser, other, scope="openid").tokens()
     server = server_of(app)
     server.clock = Clock(server.now() + 3 * DAY)
-    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    (feature,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
     for _ in range(MOST_AT_ONCE):
-        room.memory._turns.acquire()
+        feature.memory._turns.acquire()
     flow.browser.post("/logout")
     assert told == ["https://client.example/bcl"]
 
 
 def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
-    # By the front door once, and then what it does.
+    # Over HTTP once, and then what it does.
     assert not is_known(app, f"{URL}/x")
     server = server_of(app)
-    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    (feature,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
     web.documents |= {
         f"{URL}/{number}": {**WEB, "client_id": f"{URL}/{number}"} for number in range(0, 600, 2)
     }
     with app.app_context():
         found = [server.find_client(f"{URL}/{number}") is not None for number in range(600)]
     assert found == [True, False] * 300
-    assert len(room.memory) == MOST
+    assert len(feature.memory) == MOST
     assert count(app) == 0
 
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,7 +31,7 @@ from flask_pkce_server.testing import (
     server_of,
 )
 
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 from ..live import decide, served
 
 HERE = "/oauth/developer"
@@ -40,8 +40,9 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_FEATURES={"developer_portal": True})
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_FEATURES={"developer_portal": True}) as app:
+        yield app
 
 
 def press(browser: FlaskClient, path: str, do: str, **fields: Any) -> TestResponse:
@@ -244,7 +245,7 @@ def test_what_apps_of_the_portal_may_ask_for() -> None:
 
 
 class Devices(Feature):
-    """A host's own room for devices, as far as the portal sees it."""
+    """A host's own feature for devices, as far as the portal sees it."""
 
     name = "devices"
 
@@ -253,9 +254,9 @@ class Devices(Feature):
 
 
 def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
-    rooms = {"developer_portal": True, "device_code": False}
-    assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=rooms)).get(HERE).text
-    app = make_app(PKCE_FEATURES=rooms, features=(Devices(),))
+    chosen = {"developer_portal": True, "device_code": False}
+    assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=chosen)).get(HERE).text
+    app = make_app(PKCE_FEATURES=chosen, features=(Devices(),))
     client = sign_in(app)
     assert 'value="device"' in client.get(HERE).text
     page = create(client, kind="device", redirect_uris="")

@@ -1,4 +1,4 @@
-"""The device_code room: RFC 8628, and what RFC 10027 says of flows across devices."""
+"""The device_code feature: RFC 8628, and what RFC 10027 says of flows across devices."""
 
 from __future__ import annotations
 
@@ -619,7 +619,7 @@ def test_the_device_of_a_client_that_is_gone_is_gone(app: Flask, device: Device)
     device.start()
     page = device.enter()
     with app.app_context():
-        # As a room may do that brings clients from elsewhere: the code is still there.
+        # As a feature may do that brings clients from elsewhere: the code is still there.
         server_of(app).store.write(lambda session: session.execute(delete(Client)))
     assert UNKNOWN in device.enter().text
     assert UNKNOWN in press(device.browser, page, "allow").text
@@ -937,7 +937,7 @@ def test_a_client_that_is_deleted_takes_its_codes_along(app: Flask, device: Devi
         assert list(session.scalars(select(DeviceCode))) == []
 
 
-# Settings of other rooms.
+# Settings of other features.
 
 
 def test_where_all_subjects_are_pairwise_a_device_knows_users_by_its_own() -> None:

@@ -1,4 +1,4 @@
-"""The discovery room: RFC 8414."""
+"""The discovery feature: RFC 8414."""
 
 from __future__ import annotations
 

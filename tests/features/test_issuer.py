@@ -1,4 +1,4 @@
-"""The issuer room: RFC 8414 2, RFC 9207."""
+"""The issuer feature: RFC 8414 2, RFC 9207."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -15,7 +16,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 from ..openid import header, read
 
 SCOPE = "openid profile notes:read offline_access"
@@ -23,8 +24,9 @@ RESOURCES = {"https://api.example": ["notes:read", "notes:write"]}
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_JWT_ACCESS_TOKEN=True)
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_JWT_ACCESS_TOKEN=True) as app:
+        yield app
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The private_key_jwt room: a client signs who it is, for this server and once (RFC 7523)."""
+"""The private_key_jwt feature: a client signs who it is, for this server and once (RFC 7523)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The protected_resource room: RFC 9728, and what MCP clients make of it."""
+"""The protected_resource feature: RFC 9728, and what MCP clients make of it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, reg
 
 from ..counting import Counted
 from ..device import Device, television
-from ..host import ISSUER, fill, make_app, sign_in
+from ..host import ISSUER, fill, lending, make_app, sign_in
 from ..openid import read
 
 PLACE = "/.well-known/oauth-protected-resource"
@@ -71,7 +72,12 @@ def add_views(app: Flask) -> None:
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
+    with lending.app(mcp_app) as app:
+        yield app
+
+
+def mcp_app() -> Flask:
     """The host app, with an MCP server at /mcp in plain Flask."""
     app = make_app(init=False)
     app.pkce.mcp("/mcp", scopes=SCOPES, required=["tasks:read"])
@@ -618,7 +624,7 @@ def test_older_clients_find_the_endpoints_at_the_root(late: bool) -> None:
 
 
 class Registration(Feature):
-    """A room with the route that clients register at."""
+    """A feature with the route that clients register at."""
 
     name = "a_registration"
 

@@ -1,4 +1,4 @@
-"""The refresh_token room: RFC 6749 6, RFC 9700 4.14."""
+"""The refresh_token feature: RFC 6749 6, RFC 9700 4.14."""
 
 from __future__ import annotations
 

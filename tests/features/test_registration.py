@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.registration import Registration
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_of, server_of
 
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 from ..registering import NATIVE, SECRET, WEB, opened, post, refused, registered
 
 INVITATION = "an-invitation-of-the-operator-0123456789"
@@ -23,8 +24,9 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @pytest.fixture
-def app() -> Flask:
-    return opened()
+def app() -> Iterator[Flask]:
+    with lending.app(opened) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")

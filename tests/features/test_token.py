@@ -1,4 +1,4 @@
-"""The token room: its door, and how a client shows who it is (RFC 6749 2.3, 3.2)."""
+"""The token feature: its endpoint, and how a client shows who it is (RFC 6749 2.3, 3.2)."""
 
 from __future__ import annotations
 

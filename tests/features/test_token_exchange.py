@@ -30,7 +30,7 @@ from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, s
 from flask_pkce_server.wire.names import TOKEN_EXCHANGE
 
 from ..at_once import at_once, live_tokens
-from ..host import ISSUER, make_app, sign_in
+from ..host import ISSUER, lending, make_app, sign_in
 from ..openid import published, read
 from ..services import ROUNDS, THOROUGH, own_database
 
@@ -75,8 +75,9 @@ def exchange_app(**config: Any) -> Flask:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return exchange_app()
+def app() -> Iterator[Flask]:
+    with lending.app(exchange_app) as app:
+        yield app
 
 
 FORMATS = {"opaque": False, "jwt": True}
@@ -249,7 +250,7 @@ def test_no_refresh_token_and_no_id_token(issue: str) -> None:
 
 
 class Generous(Feature):
-    """A room of a host that gives everybody an ID token."""
+    """A feature of a host that gives everybody an ID token."""
 
     name = "generous"
 
@@ -259,7 +260,7 @@ class Generous(Feature):
 
 
 def test_no_room_gives_more() -> None:
-    # The wall stands in the grant too.
+    # The check is in the grant too.
     app = exchange_app(features=(Generous(),))
     shown = tokens_for(user_of(app))["access_token"]
     with pytest.raises(AssertionError, match="more than an access token"):
@@ -1002,9 +1003,9 @@ def test_metadata_says_that_it_is_there(app: Flask) -> None:
 
 
 def test_it_needs_no_other_room() -> None:
-    rooms = ("resource_indicators", "jwt_access_token", "protected_resource", "introspection")
+    features = ("resource_indicators", "jwt_access_token", "protected_resource", "introspection")
     app = exchange_app(
-        PKCE_FEATURES={"token_exchange": True, **dict.fromkeys(rooms, False)},
+        PKCE_FEATURES={"token_exchange": True, **dict.fromkeys(features, False)},
     )
     shown = tokens_for(user_of(app), None)["access_token"]
     token = given(an_api(app, ISSUER), shown)

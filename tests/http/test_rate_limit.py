@@ -25,7 +25,7 @@ from flask_pkce_server.testing import Clock, server_of
 from ..client_documents import URL, Web
 from ..counting import Counted
 from ..device import Device, television
-from ..host import make_app, sign_in
+from ..host import lending, make_app, sign_in
 from ..registering import opened, post
 from ..services import REDIS_URL, THOROUGH, missing
 
@@ -63,8 +63,9 @@ def rows(app: Flask) -> list[int]:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return opened()
+def app() -> Iterator[Flask]:
+    with lending.app(opened) as app:
+        yield app
 
 
 def device_of(app: Flask, **more: Any) -> Device:
@@ -400,7 +401,7 @@ def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None
 
 @pytest.mark.parametrize("limiter", [False, True], ids=["database", "Flask-Limiter"])
 def test_to_be_refused_for_want_of_room_costs_a_turn(pkce_clock: Clock, limiter: bool) -> None:
-    # Looking for room is the dearest part of a registration.
+    # Looking for a free place is the dearest part of a registration.
     app = opened(PKCE_REGISTRATION_MOST=1)
     server_of(app).clock = pkce_clock
     if limiter:

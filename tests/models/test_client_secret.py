@@ -65,7 +65,7 @@ def test_secrets_come_and_go_one_beside_the_other(app: Flask) -> None:
     assert not end(app, known.client_id, first)
     assert do(app, "add", known.client_id, second, 2)
     assert secrets_of(app, known.client_id) == [(second, 2), (first, made)]
-    # There is no room for a third.
+    # A third does not fit.
     assert not do(app, "add", known.client_id, third, 3)
     assert not end(app, known.client_id, third)
     assert end(app, known.client_id, first)

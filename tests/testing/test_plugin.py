@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,11 +50,14 @@ def test_a_host_gets_the_fixtures_and_nothing_that_it_did_not_ask_for(tmp_path: 
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_host.py").write_text(TESTS)
     done = subprocess.run(
-        # As the entry point does, which an environment may not have yet.
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:pkce", "-p", testing.plugin.__name__]
-        + ["-W", "error", "-W", "ignore:unclosed database:ResourceWarning"],
+        # As the entry point does it, which an older environment does not have.
+        [
+            *[sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:pkce"],
+            *["-p", "flask_pkce_server.testing.plugin"],
+            *["-W", "error", "-W", "ignore:unclosed database:ResourceWarning"],
+        ],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

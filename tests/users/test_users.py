@@ -1,4 +1,4 @@
-"""The door to the host's users, where Flask-Login is found by itself."""
+"""The host's users, where Flask-Login is found by itself."""
 
 from __future__ import annotations
 
