@@ -13,11 +13,13 @@ class Counted:
     """Counts the statements on our tables, and the commits."""
 
     def __init__(self, app: Flask) -> None:
-        self.app, self.statements, self.commits = app, 0, 0
+        self.statements = self.commits = 0
         with app.app_context():
             engine = app.db.engine
-        event.listen(engine, "before_cursor_execute", self._execute)
-        event.listen(engine, "commit", self._commit)
+        self.listeners = (
+            (engine, "before_cursor_execute", self._execute),
+            (engine, "commit", self._commit),
+        )
 
     def _execute(self, connection, cursor, statement, *rest) -> None:
         self.statements += "FROM user" not in statement
@@ -28,5 +30,9 @@ class Counted:
     @contextmanager
     def expect(self, statements: int, commits: int) -> Iterator[None]:
         self.statements = self.commits = 0
+        for listener in self.listeners:
+            event.listen(*listener)
         yield
+        for listener in self.listeners:
+            event.remove(*listener)
         assert (self.statements, self.commits) == (statements, commits)

@@ -214,9 +214,7 @@ class Lending:
             connection = _connection_of(app)
             connection.rollback()
             connection.executescript(rows)
-            keys = app.extensions["pkce"].keys
-            keys._keys, keys._read_at = {}, None
-            app._got_first_request = False
+            _forget(app)
             waiting.append((app, look, rows))
 
 
@@ -235,6 +233,22 @@ def _rows_of(app: Flask) -> str:
     empty = [f'DELETE FROM "{name}";' for name in dict.fromkeys(tables)]  # noqa: S608 - our tables
     rows = [line for line in lines if line.startswith("INSERT INTO")]
     return "\n".join(["BEGIN;", *empty, *rows, "COMMIT;"])
+
+
+def _forget(app: Flask) -> None:
+    """Take away what the app and the features keep in memory."""
+    server = app.extensions["pkce"]
+    server.keys._keys, server.keys._read_at = {}, None
+    for feature in server.features:
+        for memory in (
+            getattr(feature, "_known", None),
+            getattr(feature, "_noted", None),
+            getattr(getattr(feature, "memory", None), "_known", None),
+        ):
+            if memory is not None:
+                memory.clear()
+    # The next test may add views of its own.
+    app._got_first_request = False
 
 
 def _connection_of(app: Flask) -> sqlite3.Connection:

@@ -53,6 +53,8 @@ LABELS = """
     T1 T2 T3 T4 T5 T6
 """
 
+#: What a newcomer reads is run each time.
+QUICK = ("README", "quickstart", "testing")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -139,7 +141,15 @@ def assert_in_order(lines: list[str], output: str) -> None:
         rest.pop(0)
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page",
+    [
+        # The others take their time.
+        pytest.param(page, marks=() if page.stem in QUICK else pytest.mark.thorough)
+        for page in PAGES
+    ],
+    ids=lambda page: page.stem,
+)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
     # A module, so that SQLAlchemy finds the names in the annotations of a model.
     names = vars(sys.modules.setdefault("page", types.ModuleType("page")))

@@ -26,6 +26,8 @@ from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, par
 from .live import action_of
 from .services import THOROUGH
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"[B-Z]{4}-[B-Z]{4}")
 

@@ -16,6 +16,8 @@ from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, reg
 
 from .host import make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 REGISTERED = ("https://client.example/callback", "http://127.0.0.1/cb", "com.example.app:/cb")
 BYE = "https://client.example/callback?bye"
 MARK = "<x1\"'>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,6 @@ from flask_pkce_server.testing import Flow, hidden_fields, register
 from .counting import Counted
 from .device import Device, press, television
 from .host import make_app, sign_in
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
-    yield app
-    with app.app_context():
-        app.db.engine.dispose()
 
 
 @pytest.fixture

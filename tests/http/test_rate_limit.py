@@ -378,6 +378,7 @@ def test_whatever_registers_at_each_start_leaves_one_row(
     assert rows(app) == [1]
 
 
+@pytest.mark.thorough
 def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None:
     app = opened(PKCE_REGISTRATION_MOST=60)
     server_of(app).clock = pkce_clock
