@@ -10,14 +10,20 @@ ARGS ?=
 PY = $(VENV)/bin/python
 REACT = example_app/react
 READY = $(VENV)/.ready
+DEMO_READY = $(VENV)/.demo-ready
+# With bytecode written, pytest prepares the assertions of a test module once and not each time.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 
-demo: $(READY) ## start the example app (the default)
+help: ## list what there is to make (the default)
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+demo: $(DEMO_READY) ## start the example app
 	@echo "Open http://127.0.0.1:$(PORT)/ and sign in as demo / demo"
 	@echo "An MCP client connects to http://127.0.0.1:$(PORT)/mcp"
 	@# By the environment, so that the app knows its port before it listens on it.
 	@FLASK_RUN_PORT=$(PORT) $(PY) -m flask --app example_app run
 
-demo-react: npm $(READY) ## build the React sample and serve it, beside make demo
+demo-react: npm $(DEMO_READY) ## build the React sample and serve it, beside make demo
 	cd $(REACT) && npm install --no-audit --no-fund --no-package-lock --loglevel=error
 	cd $(REACT) && npm run --silent build
 	@echo "Open http://127.0.0.1:5173/ while make demo runs in another terminal, and sign in"
@@ -28,14 +34,23 @@ npm:
 	@command -v npm >/dev/null \
 	|| { echo "npm is not here: install Node.js 20 or newer, which brings it." >&2; exit 1; }
 
-test: $(READY) ## run every test that this machine has the services for
-	@# A part of it: make test ARGS="tests/features -k replay"; the whole, counted: ARGS=--cov
-	$(PY) -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+check: lint test ## lint and the quick tests: what to run before a commit
 
-test-services: ## the same, and a service that is missing is a failure
-	PKCE_TEST_REQUIRE_SERVICES=1 $(MAKE) test
+test: $(READY) ## run the quick tests, which need Python alone
+	@# A part of them: make test ARGS="tests/features -k replay"
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
 
-lint: $(READY) ## check style, types and floors
+test-one: $(READY) ## run one test: T=tests/features/test_pkce.py, or T=a_word_of_its_name
+	@[ -n "$(T)" ] || { echo "Say which: make test-one T=tests/features/test_pkce.py" >&2; exit 1; }
+	@# A path is one if its file is there; everything else is an expression for -k.
+	@t="$(T)"; [ -e "$${t%%::*}" ] || set -- -k; set -x; $(PYTEST) --all "$$@" "$$t" $(ARGS)
+
+test-all: $(READY) ## run every test: browsers, Node, servers and databases too
+	@# What is not on the machine is skipped, with a word; with PKCE_TEST_REQUIRE_SERVICES=1 it
+	@# is a failure. PKCE_TEST_ROUNDS=30 runs each race 30 times.
+	$(PYTEST) -n $(WORKERS) --dist worksteal --all $(ARGS)
+
+lint: $(READY) ## check style, types and the layers
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
@@ -69,9 +84,6 @@ clean: ## remove what tests and builds leave behind, but not the environment
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.*' -prune -exec rm -rf {} +
 
-help: ## say this
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "make %-14s %s\n", $$1, $$2}'
-
 # Debian and Ubuntu come without ensurepip, and their pip installs nothing into the system;
 # into a directory it does, and virtualenv brings its own pip.
 venv:
@@ -84,6 +96,13 @@ venv:
 $(READY): pyproject.toml
 	@$(MAKE) -s venv
 	$(PY) -m pip install -q -e '.[dev]'
+	@touch $@ $(DEMO_READY)
+
+# A demo needs none of the tools.
+$(DEMO_READY): pyproject.toml
+	@$(MAKE) -s venv
+	$(PY) -m pip install -q -e '.[all]'
 	@touch $@
 
-.PHONY: demo demo-react npm test test-services lint format typecheck build catalogs screenshots clean help venv
+.PHONY: help demo demo-react npm check test test-one test-all lint format typecheck build catalogs \
+	screenshots clean venv

@@ -133,6 +133,10 @@ class Walk:
         about = importlib.metadata.metadata("Flask-PKCE-Server")
         assert about["License-Expression"] == "BSD-3-Clause"
         assert importlib.metadata.files("Flask-PKCE-Server")
+        # What gives the hosts' tests the fixtures.
+        plugins = importlib.metadata.entry_points(group="pytest11")
+        assert plugins["pkce"].value == "flask_pkce_server.testing.plugin"
+        assert (package / "testing" / "plugin.py").is_file()
 
     @step
     def every_template_is_there_and_compiles(self) -> None:

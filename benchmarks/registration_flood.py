@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from flask_pkce_server import PKCEServer
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.testing import Registered, register, server_of
+from flask_pkce_server.testing import RegisteredClient, register, server_of
 
 #: Clients that wait for their first user: by default, and where somebody set it high.
 DEFAULT, MANY = 1000, 100_000
@@ -86,7 +86,7 @@ def fill(app: Flask, rows: int) -> None:
 
 def machine(app: Flask) -> Callable[[], float]:
     """Return what fetches a token and says how many seconds that took."""
-    known: Registered = register(
+    known: RegisteredClient = register(
         app, redirect_uris=(), grant_types=["client_credentials"], auth_method="client_secret_post"
     )
     form = {

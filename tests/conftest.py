@@ -6,32 +6,69 @@ import fcntl
 import json
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from .host import make_app
-from .services import THOROUGH, at_the_end, missing
+from flask_pkce_server.testing import plugin
 
-pytest_plugins = ["flask_pkce_server.testing"]
+from .host import lending, make_app, sign_in
+from .services import at_the_end, missing
 
 NODE = Path(__file__).parent / "node"
+#: What a quick run leaves out; the meanings are in pyproject.toml.
+LEFT_OUT = ("browser", "node", "services", "programs", "thorough")
+left_out = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # An environment that was set up before the plugin had its entry point, or without them.
+    if not config.pluginmanager.has_plugin("pkce"):
+        config.pluginmanager.register(plugin, "pkce")
+    # A complete run has an app for each test: nothing that a test leaves behind helps another.
+    lending.is_on = not config.option.all
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="run what a quick run leaves out, too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave to CI what takes its time and looks where others look too."""
-    if not THOROUGH:
-        later = [item for item in items if item.get_closest_marker("thorough")]
-        config.hook.pytest_deselected(items=later)
-        items[:] = [item for item in items if item not in later]
+    """Leave to `make test-all` what needs more than Python, or takes its time."""
+    # Who asks by name, as in `-m browser`, is not put off.
+    if config.option.all or config.option.markexpr:
+        return
+    later = [item for item in items if any(map(item.get_closest_marker, LEFT_OUT))]
+    config.stash[left_out] = len(later)
+    config.hook.pytest_deselected(items=later)
+    items[:] = [item for item in items if item not in set(later)]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not THOROUGH:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    # A worker of xdist tells the process that reports.
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = session.config.stash.get(left_out, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[left_out] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if number := config.stash.get(left_out, 0):
+        terminalreporter.section("left out", sep="=", yellow=True, bold=True)
         terminalreporter.write_line(
-            "A quick run: PKCE_TEST_ROUNDS=2 and more adds the tests that are marked thorough."
+            f"{number} tests that need browsers, Node, servers or databases, or take their time: "
+            "make test-all",
+            yellow=True,
+            bold=True,
         )
 
 
@@ -39,17 +76,16 @@ def pytest_unconfigure() -> None:
     at_the_end.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _few_signing_keys(pkce_signing_keys: None) -> None:
+    """Every test shares the signing keys."""
+
+
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
     """The host app, on SQLite in memory."""
-    return make_app()
-
-
-def sign_in(app: Flask, username: str = "ada") -> FlaskClient:
-    """Return a browser in which `username` is signed in."""
-    browser = app.test_client()
-    browser.post("/login", data={"username": username})
-    return browser
+    with lending.app(make_app) as app:
+        yield app
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.testing import Flow, Registered, hidden_fields, register
+from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, register
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
 SCOPE = "openid profile notes:read offline_access"
 
 
-def television(app: Flask, **more: Any) -> Registered:
+def television(app: Flask, **more: Any) -> RegisteredClient:
     """Register a client that runs on devices."""
     what = {"redirect_uris": (), "grant_types": [GRANT_TYPE, "refresh_token"], **more}
     return register(app, **{"name": "Television", **what})
@@ -26,7 +26,7 @@ class Device:
     """A device, and a browser in which its user is signed in."""
 
     browser: FlaskClient
-    client: Registered
+    client: RegisteredClient
     scope: str | None = SCOPE
     started: dict[str, Any] = field(default_factory=dict)
 

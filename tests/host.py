@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import Flask, request
+from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user, logout_user
 from flask_sqlalchemy import SQLAlchemy
 from jinja2 import BytecodeCache
@@ -16,6 +20,7 @@ from werkzeug.routing import Rule
 
 from flask_pkce_server import Feature, PKCEServer, current_token
 from flask_pkce_server.features.dialects import DIALECTS
+from flask_pkce_server.models.base import Base
 
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
 ISSUER = "https://auth.example"
@@ -172,3 +177,111 @@ def fill() -> None:
     if is_sqlite:
         SCRIPTS[tables] = "\n".join(connection.driver_connection.iterdump())
     connection.close()
+
+
+def sign_in(app: Flask, username: str = "ada") -> FlaskClient:
+    """Return a browser in which `username` is signed in."""
+    browser = app.test_client()
+    browser.post("/login", data={"username": username})
+    return browser
+
+
+class Lending:
+    """The apps of this process that wait for the next test, by how they are made.
+
+    Making an app, and warming it, takes longer than most tests. An app comes back with the
+    rows of a new one; one that a test changed in any other way does not come back. With
+    `is_on` unset, as in `make test-all`, every test has an app of its own.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = True
+        self.idle: dict[str, list[tuple[Flask, dict[str, Any], str]]] = {}
+
+    @contextmanager
+    def app(self, make: Callable[..., Flask], **config: Any) -> Iterator[Flask]:
+        """Lend the app that `make(**config)` gives."""
+        if not self.is_on:
+            yield make(**config)
+            return
+        waiting = self.idle.setdefault(f"{make.__module__}.{make.__qualname__} {config}", [])
+        if not waiting:
+            app = make(**config)
+            waiting.append((app, _look_of(app), _rows_of(app)))
+        app, look, rows = waiting.pop()
+        yield app
+        if _look_of(app) == look:
+            connection = _connection_of(app)
+            connection.rollback()
+            connection.executescript(rows)
+            _forget(app)
+            waiting.append((app, look, rows))
+
+
+lending = Lending()
+_HOOKS = (
+    *("before_request_funcs", "after_request_funcs", "teardown_request_funcs"),
+    *("template_context_processors", "error_handler_spec", "teardown_appcontext_funcs"),
+)
+
+
+def _rows_of(app: Flask) -> str:
+    """Return the script that brings back the rows that `app` has now."""
+    lines = list(_connection_of(app).iterdump())
+    with app.app_context():
+        tables = [*db.metadata.tables, *Base.metadata.tables]
+    empty = [f'DELETE FROM "{name}";' for name in dict.fromkeys(tables)]  # noqa: S608 - our tables
+    rows = [line for line in lines if line.startswith("INSERT INTO")]
+    return "\n".join(["BEGIN;", *empty, *rows, "COMMIT;"])
+
+
+def _forget(app: Flask) -> None:
+    """Take away what the app and the features keep in memory."""
+    server = app.extensions["pkce"]
+    server.keys._keys, server.keys._read_at = {}, None
+    for feature in server.features:
+        for memory in (
+            getattr(feature, "_known", None),
+            getattr(feature, "_noted", None),
+            getattr(getattr(feature, "memory", None), "_known", None),
+        ):
+            if memory is not None:
+                memory.clear()
+    # The next test may add views of its own.
+    app._got_first_request = False
+
+
+def _connection_of(app: Flask) -> sqlite3.Connection:
+    with app.app_context():
+        connection = db.engine.raw_connection()
+        found: sqlite3.Connection = connection.driver_connection
+        connection.close()
+    return found
+
+
+def _look_of(app: Flask) -> dict[str, Any]:
+    """Return what a test may change about an app, but for its rows."""
+    server = app.extensions["pkce"]
+    with app.app_context():
+        listening = db.engine.dispatch
+    return {
+        "config": repr(app.config),
+        "extensions": {name: id(value) for name, value in app.extensions.items()},
+        "views": {name: id(view) for name, view in app.view_functions.items()},
+        "rules": len(app.url_map._rules),
+        "hooks": {name: repr(vars(app)[name]) for name in _HOOKS},
+        "commands": list(app.cli.commands),
+        "wsgi": app.wsgi_app,
+        "templates": (app.jinja_loader, dict(app.jinja_env.globals), len(app.jinja_env.filters)),
+        "server": {
+            name: repr(value) if isinstance(value, dict | list) else id(value)
+            for name, value in vars(server).items()
+            if name != "_hooks"
+        },
+        "users": dict(vars(server.users)),
+        "resources": repr(vars(server.resources)),
+        "listening": [
+            len(list(getattr(listening, name)))
+            for name in ("before_cursor_execute", "after_cursor_execute", "commit", "begin")
+        ],
+    }

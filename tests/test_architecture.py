@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,12 +42,19 @@ def test_every_setting_has_a_meaning_and_its_feature_reads_no_other() -> None:
     assert owned <= set(FEATURE_NAMES)
 
 
-def test_there_is_no_drawer_for_odds_and_ends() -> None:
+def test_no_module_is_for_odds_and_ends() -> None:
     names = {path.stem for path in PACKAGE.rglob("*.py")}
     assert not names & {"utils", "util", "helpers", "helper", "manager", "service", "services"}
 
 
+@pytest.mark.programs
 def test_the_layers_hold() -> None:
     lint = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_test_module_imports_a_test_module() -> None:
+    for file in sorted((ROOT / "tests").rglob("*.py")):
+        found = re.findall(r"^\s*(?:from|import) [\w.]*\btest_.*", file.read_text(), re.MULTILINE)
+        assert found == [], f"{file}: what tests share belongs in a module of its own"

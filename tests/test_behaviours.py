@@ -33,7 +33,7 @@ from flask_pkce_server.models.base import Base
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     new_verifier,
     parameters_of,
@@ -42,11 +42,10 @@ from flask_pkce_server.testing import (
 )
 from flask_pkce_server.wire.code_challenge import challenge_of
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 from .openid import header, id_token, read
 
-Register = Callable[..., Registered]
+Register = Callable[..., RegisteredClient]
 BEHAVIOURS = Path(__file__).parent.parent / "docs" / "behaviours.md"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -13,8 +13,7 @@ from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Flow, parameters_of, register
 from flask_pkce_server.wire.code_challenge import challenge_of
 
-from .conftest import sign_in
-from .host import make_app
+from .host import lending, make_app, sign_in
 
 #: As a widely read tutorial has it.
 TOO_SHORT = "A8hf7K9pQ2mXcV4bN6zLwE1tY3uJkLm"
@@ -31,8 +30,9 @@ def hashed(data: bytes) -> str:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(DEBUG=True)
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, DEBUG=True) as app:
+        yield app
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_pkce_server.testing import Flow, hidden_fields, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 
 def ready(app: Flask) -> Flask:

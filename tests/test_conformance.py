@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,8 +18,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import lending, make_app, sign_in
 from .openid import header, published, read
 
 BYE = "https://client.example/bye"
@@ -43,7 +42,12 @@ OF_SCOPE = {
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
+    with lending.app(app_of_a_person) as app:
+        yield app
+
+
+def app_of_a_person() -> Flask:
     app = make_app()
     app.pkce.user_claims(lambda user: PERSON)
     return app

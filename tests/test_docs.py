@@ -53,6 +53,8 @@ LABELS = """
     T1 T2 T3 T4 T5 T6
 """
 
+#: What a newcomer reads is run each time.
+QUICK = ("README", "quickstart", "testing")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -139,7 +141,15 @@ def assert_in_order(lines: list[str], output: str) -> None:
         rest.pop(0)
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page",
+    [
+        # The others take their time.
+        pytest.param(page, marks=() if page.stem in QUICK else pytest.mark.thorough)
+        for page in PAGES
+    ],
+    ids=lambda page: page.stem,
+)
 def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
     # A module, so that SQLAlchemy finds the names in the annotations of a model.
     names = vars(sys.modules.setdefault("page", types.ModuleType("page")))
@@ -182,17 +192,17 @@ def test_the_index_names_every_page() -> None:
 
 def test_the_readme_is_short() -> None:
     lines = README.read_text().splitlines()
-    # Each room has a row in the table of standards.
+    # Each feature has a row in the table of standards.
     assert len([line for line in lines if not line.startswith("|")]) <= 135
 
 
-def test_each_standard_has_its_room_and_its_tests() -> None:
+def test_each_standard_has_its_feature_and_its_tests() -> None:
     from flask_pkce_server.features import FEATURES
 
     rows = re.findall(
         r"^\|.*\| `(\S+)` \| \[[^\]]+\]\((\S+)\) \|$", README.read_text(), re.MULTILINE
     )
-    assert {room.name for room in FEATURES} <= {room for room, _ in rows}
+    assert {feature.name for feature in FEATURES} <= {name for name, _ in rows}
     for _, file in rows:
         assert "def test_" in (ROOT / file).read_text(), file
 

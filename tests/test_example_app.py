@@ -21,10 +21,12 @@ from werkzeug.serving import make_server
 
 from example_app import create_app
 from example_app.demo import REACT, REACT_ORIGIN
-from flask_pkce_server.testing import Flow, Registered, hidden_fields, parameters_of, register
+from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, parameters_of, register
 
 from .live import action_of
 from .services import THOROUGH
+
+pytestmark = pytest.mark.thorough
 
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"[B-Z]{4}-[B-Z]{4}")
@@ -116,7 +118,7 @@ def test_notes_come_and_go(browser: FlaskClient) -> None:
 
 
 def test_the_api_is_guarded_by_scopes(app: Flask, browser: FlaskClient) -> None:
-    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    playground = RegisteredClient("playground", None, "http://127.0.0.1:5000/playground", "none")
     flow = Flow(browser, playground, scope="profile notes:read notes:write offline_access")
     token = flow.tokens()["access_token"]
     program = app.test_client(use_cookies=False)
@@ -142,7 +144,7 @@ def test_the_api_is_guarded_by_scopes(app: Flask, browser: FlaskClient) -> None:
 
 
 def test_userinfo_says_what_the_apps_own_users_are_called(app: Flask, browser: FlaskClient) -> None:
-    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    playground = RegisteredClient("playground", None, "http://127.0.0.1:5000/playground", "none")
     token = Flow(browser, playground, scope="openid profile email").tokens()["access_token"]
     answer = app.test_client().get("/oauth/userinfo", headers={"Authorization": f"Bearer {token}"})
     assert answer.get_json() == {
@@ -213,6 +215,7 @@ def test_doctor_has_nothing_to_say_against_the_demo(app: Flask) -> None:
     assert "FAIL" not in done.output, done.output
 
 
+@pytest.mark.programs
 def test_several_workers_may_start_at_once(tmp_path: Path) -> None:
     # Each fills an empty demo, and gives the same key; none fails.
     code = (
@@ -260,6 +263,7 @@ def go_through(session: requests.Session, url: str) -> requests.Response:
     return session.post(action_of(page), data={**hidden_fields(page.text), "decision": "allow"})
 
 
+@pytest.mark.programs
 def test_the_command_line_client(app: Flask, live: str) -> None:
     register(app, client_id="notes-cli", redirect_uris=("http://127.0.0.1/callback",))
     command = [sys.executable, "-u", "example_app/clients/cli.py", "--issuer", live]
@@ -278,6 +282,7 @@ def test_the_command_line_client(app: Flask, live: str) -> None:
     assert client.returncode == 0
 
 
+@pytest.mark.programs
 def test_the_client_on_a_device(app: Flask, live: str) -> None:
     app.extensions["pkce"].settings.__dict__["device_code_interval"] = 1
     command = [sys.executable, "-u", "example_app/clients/device_client.py", "--issuer", live]
@@ -303,6 +308,7 @@ def test_the_client_on_a_device(app: Flask, live: str) -> None:
     assert client.returncode == 0
 
 
+@pytest.mark.programs
 def test_the_client_on_a_device_that_is_not_let_in(app: Flask, live: str) -> None:
     command = [sys.executable, "example_app/clients/device_client.py", "--issuer", live]
     for more in (["--client-id", "unheard-of"], ["--scope", "unheard-of"]):
@@ -311,10 +317,11 @@ def test_the_client_on_a_device_that_is_not_let_in(app: Flask, live: str) -> Non
         assert done.stderr.startswith("Refused: invalid_")
 
 
+@pytest.mark.programs
 def test_the_resource_server(
     app: Flask, browser: FlaskClient, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    playground = Registered("playground", None, "http://127.0.0.1:5000/playground", "none")
+    playground = RegisteredClient("playground", None, "http://127.0.0.1:5000/playground", "none")
     flow = Flow(browser, playground, scope="openid calendar:read")
     monkeypatch.setenv("ISSUER", live)
     api = runpy.run_path(str(ROOT / "example_app/resource_server.py"))["app"].test_client()
@@ -335,6 +342,7 @@ def test_the_resource_server(
     assert api.get("/calendar").headers["WWW-Authenticate"] == 'Bearer scope="calendar:read"'
 
 
+@pytest.mark.programs
 def test_the_confidential_web_client(
     app: Flask, live: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from example_app import create_app
-from flask_pkce_server.testing import Flow, Registered, hidden_fields
+from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields
 
 ISSUER = "http://127.0.0.1:5000/"
 RESOURCE = "http://127.0.0.1:5000/mcp"
@@ -37,7 +37,7 @@ def flow(app: Flask) -> Flow:
     browser = app.test_client()
     form = hidden_fields(browser.get("/login").text)
     browser.post("/login", data={**form, "username": "demo", "password": "demo"})
-    return Flow(browser, Registered("playground", None, f"{ISSUER}playground", "none"))
+    return Flow(browser, RegisteredClient("playground", None, f"{ISSUER}playground", "none"))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""What an attacker sends, and what must never leave; beside the tests of the rooms.
+"""What an attacker sends, and what must never leave; beside the tests of the features.
 
-The shapes that have brought down comparable servers. Lines that wait for rooms that do
+The shapes that have brought down comparable servers. Lines that wait for features that do
 not exist yet: ID tokens, registration, assertions, DPoP, logout.
 """
 
@@ -131,6 +131,7 @@ def test_nothing_secret_is_kept_logged_or_told(
             assert secret not in place
 
 
+@pytest.mark.programs
 def test_pkce_holds_in_whatever_order_hooks_run() -> None:
     # Authlib keeps its hooks in sets: their order changes from process to process.
     root = Path(__file__).parent.parent

@@ -19,8 +19,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import current_token
 from flask_pkce_server.testing import Flow, parameters_of, register, server_of
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 from .openid import read
 
 ORIGIN = "https://auth.example"

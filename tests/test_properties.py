@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.testing import Flow, Registered, hidden_fields, register
+from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
+
+pytestmark = pytest.mark.thorough
 
 REGISTERED = ("https://client.example/callback", "http://127.0.0.1/cb", "com.example.app:/cb")
 BYE = "https://client.example/callback?bye"
@@ -83,14 +84,14 @@ def app() -> Flask:
 
 
 @pytest.fixture(scope="module")
-def known(app: Flask) -> Registered:
+def known(app: Flask) -> RegisteredClient:
     return register(
         app, redirect_uris=REGISTERED, client_metadata={"post_logout_redirect_uris": [BYE]}
     )
 
 
 @pytest.fixture(scope="module")
-def flow(app: Flask, known: Registered) -> Flow:
+def flow(app: Flask, known: RegisteredClient) -> Flow:
     return Flow(sign_in(app), known)
 
 
@@ -188,7 +189,7 @@ def test_the_endpoints_of_clients(flow: Flow, changes, headers, path, grant_type
 @QUICK
 @given(changes=changes, headers=headers, posted=st.booleans(), anonymous=st.booleans())
 def test_the_logout_endpoint(
-    app: Flask, flow: Flow, known: Registered, changes, headers, posted, anonymous
+    app: Flask, flow: Flow, known: RegisteredClient, changes, headers, posted, anonymous
 ) -> None:
     browser = app.test_client() if anonymous else flow.browser
     request = {"client_id": known.client_id, "post_logout_redirect_uri": BYE, "state": "s"}

@@ -16,10 +16,11 @@ from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
 from .at_once import at_once, live_tokens
-from .conftest import sign_in
-from .features.test_client_id_metadata import WEB, Web, flow_of, stored
-from .host import make_app
+from .client_documents import WEB, Web, flow_of, stored
+from .host import make_app, sign_in
 from .services import ROUNDS, THOROUGH, empty_database
+
+pytestmark = pytest.mark.thorough
 
 THREADS = 32 if THOROUGH else 16
 #: A pool that lets all threads in at once.
@@ -31,7 +32,12 @@ if THOROUGH:
     DATABASES |= {"sqlite-wal": 2, "postgresql-serializable": 2}
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(
+    params=[
+        pytest.param(kind, marks=() if kind.startswith("sqlite") else pytest.mark.services)
+        for kind in DATABASES
+    ]
+)
 def database(request: pytest.FixtureRequest) -> str:
     """The kind of database that the race is run on."""
     return request.param

@@ -11,10 +11,9 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server import errors
 from flask_pkce_server.protocol.server import described
-from flask_pkce_server.testing import Clock, Flow, Registered, parameters_of, register
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
 ORIGIN = "https://client.example"
 HEADERS = (
@@ -139,7 +138,7 @@ def encoded_all(text: str) -> str:
 def test_ids_and_secrets_read_the_same_raw_and_encoded(app: Flask, encode: Any) -> None:
     # RFC 6749 2.3.1
     flow = Flow(sign_in(app), register(app, auth_method="client_secret_basic"))
-    client: Registered = flow.client
+    client: RegisteredClient = flow.client
     assert client.client_secret is not None
     assert (client.client_id + client.client_secret).isalnum()
     shown = f"{encode(client.client_id)}:{encode(client.client_secret)}"

@@ -103,10 +103,10 @@ def test_a_feature_that_there_is_not() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["authorize", "token", "authorization_code", "pkce", "discovery", "issuer"]
+    "core", ["authorize", "token", "authorization_code", "pkce", "discovery", "issuer"]
 )
-def test_a_core_feature_cannot_be_left_out(room: str) -> None:
-    assert "cannot be left out" in refused(PKCE_FEATURES={room: False})
+def test_a_core_feature_cannot_be_left_out(core: str) -> None:
+    assert "cannot be left out" in refused(PKCE_FEATURES={core: False})
 
 
 def test_a_setting_of_a_room_that_is_left_out() -> None:

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import event
 
 from flask_pkce_server.testing import Flow, hidden_fields, register
 
-from .conftest import sign_in
+from .counting import Counted
 from .device import Device, press, television
-from .host import make_app
-
-
-class Counted:
-    """Counts the statements on our tables, and the commits."""
-
-    def __init__(self, app: Flask) -> None:
-        self.app, self.statements, self.commits = app, 0, 0
-        with app.app_context():
-            engine = app.db.engine
-        event.listen(engine, "before_cursor_execute", self._execute)
-        event.listen(engine, "commit", self._commit)
-
-    def _execute(self, connection, cursor, statement, *rest) -> None:
-        self.statements += "FROM user" not in statement
-
-    def _commit(self, connection) -> None:
-        self.commits += 1
-
-    @contextmanager
-    def expect(self, statements: int, commits: int) -> Iterator[None]:
-        self.statements = self.commits = 0
-        yield
-        assert (self.statements, self.commits) == (statements, commits)
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
-    yield app
-    with app.app_context():
-        app.db.engine.dispose()
+from .host import make_app, sign_in
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_pkce_server import PKCEServer
 from flask_pkce_server.testing import Clock, Flow, register, server_of
 
-from .conftest import sign_in
-from .host import SECRET_KEY, make_app
+from .host import SECRET_KEY, make_app, sign_in
 
 
 def bare(db: SQLAlchemy, issuer: str) -> Flask:

@@ -1,250 +1,45 @@
 """Testing: what a host's own tests need, and what the tests of this package use.
 
-In a host's `conftest.py`, beside a fixture `app`:
-
-    pytest_plugins = ["flask_pkce_server.testing"]
-
-Then a test may ask for `pkce_clock`, `pkce_register` and `pkce_flow`.
+The fixtures (`pkce_clock`, `pkce_register`, `pkce_flow`, `pkce_signing_keys`) come with the
+package, as a plugin of pytest: see `plugin.py`. They want a fixture `app`.
 """
 
 from __future__ import annotations
 
-import html
-import re
-import secrets
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from typing import TYPE_CHECKING, Any
 
-import pytest
-from flask import Flask
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
+if TYPE_CHECKING:
+    from ..protocol.contract import server_of
+    from ..wire.code_challenge import challenge_of
+    from .flow import (
+        REDIRECT_URI,
+        Clock,
+        Flow,
+        RegisteredClient,
+        hidden_fields,
+        new_verifier,
+        parameters_of,
+        register,
+    )
 
-from ..models import client as clients
-from ..protocol import key_material
-from ..protocol.contract import Server
-from ..wire.code_challenge import challenge_of
-from ..wire.handle import base64url
-
-REDIRECT_URI = "https://client.example/callback"
-
-
-class Clock:
-    """A clock that goes when it is told to."""
-
-    def __init__(self, now: float | None = None) -> None:
-        self.now = time.time() if now is None else now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        """Move on by `seconds`."""
-        self.now += seconds
+__all__ = [
+    "REDIRECT_URI",
+    "Clock",
+    "Flow",
+    "RegisteredClient",
+    "challenge_of",
+    "hidden_fields",
+    "new_verifier",
+    "parameters_of",
+    "register",
+    "server_of",
+]
 
 
-def server_of(app: Flask) -> Server:
-    """Return the authorization server of `app`."""
-    server: Server = app.extensions["pkce"]
-    return server
+def __getattr__(name: str) -> Any:
+    # Not before somebody asks: pytest loads the plugin beside this in every run of a host.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from . import flow
 
-
-def new_verifier() -> str:
-    """Make a code_verifier (RFC 7636 4.1)."""
-    return base64url(secrets.token_bytes(32))
-
-
-def hidden_fields(page: str) -> dict[str, str]:
-    """Return the hidden fields of the forms of a page."""
-    found = {}
-    for tag in re.findall(r"<input[^>]*type=\"hidden\"[^>]*>", page):
-        attributes = dict(re.findall(r"(\w+)=\"([^\"]*)\"", tag))
-        if attributes.get("name") != "decision":
-            found[attributes["name"]] = html.unescape(attributes.get("value", ""))
-    return found
-
-
-@dataclass
-class Registered:
-    """A client as its developer knows it."""
-
-    client_id: str
-    client_secret: str | None
-    redirect_uri: str
-    auth_method: str
-
-
-@dataclass
-class Flow:
-    """One sign-in, driven as the browser and the client drive it.
-
-    `browser` is a Flask test client in which the user is signed in.
-    """
-
-    browser: FlaskClient
-    client: Registered
-    scope: str = "profile offline_access"
-    verifier: str = field(default_factory=new_verifier)
-    state: str = field(default_factory=lambda: secrets.token_urlsafe(8))
-
-    @property
-    def server(self) -> Server:
-        """The authorization server that is asked."""
-        return server_of(self.browser.application)
-
-    def request(self, **changes: str | None) -> dict[str, str]:
-        """Return an authorization request; a change to None leaves a parameter out."""
-        parameters: dict[str, str | None] = {
-            "response_type": "code",
-            "client_id": self.client.client_id,
-            "redirect_uri": self.client.redirect_uri,
-            "scope": self.scope,
-            "state": self.state,
-            "code_challenge": challenge_of(self.verifier),
-            "code_challenge_method": "S256",
-            **changes,
-        }
-        return {name: value for name, value in parameters.items() if value is not None}
-
-    def authorize(self, **changes: str | None) -> TestResponse:
-        """Visit the authorization endpoint."""
-        path = self.server.paths["authorize"]
-        return self.browser.get(path, query_string=self.request(**changes))
-
-    def decide(self, page: TestResponse, decision: str = "allow", **changes: str) -> TestResponse:
-        """Send the consent form of `page`."""
-        form = {**hidden_fields(page.text), "decision": decision, **changes}
-        return self.browser.post(self.server.paths["authorize"], data=form)
-
-    def allow(self, **changes: str | None) -> dict[str, str]:
-        """Visit the authorization endpoint, allow, and return what the client gets back."""
-        response = self.authorize(**changes)
-        if response.status_code == 200:
-            response = self.decide(response)
-        assert response.status_code in (302, 303), response.text
-        return parameters_of(response)
-
-    def post(self, name: str, form: dict[str, str | None]) -> TestResponse:
-        """Send `form` to an endpoint as the client, which shows who it is."""
-        form = dict(form)
-        authorization = None
-        if self.client.auth_method == "client_secret_basic":
-            authorization = (self.client.client_id, self.client.client_secret or "")
-        else:
-            form.setdefault("client_id", self.client.client_id)
-        if self.client.auth_method == "client_secret_post":
-            form.setdefault("client_secret", self.client.client_secret)
-        # A program of its own: none of the browser's cookies.
-        program = self.browser.application.test_client(use_cookies=False)
-        return program.post(
-            self.server.paths[name],
-            data={key: value for key, value in form.items() if value is not None},
-            auth=authorization,
-        )
-
-    def redeem(self, code: str, **changes: str | None) -> TestResponse:
-        """Exchange a code."""
-        form: dict[str, str | None] = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": self.client.redirect_uri,
-            "code_verifier": self.verifier,
-            **changes,
-        }
-        return self.post("token", form)
-
-    def refresh(self, refresh_token: str, **changes: str | None) -> TestResponse:
-        """Exchange a refresh token."""
-        return self.post(
-            "token", {"grant_type": "refresh_token", "refresh_token": refresh_token, **changes}
-        )
-
-    def revoke(self, token: str, **changes: str | None) -> TestResponse:
-        """Give a token back."""
-        return self.post("revoke", {"token": token, **changes})
-
-    def tokens(self, **changes: str | None) -> dict[str, Any]:
-        """Go the whole way and return the token response."""
-        response = self.redeem(self.allow(**changes)["code"])
-        assert response.status_code == 200, response.text
-        body: dict[str, Any] = response.get_json()
-        return body
-
-
-def parameters_of(response: TestResponse) -> dict[str, str]:
-    """Return the parameters that a redirect carries to the client, each once."""
-    parts = urlsplit(response.headers["Location"])
-    found = parse_qs(parts.query or parts.fragment, keep_blank_values=True)
-    assert all(len(values) == 1 for values in found.values()), found
-    return {name: values[0] for name, values in found.items()}
-
-
-def register(
-    app: Flask,
-    *,
-    name: str = "Notebook",
-    auth_method: str = "none",
-    redirect_uris: tuple[str, ...] = (REDIRECT_URI,),
-    **more: Any,
-) -> Registered:
-    """Register a client with `app`; `more` goes to `models.client.new_client`.
-
-    One that no browser comes back to has `redirect_uris=()` and its `grant_types`.
-    """
-    server = server_of(app)
-    more.setdefault("grant_types", ["authorization_code", "refresh_token"])
-    with app.app_context():
-        client, secret = clients.new_client(
-            client_name=name,
-            redirect_uris=redirect_uris,
-            auth_method=auth_method,
-            now=server.now(),
-            **more,
-        )
-        server.registrar.check(client)
-        server.store.write(lambda session: clients.save(session, client))
-    return Registered(client.client_id, secret, next(iter(redirect_uris), ""), auth_method)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def pkce_signing_keys() -> Iterator[None]:
-    """Few signing keys for all tests of a process: making an RSA key takes a tenth of a second.
-
-    Sixteen of each algorithm take turns, so that a rotation in a test brings another one.
-    """
-    make, few, lock = key_material.new_private_key, 16, threading.Lock()
-    pool: dict[str, list[key_material.PrivateKey]] = {}
-
-    def take(algorithm: str) -> key_material.PrivateKey:
-        with lock:
-            keys = pool.setdefault(algorithm, [])
-            keys.append(make(algorithm) if len(keys) < few else keys.pop(0))
-            return keys[-1]
-
-    key_material.new_private_key = take
-    yield
-    key_material.new_private_key = make
-
-
-@pytest.fixture
-def pkce_clock(app: Flask) -> Clock:
-    """The clock of the server, standing still until it is told to go on."""
-    clock = Clock()
-    server_of(app).clock = clock
-    return clock
-
-
-@pytest.fixture
-def pkce_register(app: Flask) -> Callable[..., Registered]:
-    """Give a function that registers a client with the app."""
-    return lambda **what: register(app, **what)
-
-
-@pytest.fixture
-def pkce_flow(client: FlaskClient, pkce_register: Callable[..., Registered]) -> Flow:
-    """A sign-in of a public client; `client` is a test client with a signed-in user."""
-    return Flow(client, pkce_register())
+    return getattr(flow, name)

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from flask_pkce_server.testing import Registered, challenge_of, new_verifier
+from flask_pkce_server.testing import RegisteredClient, challenge_of, new_verifier
 
 from ..live import served_host
 from ..services import missing
@@ -90,7 +90,7 @@ def live(tmp_path: Path) -> Iterator[tuple[str, Flask]]:
 def authorize_url(live: tuple[str, Flask]) -> Callable[..., str]:
     """Give a function that makes an authorization URL for a client."""
 
-    def make(client: Registered, **changes: str) -> str:
+    def make(client: RegisteredClient, **changes: str) -> str:
         request = {
             "response_type": "code",
             "client_id": client.client_id,

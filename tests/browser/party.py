@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from flask import Flask, send_from_directory
 from playwright.sync_api import Page
@@ -53,3 +54,9 @@ def call_api(page: Page, url: str, token: str) -> Any:
         }""",
         [url, token],
     )
+
+
+def got(page: Page) -> dict[str, str]:
+    """Return what the client got, from its page."""
+    page.wait_for_url("**/callback*")
+    return {name: values[0] for name, values in parse_qs(page.inner_text("body")).items()}

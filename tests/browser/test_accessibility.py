@@ -15,7 +15,7 @@ from flask_pkce_server.testing import register
 from ..device import Device, television
 from ..live import served_host
 from ..services import THOROUGH
-from .test_consent import sign_in
+from .party import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.node]
 
@@ -71,7 +71,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser) -> Iterator[Page]:
 def test_no_page_breaks_a_rule(
     page: Page, packages: Path, live: tuple[str, Flask], authorize_url: Callable, callback: str
 ) -> None:
-    # By the browser's own door: the policy of the pages lets no script in.
+    # As the browser's own tools do it: the policy of the pages lets no script in.
     page.add_init_script(path=packages / "node_modules" / "axe-core" / "axe.min.js")
     titles = []
 

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Page, expect
 
-from flask_pkce_server.testing import Registered, register
+from flask_pkce_server.testing import RegisteredClient, register
+
+from .party import got, sign_in
 
 pytestmark = pytest.mark.browser
 
@@ -19,19 +21,8 @@ HTTPS = "https://client.example/callback"
 
 
 @pytest.fixture
-def client(live: tuple[str, Flask], callback: str) -> Registered:
+def client(live: tuple[str, Flask], callback: str) -> RegisteredClient:
     return register(live[1], redirect_uris=(callback,))
-
-
-def sign_in(page: Page, username: str = "ada") -> None:
-    page.fill("[name=username]", username)
-    page.click("button")
-
-
-def got(page: Page) -> dict[str, str]:
-    """Return what the client got, from its page."""
-    page.wait_for_url("**/callback*")
-    return {name: values[0] for name, values in parse_qs(page.inner_text("body")).items()}
 
 
 def listen_for_complaints(page: Page) -> list[str]:
@@ -60,7 +51,7 @@ def sent_to_client(page: Page, deed: Callable[[], object]) -> dict[str, str]:
     return {name: values[0] for name, values in found.items()}
 
 
-def test_sign_in_and_allow(page: Page, client: Registered, authorize_url: Callable) -> None:
+def test_sign_in_and_allow(page: Page, client: RegisteredClient, authorize_url: Callable) -> None:
     complaints = listen_for_complaints(page)
     page.goto(authorize_url(client))
     sign_in(page)
@@ -74,7 +65,7 @@ def test_sign_in_and_allow(page: Page, client: Registered, authorize_url: Callab
     assert complaints == []
 
 
-def test_sign_in_and_deny(page: Page, client: Registered, authorize_url: Callable) -> None:
+def test_sign_in_and_deny(page: Page, client: RegisteredClient, authorize_url: Callable) -> None:
     page.goto(authorize_url(client))
     sign_in(page)
     page.click("[value=deny]")
@@ -96,7 +87,7 @@ def test_allow_is_remembered(
 
 
 def test_a_wrong_redirect_uri_is_told_and_leads_nowhere(
-    page: Page, live: tuple[str, Flask], client: Registered, authorize_url: Callable
+    page: Page, live: tuple[str, Flask], client: RegisteredClient, authorize_url: Callable
 ) -> None:
     page.goto(authorize_url(client, redirect_uri="https://evil.example/"))
     assert page.url.startswith(live[0])
@@ -106,7 +97,7 @@ def test_a_wrong_redirect_uri_is_told_and_leads_nowhere(
 
 
 def test_a_session_that_ends_on_the_consent_page_is_begun_again(
-    context: BrowserContext, page: Page, client: Registered, authorize_url: Callable
+    context: BrowserContext, page: Page, client: RegisteredClient, authorize_url: Callable
 ) -> None:
     page.goto(authorize_url(client))
     sign_in(page)
@@ -119,7 +110,7 @@ def test_a_session_that_ends_on_the_consent_page_is_begun_again(
 
 
 def test_two_tabs_at_once(
-    context: BrowserContext, page: Page, client: Registered, authorize_url: Callable
+    context: BrowserContext, page: Page, client: RegisteredClient, authorize_url: Callable
 ) -> None:
     other = context.new_page()
     page.goto(authorize_url(client, state="one"))
@@ -132,7 +123,9 @@ def test_two_tabs_at_once(
     assert (got(page)["state"], got(other)["state"]) == ("one", "two")
 
 
-def test_form_post_sends_itself(page: Page, client: Registered, authorize_url: Callable) -> None:
+def test_form_post_sends_itself(
+    page: Page, client: RegisteredClient, authorize_url: Callable
+) -> None:
     complaints = listen_for_complaints(page)
     page.goto(authorize_url(client, response_mode="form_post"))
     sign_in(page)
@@ -143,7 +136,7 @@ def test_form_post_sends_itself(page: Page, client: Registered, authorize_url: C
 
 
 def test_without_javascript_all_works_by_its_buttons(
-    chromium, client: Registered, authorize_url: Callable
+    chromium, client: RegisteredClient, authorize_url: Callable
 ) -> None:
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -156,7 +149,7 @@ def test_without_javascript_all_works_by_its_buttons(
 
 
 def test_the_keyboard_alone_is_enough(
-    page: Page, client: Registered, authorize_url: Callable
+    page: Page, client: RegisteredClient, authorize_url: Callable
 ) -> None:
     page.goto(authorize_url(client))
     sign_in(page)

@@ -10,7 +10,7 @@ from flask import Flask, Response
 from playwright.sync_api import Browser, Page, expect
 
 from ..live import served, served_host
-from .test_consent import got, sign_in
+from .party import got, sign_in
 
 pytestmark = pytest.mark.browser
 

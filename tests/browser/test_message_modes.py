@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page
 
-from flask_pkce_server.testing import Registered, register
+from flask_pkce_server.testing import RegisteredClient, register
 
 from ..live import served_host
 from .party import relying_party, sign_in
@@ -54,7 +54,7 @@ def silent(
     live: tuple[str, Flask], origins: tuple[str, str], authorize_url: Callable[..., str]
 ) -> str:
     """The URL of an authorization request that nobody is asked about."""
-    client: Registered = register(live[1], redirect_uris=(origins[0],), skip_consent=True)
+    client: RegisteredClient = register(live[1], redirect_uris=(origins[0],), skip_consent=True)
     return authorize_url(client, response_mode="web_message", prompt="none")
 
 

@@ -27,7 +27,7 @@ from flask_pkce_server.wire.fetch import Document
 from ..live import action_of, served
 from ..services import THOROUGH
 
-pytestmark = pytest.mark.node
+pytestmark = [pytest.mark.node, pytest.mark.programs]
 
 CALLBACK = "http://127.0.0.1:8765/callback"
 DISCOVERY = [

@@ -24,6 +24,8 @@ from flask_pkce_server.wire.fetch import Document, Fetcher
 from ..live import _free_port, served, served_host
 from ..mcp_client import Agent, Person
 
+pytestmark = pytest.mark.programs
+
 DOCUMENT = {
     "client_id": "https://app.example.com/client.json",
     "client_name": "Documented",

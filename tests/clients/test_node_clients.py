@@ -12,6 +12,8 @@ from flask_pkce_server.testing import register
 
 from ..live import decide, served_host
 
+pytestmark = pytest.mark.programs
+
 URI = "http://127.0.0.1:8765/callback"
 
 

@@ -13,6 +13,8 @@ from flask_pkce_server.testing import register
 
 from ..live import decide_in, served_host
 
+pytestmark = pytest.mark.programs
+
 PARTY = "http://127.0.0.1:8765"
 
 

@@ -14,9 +14,11 @@ from cryptojwt import KeyJar
 from flask import Flask, session, url_for
 from idpyoidc.client.rp_handler import RPHandler
 
-from flask_pkce_server.testing import Registered, register
+from flask_pkce_server.testing import RegisteredClient, register
 
 from ..live import decide_in, served, served_host
+
+pytestmark = pytest.mark.programs
 
 PARTY = "http://127.0.0.1:8765"
 SCOPE = "openid profile offline_access"
@@ -34,7 +36,7 @@ def browser() -> Iterator[requests.Session]:
         yield browser
 
 
-def authlib_app(issuer: str, known: Registered) -> Flask:
+def authlib_app(issuer: str, known: RegisteredClient) -> Flask:
     """A web app that signs its users in by Authlib's client for Flask."""
     app = Flask("relying_party")
     # Cookies know no ports: under the default name this session would replace the host's.

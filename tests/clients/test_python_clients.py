@@ -14,6 +14,8 @@ from flask_pkce_server.testing import new_verifier, register
 
 from ..live import decide, served_host
 
+pytestmark = pytest.mark.programs
+
 SCOPE = "profile offline_access"
 URI = "http://127.0.0.1:8765/callback"
 METHODS = ["none", "client_secret_basic", "client_secret_post"]

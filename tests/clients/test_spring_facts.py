@@ -13,7 +13,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
@@ -25,10 +25,9 @@ from joserfc import jws
 from joserfc.jwk import import_key
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.testing import Clock, Registered, hidden_fields, register
+from flask_pkce_server.testing import Clock, RegisteredClient, hidden_fields, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 
 ISSUER = "http://localhost"
 API = "https://api.example"
@@ -147,7 +146,7 @@ class Spring:
     """An application of Spring Boot with `oauth2Login()`."""
 
     app: Flask
-    known: Registered
+    known: RegisteredClient
     scope: str = "openid profile"
     issuer: str = ISSUER
     pkce: bool = True
@@ -238,8 +237,11 @@ class Spring:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_ISSUER=ISSUER, PKCE_JWT_ACCESS_TOKEN_RESOURCES={API: ["notes:read"]})
+def app() -> Iterator[Flask]:
+    with lending.app(
+        make_app, PKCE_ISSUER=ISSUER, PKCE_JWT_ACCESS_TOKEN_RESOURCES={API: ["notes:read"]}
+    ) as app:
+        yield app
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The authorization_code room: RFC 6749 4.1, RFC 9700 2.1 and 4.5."""
+"""The authorization_code feature: RFC 6749 4.1, RFC 9700 2.1 and 4.5."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Clock, Flow, new_verifier, register
 
-from ..conftest import sign_in
+from ..host import sign_in
 
 
 def api_status(flow: Flow, token: str) -> int:

@@ -1,4 +1,4 @@
-"""The authorize room: RFC 6749 3.1, 4.1.1, 4.1.2; the consent page and the way to it."""
+"""The authorize feature: RFC 6749 3.1, 4.1.1, 4.1.2; the consent page and the way to it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from flask_pkce_server.testing import (
     server_of,
 )
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 
 
 def is_consent_page(answer) -> bool:
@@ -726,8 +725,8 @@ def test_the_browser_goes_to_the_very_bytes_of_the_uri(
 ) -> None:
     flow = Flow(client, register(app, redirect_uris=(uri,)))
     answer = flow.decide(flow.authorize())
-    joint = "&" if "?" in uri else "?"
-    assert answer.headers["Location"].startswith(uri + joint + "code=fpk_ac_")
+    separator = "&" if "?" in uri else "?"
+    assert answer.headers["Location"].startswith(uri + separator + "code=fpk_ac_")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])

@@ -14,8 +14,7 @@ from flask import Flask
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import header, id_token, read
 
 

@@ -1,10 +1,11 @@
-"""The client_credentials room: RFC 6749 4.4, and what such a token must never be taken for."""
+"""The client_credentials feature: RFC 6749 4.4, and what such a token must never be taken for."""
 
 from __future__ import annotations
 
 import json
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,10 +18,9 @@ from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.models.consent import ScopeUse
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.protocol.grant import TokenResponse
-from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 from ..openid import read
 
 MACHINE = ["client_credentials"]
@@ -45,8 +45,9 @@ def machine_app(**config: Any) -> Flask:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return machine_app()
+def app() -> Iterator[Flask]:
+    with lending.app(machine_app) as app:
+        yield app
 
 
 def machine(app: Flask, **more: Any) -> Flow:
@@ -130,7 +131,7 @@ def test_it_expires_and_is_pruned(app: Flask, flow: Flow, pkce_clock: Clock) -> 
 
 
 class Generous(Feature):
-    """A room of a host that gives everybody an ID token."""
+    """A feature of a host that gives everybody an ID token."""
 
     name = "generous"
 
@@ -139,7 +140,7 @@ class Generous(Feature):
 
 
 def test_no_room_gives_it_more() -> None:
-    # The wall stands in the grant too.
+    # The check is in the grant too.
     app = make_app(features=(Generous(),))
     flow = machine(app)
     with pytest.raises(AssertionError, match="more than an access token"):
@@ -218,7 +219,7 @@ def test_a_public_client_gets_nothing_however_it_came_to_be_registered(
                 session.get_one(Client, flow.client.client_id), "token_endpoint_auth_method", "none"
             )
         )
-    flow.client = Registered(flow.client.client_id, None, "", "none")
+    flow.client = RegisteredClient(flow.client.client_id, None, "", "none")
     assert outcome(ask(flow)) == (400, "unauthorized_client")
 
 
@@ -235,7 +236,7 @@ def test_it_has_to_prove_who_it_is(app: Flask, flow: Flow) -> None:
             data={"grant_type": "client_credentials", "client_id": client_id, **form},
         )
         assert outcome(answer) == (401, "invalid_client")
-    flow.client = Registered(client_id, "wrong" * 10, "", "client_secret_basic")
+    flow.client = RegisteredClient(client_id, "wrong" * 10, "", "client_secret_basic")
     assert outcome(ask(flow)) == (401, "invalid_client")
 
 
@@ -379,7 +380,7 @@ def test_it_is_registered_without_a_redirect_uri_and_shown_what_to_do(app: Flask
     assert re.search(r"curl \S+/oauth/token -u backup:fpkcs\w+ --data-urlencode", done.output)
     args[args.index("backup")] = "other"
     made = json.loads(app.test_cli_runner().invoke(args=[*args, "--json"]).output)
-    known = Registered("other", made["client_secret"], "", "client_secret_basic")
+    known = RegisteredClient("other", made["client_secret"], "", "client_secret_basic")
     assert ask(Flow(sign_in(app), known)).status_code == 200
     assert (made["redirect_uris"], made["grant_types"]) == ([], MACHINE)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import threading
 import time
@@ -14,92 +13,48 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
-from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     parameters_of,
     register,
     server_of,
 )
-from flask_pkce_server.wire.fetch import Document, FetchError
 from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, STRANGERS
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from flask_pkce_server.wire.remembered import MAX_DOCUMENTS
 
-from ..conftest import sign_in
+from ..client_documents import (
+    DAY,
+    HOME,
+    LOCAL,
+    SIGNED,
+    TOOL,
+    URL,
+    WEB,
+    Web,
+    count,
+    flow_of,
+    is_known,
+    opened,
+    stored,
+    tool_flow,
+)
+from ..counting import Counted
 from ..device import Device, press
-from ..host import ISSUER, make_app
-from ..test_fetch import Website, answer
-from ..test_sql_counts import Counted
-from .test_private_key_jwt import OTHER, SIGNER, claims
-
-URL = "https://apps.example/oauth/client.json"
-HOME = "https://apps.example/callback"
-LOCAL = "http://localhost/callback"
-#: As Claude Code has it, but for the names.
-TOOL = {
-    "client_id": URL,
-    "client_name": "Tool",
-    "client_uri": "https://apps.example/",
-    "redirect_uris": [LOCAL, "http://127.0.0.1/callback"],
-    "grant_types": ["authorization_code", "refresh_token"],
-    "response_types": ["code"],
-    "token_endpoint_auth_method": "none",
-}
-#: As Claude.ai has it.
-WEB = {**TOOL, "client_name": "Web", "redirect_uris": [HOME]}
-#: As ChatGPT has it.
-SIGNED = {
-    **WEB,
-    "token_endpoint_auth_method": "private_key_jwt",
-    "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
-    "token_endpoint_auth_signing_alg": "ES256",
-    "jwks_uri": "https://apps.example/jwks.json",
-}
-DAY = 86400
-ADDRESSES = itertools.count()
-
-
-class Web:
-    """The documents that can be had, by their URLs; and what was asked for."""
-
-    def __init__(self, *documents: dict[str, Any]) -> None:
-        self.documents = {document["client_id"]: document for document in documents}
-        self.max_age: int | None = None
-        self.asked: list[str] = []
-        self.is_down = False
-        self.gate: threading.Event | None = None
-
-    def get_document(self, uri: str) -> Document:
-        self.asked.append(uri)
-        if self.gate is not None:
-            assert self.gate.wait(5)
-        if self.is_down or uri not in self.documents:
-            raise FetchError
-        # As it comes over the wire: nothing of it is shared.
-        return Document(json.loads(json.dumps(self.documents[uri])), self.max_age)
-
-    def get_json(self, uri: str) -> dict[str, Any]:
-        return self.get_document(uri).content
-
-
-def opened(web: Any, **config: Any) -> Flask:
-    app = make_app(**{"PKCE_FEATURES": {"client_id_metadata": True}, **config})
-    if not config.get("init", True):
-        app.pkce.init_app(app)
-    server_of(app).fetcher = web
-    return app
+from ..host import ISSUER, make_app, sign_in
+from ..signing import OTHER, SIGNER, claims
+from ..website import Website, answer
 
 
 @pytest.fixture
@@ -115,37 +70,6 @@ def app(web: Web) -> Flask:
 @pytest.fixture
 def flow(app: Flask) -> Flow:
     return flow_of(app)
-
-
-def flow_of(app: Flask, url: str = URL, uri: str = HOME, **more: Any) -> Flow:
-    return Flow(sign_in(app), Registered(url, None, uri, "none"), scope="profile", **more)
-
-
-def tool_flow(app: Flask) -> Flow:
-    return flow_of(app, uri="http://localhost:54321/callback")
-
-
-def stored(app: Flask, url: str = URL) -> Client | None:
-    with app.app_context(), server_of(app).store.reading() as session:
-        return session.get(Client, url)
-
-
-def count(app: Flask, table: Any = Client) -> int:
-    with app.app_context(), server_of(app).store.reading() as session:
-        return session.scalar(select(func.count()).select_from(table))
-
-
-def is_known(app: Flask, url: str = URL) -> bool:
-    """Say whether the token endpoint knows the client: the code it sends is no good."""
-    form = {"grant_type": "authorization_code", "client_id": url, "code": "x"}
-    # From an address of its own: one names 20 new URLs in ten minutes.
-    number = next(ADDRESSES)
-    program = app.test_client()
-    program.environ_base["REMOTE_ADDR"] = f"10.0.{number // 250}.{number % 250}"
-    told = program.post("/oauth/token", data=form)
-    error = told.get_json()["error"]
-    assert (told.status_code, error) in ((401, "invalid_client"), (400, "invalid_grant"))
-    return error == "invalid_grant"
 
 
 def run(app: Flask, *words: str, code: int = 0) -> str:
@@ -269,7 +193,9 @@ def test_a_portless_loopback_uri_has_any_port(web: Web) -> None:
 def test_on_a_device(web: Web) -> None:
     web.documents[URL] = {**TOOL, "grant_types": [GRANT_TYPE, "refresh_token"]}
     app = opened(web)
-    device = Device(sign_in(app), Registered(URL, None, "", "none"), scope="profile offline_access")
+    device = Device(
+        sign_in(app), RegisteredClient(URL, None, "", "none"), scope="profile offline_access"
+    )
     device.start()
     assert device.error() == "authorization_pending"
     page = device.enter()
@@ -824,17 +750,17 @@ def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow)
 
 
 def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
-    # By the front door once, and then what it does.
+    # Over HTTP once, and then what it does.
     assert not is_known(app, f"{URL}/x")
     server = server_of(app)
-    (room,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    (feature,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
     web.documents |= {
         f"{URL}/{number}": {**WEB, "client_id": f"{URL}/{number}"} for number in range(0, 600, 2)
     }
     with app.app_context():
         found = [server.find_client(f"{URL}/{number}") is not None for number in range(600)]
     assert found == [True, False] * 300
-    assert len(room.memory) == MAX_DOCUMENTS
+    assert len(feature.memory) == MAX_DOCUMENTS
     assert count(app) == 0
 
 

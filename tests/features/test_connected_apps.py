@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,15 +15,15 @@ from flask_pkce_server import consent_narrowed, consent_withdrawn
 from flask_pkce_server.features.connected_apps.browser import browser_of
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 
 SCOPE = "openid profile notes:read offline_access"
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_CONNECTED_APPS_NOTE_USE=True)
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_CONNECTED_APPS_NOTE_USE=True) as app:
+        yield app
 
 
 @pytest.fixture
@@ -89,8 +90,8 @@ def test_what_was_used_is_noted_only_if_the_host_wants_it() -> None:
     page = flow.browser.get("/oauth/apps").text
     assert "Last used" in page
     assert "Not used yet" not in page
-    room = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
-    assert not room._noted
+    feature = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
+    assert not feature._noted
 
 
 def test_the_most_recent_stands_first(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
@@ -303,16 +304,16 @@ def test_a_jwt_that_others_verify_is_said_to_linger() -> None:
 
 def test_a_use_is_written_down_once_an_hour(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
     token = flow.tokens()["access_token"]
-    room = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
+    feature = next(one for one in flow.server.hooks.features if one.name == "connected_apps")
     for seconds, noted in ((0, 1), (1800, 1), (1799, 1)):
         pkce_clock.advance(seconds)
         call(app, token)
-        assert len(room._noted) == noted
+        assert len(feature._noted) == noted
     with app.app_context():
-        before = dict(room._noted)
+        before = dict(feature._noted)
         pkce_clock.advance(10)
-        room.note_use(app, client_id="x", subject="1", scopes=["notes:read"], family_id="f")
-    assert len(room._noted) == len(before) + 1
+        feature.note_use(app, client_id="x", subject="1", scopes=["notes:read"], family_id="f")
+    assert len(feature._noted) == len(before) + 1
 
 
 def test_what_an_app_calls_itself_is_escaped(app: Flask, client: FlaskClient) -> None:

@@ -1,4 +1,4 @@
-"""The cors room: pages of a client may read what their client may read."""
+"""The cors feature: pages of a client may read what their client may read."""
 
 from __future__ import annotations
 

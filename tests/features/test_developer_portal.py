@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -24,15 +24,14 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     parameters_of,
     register,
     server_of,
 )
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 from ..live import decide, served
 
 HERE = "/oauth/developer"
@@ -41,8 +40,9 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_FEATURES={"developer_portal": True})
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_FEATURES={"developer_portal": True}) as app:
+        yield app
 
 
 def press(browser: FlaskClient, path: str, do: str, **fields: Any) -> TestResponse:
@@ -55,7 +55,7 @@ def create(browser: FlaskClient, **fields: Any) -> TestResponse:
     return press(browser, HERE, "create", **{**usual, **fields})
 
 
-def shown(page: Any) -> Registered:
+def shown(page: Any) -> RegisteredClient:
     """Return the client of a page that has just been shown its secret."""
 
     def field(name: str) -> str | None:
@@ -64,14 +64,14 @@ def shown(page: Any) -> Registered:
 
     secret = field("client_secret")
     method = "none" if secret is None else "client_secret_basic"
-    return Registered(field("client_id") or "", secret, URI, method)
+    return RegisteredClient(field("client_id") or "", secret, URI, method)
 
 
-def page_of(client: Registered) -> str:
+def page_of(client: RegisteredClient) -> str:
     return f"{HERE}/{client.client_id}"
 
 
-def stored(app: Flask, client: Registered) -> Client | None:
+def stored(app: Flask, client: RegisteredClient) -> Client | None:
     with app.test_request_context():
         return server_of(app).find_client(client.client_id)
 
@@ -245,7 +245,7 @@ def test_what_apps_of_the_portal_may_ask_for() -> None:
 
 
 class Devices(Feature):
-    """A host's own room for devices, as far as the portal sees it."""
+    """A host's own feature for devices, as far as the portal sees it."""
 
     name = "devices"
 
@@ -254,9 +254,9 @@ class Devices(Feature):
 
 
 def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
-    rooms = {"developer_portal": True, "device_code": False}
-    assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=rooms)).get(HERE).text
-    app = make_app(PKCE_FEATURES=rooms, features=(Devices(),))
+    chosen = {"developer_portal": True, "device_code": False}
+    assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=chosen)).get(HERE).text
+    app = make_app(PKCE_FEATURES=chosen, features=(Devices(),))
     client = sign_in(app)
     assert 'value="device"' in client.get(HERE).text
     page = create(client, kind="device", redirect_uris="")
@@ -555,6 +555,7 @@ def test_the_snippet_for_flask_signs_in(
         assert session["user"]["sub"] == "1"
 
 
+@pytest.mark.programs
 def test_the_snippet_for_a_command_line_signs_in(live: tuple[Flask, str]) -> None:
     _, address = live
     page = portal_page(address, kind="native", redirect_uris="http://127.0.0.1/cb")
@@ -578,6 +579,7 @@ def test_the_snippet_for_a_command_line_signs_in(live: tuple[Flask, str]) -> Non
     assert done.stdout.startswith("fpk_at_"), done.stderr
 
 
+@pytest.mark.programs
 def test_the_snippet_for_curl_redeems_the_code(live: tuple[Flask, str]) -> None:
     _, address = live
     page = portal_page(address, kind="browser", redirect_uris="http://127.0.0.1/cb")
@@ -590,6 +592,7 @@ def test_the_snippet_for_curl_redeems_the_code(live: tuple[Flask, str]) -> None:
     assert '"access_token"' in done.stdout, done.stderr
 
 
+@pytest.mark.programs
 @pytest.mark.node
 def test_the_snippet_for_openid_client_signs_in(
     live: tuple[Flask, str], packages: Path, tmp_path: Path

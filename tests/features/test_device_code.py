@@ -1,4 +1,4 @@
-"""The device_code room: RFC 8628, and what RFC 10027 says of flows across devices."""
+"""The device_code feature: RFC 8628, and what RFC 10027 says of flows across devices."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     new_verifier,
     register,
@@ -42,9 +42,8 @@ from flask_pkce_server.testing import (
 from flask_pkce_server.wire.code_challenge import challenge_of
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
-from ..conftest import sign_in
 from ..device import SCOPE, Device, enter, press, television
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import read
 
 UNKNOWN = "No device is waiting with this code."
@@ -121,8 +120,8 @@ def test_a_confidential_device_proves_who_it_is(app: Flask, client: FlaskClient)
         assert device.start().status_code == 200
         known, started = device.client, device.started
         for impostor in (
-            Registered(known.client_id, None, "", "none"),
-            Registered(known.client_id, "wrong" * 10, "", method),
+            RegisteredClient(known.client_id, None, "", "none"),
+            RegisteredClient(known.client_id, "wrong" * 10, "", method),
         ):
             device.client = impostor
             assert device.poll().get_json()["error"] == "invalid_client"
@@ -620,7 +619,7 @@ def test_the_device_of_a_client_that_is_gone_is_gone(app: Flask, device: Device)
     device.start()
     page = device.enter()
     with app.app_context():
-        # As a room may do that brings clients from elsewhere: the code is still there.
+        # As a feature may do that brings clients from elsewhere: the code is still there.
         server_of(app).store.write(lambda session: session.execute(delete(Client)))
     assert UNKNOWN in device.enter().text
     assert UNKNOWN in press(device.browser, page, "allow").text
@@ -938,7 +937,7 @@ def test_a_client_that_is_deleted_takes_its_codes_along(app: Flask, device: Devi
         assert list(session.scalars(select(DeviceCode))) == []
 
 
-# Settings of other rooms.
+# Settings of other features.
 
 
 def test_where_all_subjects_are_pairwise_a_device_knows_users_by_its_own() -> None:
@@ -969,7 +968,7 @@ def test_the_portal_registers_devices_that_work() -> None:
     assert "The app is registered." in made.text
     assert "curl https://auth.example/oauth/device_authorization" in made.text
     client_id = re.search(r'id="client_id"[^>]*value="(\w+)"', made.text)[1]
-    device = Device(browser, Registered(client_id, None, "", "none"), scope="profile")
+    device = Device(browser, RegisteredClient(client_id, None, "", "none"), scope="profile")
     device.start()
     # Anybody may have registered it under any name.
     assert "Anybody can register an app here" in device.enter().text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,8 +17,7 @@ from flask_pkce_server.features.dialects import DIALECTS
 from flask_pkce_server.features.dialects.message import csp_digest
 from flask_pkce_server.testing import Flow, hidden_fields, parameters_of, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 from ..openid import read
 from ..services import empty_database
 
@@ -31,9 +31,10 @@ MARKS = {
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
     """A host that speaks them all."""
-    return make_app(PKCE_DIALECTS=list(DIALECTS), PKCE_ISSUER=ISSUER)
+    with lending.app(make_app, PKCE_DIALECTS=list(DIALECTS), PKCE_ISSUER=ISSUER) as app:
+        yield app
 
 
 @pytest.fixture

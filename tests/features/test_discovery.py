@@ -1,4 +1,4 @@
-"""The discovery room: RFC 8414."""
+"""The discovery feature: RFC 8414."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ EXERCISED = {
     "scopes_supported": "tests/test_conformance.py::test_oidcc_scope",
     "response_types_supported": "tests/test_behaviours.py::test_CE1_the_response_type_is_code",
     "response_modes_supported": "tests/features/test_authorize.py::test_form_post",
-    "ui_locales_supported": "tests/test_language.py::test_the_request_says_it_first",
+    "ui_locales_supported": "tests/i18n/test_language.py::test_the_request_says_it_first",
     "grant_types_supported": "tests/features/test_token.py::test_there_is_no_other_grant",
     "code_challenge_methods_supported": (
         "tests/features/test_pkce.py::test_no_code_without_an_s256_challenge"

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
+from ..host import sign_in
 from ..openid import header, read
 
 SCOPE = "openid profile notes:read offline_access"

@@ -1,4 +1,4 @@
-"""The issuer room: RFC 8414 2, RFC 9207."""
+"""The issuer feature: RFC 8414 2, RFC 9207."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import pytest
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.testing import Flow, parameters_of, register
 
-from ..conftest import sign_in
-from ..host import ISSUER, make_app
+from ..host import ISSUER, make_app, sign_in
 
 
 def test_iss_is_in_every_answer_that_the_browser_carries(pkce_flow: Flow) -> None:

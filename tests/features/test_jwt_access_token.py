@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 
 import pytest
 from flask import Flask
@@ -15,8 +16,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
 from ..openid import header, read
 
 SCOPE = "openid profile notes:read offline_access"
@@ -24,8 +24,9 @@ RESOURCES = {"https://api.example": ["notes:read", "notes:write"]}
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt")
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_ACCESS_TOKEN_FORMAT="jwt") as app:
+        yield app
 
 
 @pytest.fixture

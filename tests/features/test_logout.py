@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import pytest
 from flask import Flask
+from jinja2 import DictLoader
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import user_logged_out
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, register
 
-from ..conftest import sign_in
+from ..host import make_app, sign_in
 
 BYE = "https://client.example/bye"
 
 
 @pytest.fixture
 def flow(app: Flask) -> Flow:
+    return flow_of(app)
+
+
+def flow_of(app: Flask) -> Flow:
     metadata = {"post_logout_redirect_uris": [BYE, "https://client.example/bye?x=1"]}
     known = register(app, client_metadata=metadata)
     return Flow(sign_in(app), known, scope="openid profile offline_access")
@@ -274,8 +279,9 @@ def test_what_may_not_be_registered(app: Flask, uri: str) -> None:
         register(app, client_metadata={"post_logout_redirect_uris": [uri]})
 
 
-def test_the_hosts_own_pages_take_the_place_of_ours(app: Flask, flow: Flow, tmp_path) -> None:
-    from jinja2 import DictLoader
-
+def test_the_hosts_own_pages_take_the_place_of_ours() -> None:
+    # An app that has shown no page yet: templates are kept.
+    app = make_app()
+    flow = flow_of(app)
     app.jinja_loader = DictLoader({"pkce/logged_out.html": "Goodbye from the host"})
     assert leave(flow, id_token_hint=flow.tokens()["id_token"]).text == "Goodbye from the host"

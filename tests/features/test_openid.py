@@ -16,9 +16,8 @@ from flask_pkce_server import ConfigurationError
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
-from ..conftest import sign_in
 from ..device import Device, television
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import header, id_token, published, read
 
 SCOPE = "openid profile offline_access"

@@ -1,4 +1,4 @@
-"""The pkce room: RFC 7636, and RFC 9700 2.1.1, which makes it everybody's duty."""
+"""The pkce feature: RFC 7636, and RFC 9700 2.1.1, which makes it everybody's duty."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_challenge_has_one_spelling() -> None:
 
 
 def test_nothing_is_minted_when_the_extension_is_not_there(flow: Flow) -> None:
-    # The wall stands in the grant too, and not only in a hook of Authlib.
+    # The check is in the grant too, and not only in a hook of Authlib.
     code = flow.allow()["code"]
     for grants in (flow.server._authorization_grants, flow.server._token_grants):
         grants[:] = [(grant, []) for grant, _ in grants]

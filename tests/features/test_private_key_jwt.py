@@ -1,4 +1,4 @@
-"""The private_key_jwt room: a client signs who it is, for this server and once (RFC 7523)."""
+"""The private_key_jwt feature: a client signs who it is, for this server and once (RFC 7523)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import itertools
 import json
-import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -15,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from flask import Flask
 from sqlalchemy import update
 
@@ -25,92 +22,18 @@ from flask_pkce_server.features.private_key_jwt import ALGORITHMS
 from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.spent_jti import SpentJti
-from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire import remembered
 from flask_pkce_server.wire.fetch import Fetcher, FetchError
 from flask_pkce_server.wire.fetch_limit import MAX_WAITING
 from flask_pkce_server.wire.handle import base64url
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
-from ..conftest import sign_in
-from ..host import ISSUER, make_app
+from ..host import ISSUER, make_app, sign_in
+from ..signing import METHOD, OTHER, SIGNER, SIGNERS, Signer, claims, encoded, registered, unsigned
 
 URI = "https://keys.example/jwks.json"
-METHOD = "private_key_jwt"
 AUTHENTICATED, REFUSED = (400, "invalid_grant"), (401, "invalid_client")
-
-
-class Signer:
-    """A client's key; it signs by hand, so that it can do wrong as well."""
-
-    def __init__(self, algorithm: str, kid: str = "1") -> None:
-        self.algorithm, self.kid = algorithm, kid
-        if algorithm == "ES256":
-            self.key: Any = ec.generate_private_key(ec.SECP256R1())
-            numbers = self.key.public_key().public_numbers()
-            x, y = (base64url(number.to_bytes(32, "big")) for number in (numbers.x, numbers.y))
-            self.jwk = {"kty": "EC", "crv": "P-256", "x": x, "y": y}
-        elif algorithm == "EdDSA":
-            self.key = ed25519.Ed25519PrivateKey.generate()
-            raw = self.key.public_key().public_bytes_raw()
-            self.jwk = {"kty": "OKP", "crv": "Ed25519", "x": base64url(raw)}
-        else:
-            self.key = rsa.generate_private_key(65537, 2048)
-            numbers = self.key.public_key().public_numbers()
-            modulus = base64url(numbers.n.to_bytes(256, "big"))
-            self.jwk = {"kty": "RSA", "n": modulus, "e": "AQAB"}
-        self.jwk["kid"] = kid
-
-    @property
-    def jwks(self) -> dict[str, Any]:
-        return {"keys": [self.jwk]}
-
-    def sign(self, claims: Any, **header: Any) -> str:
-        content = {"alg": self.algorithm, "kid": self.kid, "typ": "JWT", **header}
-        content = {name: value for name, value in content.items() if value is not None}
-        text = f"{encoded(content)}.{encoded(claims)}"
-        return f"{text}.{base64url(self.signature(text.encode()))}"
-
-    def signature(self, text: bytes) -> bytes:
-        sha = hashes.SHA256()
-        if self.algorithm == "ES256":
-            r, s = utils.decode_dss_signature(self.key.sign(text, ec.ECDSA(sha)))
-            return r.to_bytes(32, "big") + s.to_bytes(32, "big")
-        if self.algorithm == "EdDSA":
-            return self.key.sign(text)
-        pss = padding.PSS(padding.MGF1(sha), 32)
-        return self.key.sign(text, pss if self.algorithm == "PS256" else padding.PKCS1v15(), sha)
-
-
-def encoded(content: Any) -> str:
-    return base64url(content if isinstance(content, bytes) else json.dumps(content).encode())
-
-
-def unsigned(header: Any, content: Any) -> str:
-    return f"{encoded(header)}.{encoded(content)}."
-
-
-SIGNERS = {algorithm: Signer(algorithm) for algorithm in ALGORITHMS}
-SIGNER, OTHER = SIGNERS["ES256"], Signer("ES256", "2")
-
-
-def registered(app: Flask, signer: Signer = SIGNER, **metadata: Any) -> Registered:
-    metadata = metadata or {"jwks": signer.jwks}
-    return register(app, auth_method=METHOD, client_metadata=metadata)
-
-
-def claims(app: Flask, client_id: str, **changes: Any) -> dict[str, Any]:
-    now = server_of(app).now()
-    content = {
-        "iss": client_id,
-        "sub": client_id,
-        "aud": ISSUER,
-        "jti": secrets.token_hex(8),
-        "iat": now,
-        "exp": now + 60,
-        **changes,
-    }
-    return {name: value for name, value in content.items() if value is not None}
 
 
 def show(app: Flask, assertion: str | None, path: str = "/oauth/token", **form: Any) -> Any:
@@ -131,12 +54,12 @@ def outcome(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.get_json()["error"]
 
 
-def tried(app: Flask, client: Registered, signer: Signer = SIGNER, **changes: Any) -> Any:
+def tried(app: Flask, client: RegisteredClient, signer: Signer = SIGNER, **changes: Any) -> Any:
     return outcome(show(app, signer.sign(claims(app, client.client_id, **changes))))
 
 
 @pytest.fixture
-def known(app: Flask) -> Registered:
+def known(app: Flask) -> RegisteredClient:
     return registered(app)
 
 
@@ -183,7 +106,7 @@ def test_a_machine_signs_its_way_to_a_token(app: Flask) -> None:
 
 @pytest.mark.parametrize("first", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
 def test_an_assertion_is_good_once_wherever_it_is_shown(
-    app: Flask, known: Registered, first: str
+    app: Flask, known: RegisteredClient, first: str
 ) -> None:
     # RFC 7523 3: jti
     signed = SIGNER.sign(claims(app, known.client_id))
@@ -215,7 +138,7 @@ def test_of_two_at_once_one_gets_in(tmp_path: Path) -> None:
         app.db.engine.dispose()
 
 
-def test_what_is_refused_is_not_spent(app: Flask, known: Registered) -> None:
+def test_what_is_refused_is_not_spent(app: Flask, known: RegisteredClient) -> None:
     assert tried(app, known, OTHER, jti="a") == REFUSED
     assert tried(app, known, jti="a", aud="https://other.example") == REFUSED
     assert tried(app, known, jti="a") == AUTHENTICATED
@@ -278,13 +201,13 @@ def test_a_code_whose_scopes_shrink_meanwhile_is_redeemed_by_one_assertion(app: 
     ],
 )
 def test_claims_that_show_nothing_here_are_refused(
-    app: Flask, known: Registered, changes: dict[str, Any]
+    app: Flask, known: RegisteredClient, changes: dict[str, Any]
 ) -> None:
     assert tried(app, known, **changes) == REFUSED
 
 
 def test_it_lives_for_five_minutes_at_most(
-    app: Flask, known: Registered, pkce_clock: Clock
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
 ) -> None:
     now = int(pkce_clock.now)
     for seconds, wanted in (
@@ -360,7 +283,7 @@ def test_it_is_signed_as_registered_and_no_other_way(app: Flask) -> None:
     ],
 )
 def test_headers_that_mean_something_else_are_refused(
-    app: Flask, known: Registered, header: dict[str, Any]
+    app: Flask, known: RegisteredClient, header: dict[str, Any]
 ) -> None:
     assert outcome(show(app, SIGNER.sign(claims(app, known.client_id), **header))) == REFUSED
 
@@ -402,12 +325,12 @@ def test_what_is_no_assertion_is_an_invalid_client(app: Flask, text: str) -> Non
     assert outcome(show(app, text)) == REFUSED
 
 
-def test_one_that_is_too_long_is_refused(app: Flask, known: Registered) -> None:
+def test_one_that_is_too_long_is_refused(app: Flask, known: RegisteredClient) -> None:
     signed = SIGNER.sign(claims(app, known.client_id, more="a" * 9000))
     assert outcome(show(app, signed)) == (400, "invalid_request")
 
 
-def test_the_two_parameters_go_together(app: Flask, known: Registered) -> None:
+def test_the_two_parameters_go_together(app: Flask, known: RegisteredClient) -> None:
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed, client_assertion_type=None)) == REFUSED
     assert outcome(show(app, signed, client_assertion_type="saml2-bearer")) == REFUSED
@@ -415,7 +338,7 @@ def test_the_two_parameters_go_together(app: Flask, known: Registered) -> None:
     assert outcome(show(app, signed)) == AUTHENTICATED
 
 
-def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: Registered) -> None:
+def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: RegisteredClient) -> None:
     secret = register(app, auth_method="client_secret_post")
     public = register(app)
     assert tried(app, secret) == REFUSED
@@ -431,7 +354,7 @@ def test_it_is_the_registered_method_and_the_only_one(app: Flask, known: Registe
     assert outcome(twice) == (400, "invalid_request")
 
 
-def test_unknown_and_wrong_are_told_in_the_same_words(app: Flask, known: Registered) -> None:
+def test_unknown_and_wrong_are_told_in_the_same_words(app: Flask, known: RegisteredClient) -> None:
     wrong = show(app, OTHER.sign(claims(app, known.client_id)))
     unknown = show(app, OTHER.sign(claims(app, "unknown")))
     assert wrong.data == unknown.data
@@ -464,12 +387,12 @@ def host(app: Flask) -> Host:
 
 
 @pytest.fixture
-def remote(app: Flask) -> Registered:
+def remote(app: Flask) -> RegisteredClient:
     return registered(app, jwks_uri=URI)
 
 
 def test_keys_of_a_jwks_uri_are_fetched_and_kept(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     for _ in range(3):
         assert tried(app, remote) == AUTHENTICATED
@@ -480,7 +403,7 @@ def test_keys_of_a_jwks_uri_are_fetched_and_kept(
 
 
 def test_an_unknown_key_is_asked_for_once_a_minute(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     assert tried(app, remote) == AUTHENTICATED
     host.document = {"keys": [SIGNER.jwk, OTHER.jwk]}
@@ -494,7 +417,7 @@ def test_an_unknown_key_is_asked_for_once_a_minute(
 
 
 def test_keys_that_are_used_are_kept_whoever_else_comes(
-    app: Flask, host: Host, remote: Registered, monkeypatch: pytest.MonkeyPatch
+    app: Flask, host: Host, remote: RegisteredClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembered, "MAX_DOCUMENTS", 2)
     others = [registered(app, jwks_uri=f"{URI}/{number}") for number in range(3)]
@@ -505,7 +428,7 @@ def test_keys_that_are_used_are_kept_whoever_else_comes(
 
 
 def test_a_host_that_is_down_locks_nobody_out_for_a_day(
-    app: Flask, host: Host, remote: Registered, pkce_clock: Clock
+    app: Flask, host: Host, remote: RegisteredClient, pkce_clock: Clock
 ) -> None:
     assert tried(app, remote) == AUTHENTICATED
     for broken in (None, {"keys": "x"}, {}):
@@ -561,7 +484,7 @@ def test_a_slow_host_holds_few_requests(tmp_path: Path) -> None:
     ],
 )
 def test_a_document_without_a_fitting_key_is_an_invalid_client(
-    app: Flask, host: Host, remote: Registered, document: Any
+    app: Flask, host: Host, remote: RegisteredClient, document: Any
 ) -> None:
     host.document = document
     assert tried(app, remote) == REFUSED
@@ -593,7 +516,7 @@ def test_keys_that_must_not_be_registered(
         register(app, auth_method=METHOD, client_metadata=metadata)
 
 
-def test_a_client_that_signs_has_no_secret(app: Flask, known: Registered) -> None:
+def test_a_client_that_signs_has_no_secret(app: Flask, known: RegisteredClient) -> None:
     assert known.client_secret is None
     with pytest.raises(InvalidRequestError, match="no secret"):
         register(
@@ -637,7 +560,7 @@ def test_it_is_registered_by_the_command(app: Flask, tmp_path: Path) -> None:
 
 
 def test_keys_that_are_published_take_the_place_of_those_that_were_sent(
-    app: Flask, known: Registered, tmp_path: Path
+    app: Flask, known: RegisteredClient, tmp_path: Path
 ) -> None:
     def update(*more: str) -> Any:
         command = ["pkce", "client", "update", known.client_id, *more, "--json"]
@@ -660,7 +583,9 @@ def test_discovery_names_the_method_and_its_algorithms(app: Flask) -> None:
         assert algorithms == ["PS256", "ES256", "EdDSA", "RS256"]
 
 
-def test_prune_forgets_what_has_expired(app: Flask, known: Registered, pkce_clock: Clock) -> None:
+def test_prune_forgets_what_has_expired(
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
+) -> None:
     def pruned() -> int:
         done = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"])
         return json.loads(done.output)["deleted"]["spent_jtis"]
@@ -674,7 +599,7 @@ def test_prune_forgets_what_has_expired(app: Flask, known: Registered, pkce_cloc
 
 
 def test_a_client_that_comes_again_does_not_revive_its_assertions(
-    app: Flask, known: Registered
+    app: Flask, known: RegisteredClient
 ) -> None:
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed)) == AUTHENTICATED

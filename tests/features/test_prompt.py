@@ -11,8 +11,7 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..openid import id_token, read
 
 

@@ -1,8 +1,9 @@
-"""The protected_resource room: RFC 9728, and what MCP clients make of it."""
+"""The protected_resource feature: RFC 9728, and what MCP clients make of it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,12 @@ from flask_pkce_server import (
     token_used,
 )
 from flask_pkce_server.protocol.declarations import Route
-from flask_pkce_server.testing import Flow, Registered, parameters_of, register
+from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, register
 
-from ..conftest import sign_in
+from ..counting import Counted
 from ..device import Device, television
-from ..host import ISSUER, fill, make_app
+from ..host import ISSUER, fill, lending, make_app, sign_in
 from ..openid import read
-from ..test_sql_counts import Counted
 
 PLACE = "/.well-known/oauth-protected-resource"
 MCP = "https://auth.example/mcp"
@@ -72,7 +72,12 @@ def add_views(app: Flask) -> None:
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
+    with lending.app(mcp_app) as app:
+        yield app
+
+
+def mcp_app() -> Flask:
     """The host app, with an MCP server at /mcp in plain Flask."""
     app = make_app(init=False)
     app.pkce.mcp("/mcp", scopes=SCOPES, required=["tasks:read"])
@@ -114,7 +119,7 @@ def test_who_came_by_the_root_and_registered_itself_means_the_only_one(issuer: s
     start(app)
     said = {"client_name": "Old", "redirect_uris": ["http://127.0.0.1:9000/cb"]}
     told = app.test_client().post("/register", json=said).get_json()
-    client = Registered(told["client_id"], None, said["redirect_uris"][0], "none")
+    client = RegisteredClient(told["client_id"], None, said["redirect_uris"][0], "none")
     flow = Flow(sign_in(app), client, scope="tasks:read")
 
     def token_by(path: str, flow: Flow = flow) -> str:
@@ -619,7 +624,7 @@ def test_older_clients_find_the_endpoints_at_the_root(late: bool) -> None:
 
 
 class Registration(Feature):
-    """A room with the route that clients register at."""
+    """A feature with the route that clients register at."""
 
     name = "a_registration"
 

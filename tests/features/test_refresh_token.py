@@ -1,4 +1,4 @@
-"""The refresh_token room: RFC 6749 6, RFC 9700 4.14."""
+"""The refresh_token feature: RFC 6749 6, RFC 9700 4.14."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from flask_pkce_server import token_refreshed, token_reuse_detected
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Clock, Flow, register
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 
 
 def api_status(flow: Flow, token: str, path: str = "/api/me") -> int:

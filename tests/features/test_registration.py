@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,52 +14,25 @@ from werkzeug.test import TestResponse
 from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.testing import Clock, Flow, Registered, parameters_of, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_of, server_of
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import lending, make_app, sign_in
+from ..registering import NATIVE, SECRET, WEB, opened, post, refused, registered
 
-WEB = {"client_name": "Notebook", "redirect_uris": ["https://client.example/callback"]}
-NATIVE = {"client_name": "Tool", "redirect_uris": ["http://127.0.0.1:8765/cb"]}
-SECRET = {**WEB, "token_endpoint_auth_method": "client_secret_basic"}
 INVITATION = "an-invitation-of-the-operator-0123456789"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
-def opened(**config: Any) -> Flask:
-    return make_app(PKCE_FEATURES={"registration": True, "developer_portal": True}, **config)
-
-
 @pytest.fixture
-def app() -> Flask:
-    return opened()
+def app() -> Iterator[Flask]:
+    with lending.app(opened) as app:
+        yield app
 
 
 @pytest.fixture(scope="module")
 def same() -> Flask:
     """One app for all that is refused, and so leaves nothing behind."""
     return opened()
-
-
-def post(app: Flask, said: Any = None, **headers: str) -> TestResponse:
-    body = said if isinstance(said, str | bytes) else json.dumps(said)
-    program = app.test_client(use_cookies=False)
-    return program.post(
-        "/oauth/register", data=body, content_type="application/json", headers=headers
-    )
-
-
-def registered(app: Flask, said: dict[str, Any], **headers: str) -> dict[str, Any]:
-    answer = post(app, said, **headers)
-    assert answer.status_code == 201, answer.text
-    return answer.get_json()
-
-
-def refused(answer: TestResponse, error: str, status: int = 400) -> str:
-    told = answer.get_json()
-    assert (answer.status_code, told["error"]) == (status, error), answer.text
-    assert answer.headers["Cache-Control"] == "no-store"
-    return told["error_description"]
 
 
 def manage(
@@ -91,7 +65,7 @@ def update(app: Flask, client_id: str, **changes: Any) -> None:
 
 
 def flow_of(app: Flask, told: dict[str, Any], **changes: Any) -> Flow:
-    client = Registered(
+    client = RegisteredClient(
         told["client_id"],
         told.get("client_secret"),
         told["redirect_uris"][0],

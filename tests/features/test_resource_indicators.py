@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,19 +10,19 @@ from flask import Flask
 
 from flask_pkce_server.testing import Flow, parameters_of, register, server_of
 
-from ..conftest import sign_in
 from ..device import Device, television
-from ..host import ISSUER, make_app
+from ..host import ISSUER, lending, make_app, sign_in
 from ..openid import read
 
 NOTES, MAIL = "https://notes.example", "https://mail.example/v1"
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(
-        PKCE_JWT_ACCESS_TOKEN_RESOURCES={NOTES: ["notes:read"], MAIL: ["notes:write"]},
-    )
+def app() -> Iterator[Flask]:
+    with lending.app(
+        make_app, PKCE_JWT_ACCESS_TOKEN_RESOURCES={NOTES: ["notes:read"], MAIL: ["notes:write"]}
+    ) as app:
+        yield app
 
 
 def audience(app: Flask, tokens: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""The revocation room: RFC 7009."""
+"""The revocation feature: RFC 7009."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token room: its door, and how a client shows who it is (RFC 6749 2.3, 3.2)."""
+"""The token feature: its endpoint, and how a client shows who it is (RFC 6749 2.3, 3.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from flask_pkce_server.testing import Flow, Registered, register
+from flask_pkce_server.testing import Flow, RegisteredClient, register
 
 
 def basic(client_id: str, secret: str | None) -> dict[str, str]:
@@ -17,7 +17,7 @@ def basic(client_id: str, secret: str | None) -> dict[str, str]:
 
 
 @pytest.fixture
-def confidential(app: Flask) -> Registered:
+def confidential(app: Flask) -> RegisteredClient:
     return register(app, auth_method="client_secret_basic")
 
 
@@ -50,7 +50,7 @@ def test_the_registered_method_and_no_other(app: Flask) -> None:
             assert outcome(answer) == (AUTHENTICATED if tried == method else REFUSED), tried
 
 
-def test_two_methods_at_once_are_refused(app: Flask, confidential: Registered) -> None:
+def test_two_methods_at_once_are_refused(app: Flask, confidential: RegisteredClient) -> None:
     # RFC 6749 2.3
     secret = confidential.client_secret or ""
     both = ask(
@@ -62,7 +62,7 @@ def test_two_methods_at_once_are_refused(app: Flask, confidential: Registered) -
 
 
 def test_a_client_id_in_the_body_beside_basic_must_be_the_same(
-    app: Flask, confidential: Registered
+    app: Flask, confidential: RegisteredClient
 ) -> None:
     header = basic(confidential.client_id, confidential.client_secret)
     same = ask(app, {"client_id": confidential.client_id}, headers=header)
@@ -89,7 +89,7 @@ def test_basic_without_a_secret_names_a_public_client(app: Flask, secret: str | 
 
 @pytest.mark.parametrize("secret", ["", None])
 def test_basic_without_a_secret_opens_no_confidential_client(
-    app: Flask, confidential: Registered, secret: str | None
+    app: Flask, confidential: RegisteredClient, secret: str | None
 ) -> None:
     assert outcome(ask(app, {}, headers=basic(confidential.client_id, secret))) == REFUSED
 
@@ -132,7 +132,9 @@ def test_a_bearer_header_does_not_hide_a_public_client(app: Flask) -> None:
     )
 
 
-def test_unknown_and_wrong_are_told_in_the_same_words(app: Flask, confidential: Registered) -> None:
+def test_unknown_and_wrong_are_told_in_the_same_words(
+    app: Flask, confidential: RegisteredClient
+) -> None:
     wrong = ask(app, {}, headers=basic(confidential.client_id, "wrong"))
     unknown = ask(app, {}, headers=basic("unknown", "wrong"))
     assert wrong.data == unknown.data

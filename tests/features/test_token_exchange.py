@@ -26,12 +26,11 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import narrow, withdraw
 from flask_pkce_server.models.token import Token, revoke_family
 from flask_pkce_server.protocol.grant import TokenResponse
-from flask_pkce_server.testing import Clock, Flow, Registered, register, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.names import TOKEN_EXCHANGE
 
 from ..at_once import at_once, live_tokens
-from ..conftest import sign_in
-from ..host import ISSUER, make_app
+from ..host import ISSUER, lending, make_app, sign_in
 from ..openid import published, read
 from ..services import ROUNDS, THOROUGH, own_database
 
@@ -76,8 +75,9 @@ def exchange_app(**config: Any) -> Flask:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return exchange_app()
+def app() -> Iterator[Flask]:
+    with lending.app(exchange_app) as app:
+        yield app
 
 
 FORMATS = ["opaque", "jwt"]
@@ -250,7 +250,7 @@ def test_no_refresh_token_and_no_id_token(issue: str) -> None:
 
 
 class Generous(Feature):
-    """A room of a host that gives everybody an ID token."""
+    """A feature of a host that gives everybody an ID token."""
 
     name = "generous"
 
@@ -260,7 +260,7 @@ class Generous(Feature):
 
 
 def test_no_room_gives_more() -> None:
-    # The wall stands in the grant too.
+    # The check is in the grant too.
     app = exchange_app(features=(Generous(),))
     shown = tokens_for(user_of(app))["access_token"]
     with pytest.raises(AssertionError, match="more than an access token"):
@@ -470,7 +470,7 @@ def test_public_clients_are_refused(app: Flask) -> None:
             session.get_one(Client, client_id), "token_endpoint_auth_method", "none"
         ),
     )
-    api.client = Registered(client_id, None, "", "none")
+    api.client = RegisteredClient(client_id, None, "", "none")
     assert outcome(exchange(api, shown)) == (400, "unauthorized_client")
 
 
@@ -481,7 +481,7 @@ def test_a_client_has_to_be_registered_for_it_and_prove_who_it_is(app: Flask) ->
     usual = an_api(app, grant_types=["client_credentials"])
     assert outcome(exchange(usual, shown)) == (400, "unauthorized_client")
     api = an_api(app)
-    api.client = Registered(api.client.client_id, "wrong" * 10, "", "client_secret_basic")
+    api.client = RegisteredClient(api.client.client_id, "wrong" * 10, "", "client_secret_basic")
     assert outcome(exchange(api, shown)) == (401, "invalid_client")
 
 
@@ -498,7 +498,7 @@ def test_no_client_registers_itself_for_it() -> None:
     made = app.test_client().post("/oauth/register", json=said).get_json()
     assert made["grant_types"] == ["authorization_code"]
     assert not [name for name in made if name.startswith("token_exchange")]
-    thief = Registered(made["client_id"], made["client_secret"], "", "client_secret_basic")
+    thief = RegisteredClient(made["client_id"], made["client_secret"], "", "client_secret_basic")
     shown = tokens_for(user_of(app))["access_token"]
     assert outcome(exchange(Flow(app.test_client(), thief), shown)) == (400, "unauthorized_client")
     # Nor later.
@@ -819,13 +819,13 @@ def test_the_user_reads_that_a_jwt_lingers_which_was_exchanged_for() -> None:
 
 # Races.
 
-DATABASES = ["sqlite", "postgresql", "mariadb"]
+SERVERS = [pytest.param(name, marks=pytest.mark.services) for name in ("postgresql", "mariadb")]
 one_or_all = pytest.mark.parametrize(
-    "raced", DATABASES if THOROUGH else ["postgresql"], indirect=True
+    "raced", ["sqlite", *SERVERS] if THOROUGH else SERVERS[:1], indirect=True
 )
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=["sqlite", *SERVERS])
 def raced(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Flow, Flow]]:
     """Give an app of a user and an API, on a real database."""
     with ExitStack() as stack:
@@ -960,7 +960,7 @@ def test_it_is_registered_by_the_command(app: Flask) -> None:
     made = json.loads(done.output)
     assert made["grant_types"] == [TOKEN_EXCHANGE]
     assert made["token_exchange_to"] == [MAIL, POST]
-    api = Registered(made["client_id"], made["client_secret"], "", "client_secret_basic")
+    api = RegisteredClient(made["client_id"], made["client_secret"], "", "client_secret_basic")
     shown = tokens_for(user_of(app))["access_token"]
     assert exchange(Flow(app.test_client(), api), shown).status_code == 200
 
@@ -1003,9 +1003,9 @@ def test_metadata_says_that_it_is_there(app: Flask) -> None:
 
 
 def test_it_needs_no_other_room() -> None:
-    rooms = ("resource_indicators", "jwt_access_token", "protected_resource", "introspection")
+    features = ("resource_indicators", "jwt_access_token", "protected_resource", "introspection")
     app = exchange_app(
-        PKCE_FEATURES={"token_exchange": True, **dict.fromkeys(rooms, False)},
+        PKCE_FEATURES={"token_exchange": True, **dict.fromkeys(features, False)},
     )
     shown = tokens_for(user_of(app), None)["access_token"]
     token = given(an_api(app, ISSUER), shown)

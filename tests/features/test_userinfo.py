@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask_pkce_server.testing import Flow, register
 from flask_pkce_server.users.claims import attributes_as_claims
 
-from ..conftest import sign_in
+from ..host import sign_in
 from ..openid import header, read
 
 ADA = {"sub": "1", "name": "Ada Lovelace", "preferred_username": "ada"}

@@ -13,8 +13,7 @@ from flask_pkce_server.models.connection import people_of
 from flask_pkce_server.testing import Flow, register, server_of
 from flask_pkce_server.wire.handle import digest
 
-from ..conftest import sign_in
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..services import empty_database
 
 
@@ -66,7 +65,7 @@ def test_secrets_come_and_go_one_beside_the_other(app: Flask) -> None:
     assert not end(app, known.client_id, first)
     assert do(app, "add", known.client_id, second, 2)
     assert secrets_of(app, known.client_id) == [(second, 2), (first, made)]
-    # There is no room for a third.
+    # A third does not fit.
     assert not do(app, "add", known.client_id, third, 3)
     assert not end(app, known.client_id, third)
     assert end(app, known.client_id, first)

@@ -21,10 +21,11 @@ from flask_pkce_server.models.guess import Guess, TooManyGuesses
 from flask_pkce_server.testing import Clock, hidden_fields, server_of
 
 from ..at_once import at_once, live_tokens
-from ..conftest import sign_in
 from ..device import Device, press, television
-from ..host import make_app
+from ..host import make_app, sign_in
 from ..services import THOROUGH, empty_database
+
+pytestmark = pytest.mark.thorough
 
 THREADS = 16
 POOL = {"pool_size": THREADS, "max_overflow": 4}

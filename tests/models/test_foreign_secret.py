@@ -17,7 +17,7 @@ from flask_pkce_server.models import client_secret, foreign_secret
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.foreign_secret import ForeignSecret, fits, why_unreadable
-from flask_pkce_server.testing import Flow, Registered, register, server_of
+from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
 from ..host import make_app
@@ -53,7 +53,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def known(app: Flask) -> Registered:
+def known(app: Flask) -> RegisteredClient:
     """A client whose secret another product hashed."""
     made = register(app, auth_method="client_secret_basic")
 
@@ -64,7 +64,7 @@ def known(app: Flask) -> Registered:
 
     with app.app_context():
         server_of(app).store.write(hash_it)
-    return Registered(**{**vars(made), "client_secret": SECRET})
+    return RegisteredClient(**{**vars(made), "client_secret": SECRET})
 
 
 def state(app: Flask, client_id: str) -> tuple[bytes | None, str | None]:
@@ -92,20 +92,20 @@ def test_the_host_makes_its_table_with_the_others(app: Flask) -> None:
     assert ForeignSecret.__tablename__ in app.db.metadata.tables
 
 
-def test_the_first_use_makes_it_ours(app: Flask, known: Registered) -> None:
+def test_the_first_use_makes_it_ours(app: Flask, known: RegisteredClient) -> None:
     assert upgrade(app, known.client_id, SECRET)
     assert state(app, known.client_id) == (digest(SECRET), None)
     assert not upgrade(app, known.client_id, "another")
     assert state(app, known.client_id) == (digest(SECRET), None)
 
 
-def test_a_new_secret_takes_the_place_of_a_hash(app: Flask, known: Registered) -> None:
+def test_a_new_secret_takes_the_place_of_a_hash(app: Flask, known: RegisteredClient) -> None:
     assert rotate(app, known.client_id, "new")
     assert not upgrade(app, known.client_id, SECRET)
     assert state(app, known.client_id) == (digest("new"), None)
 
 
-def test_many_first_uses_at_once_are_all_right(app: Flask, known: Registered) -> None:
+def test_many_first_uses_at_once_are_all_right(app: Flask, known: RegisteredClient) -> None:
     starting, answers = threading.Barrier(8), []
 
     def use() -> None:
@@ -123,7 +123,9 @@ def test_many_first_uses_at_once_are_all_right(app: Flask, known: Registered) ->
     assert state(app, known.client_id) == (digest(SECRET), None)
 
 
-def test_a_secret_that_ends_while_it_is_checked_is_refused(app: Flask, known: Registered) -> None:
+def test_a_secret_that_ends_while_it_is_checked_is_refused(
+    app: Flask, known: RegisteredClient
+) -> None:
     def rotate_first(connection, cursor, statement: str, *rest) -> None:
         if statement.startswith("UPDATE pkce_client") and not done:
             done.append(statement)

@@ -10,8 +10,7 @@ from flask import Flask
 from flask_pkce_server import ConfigurationError, current_token, require
 from flask_pkce_server.testing import Clock, Flow, register
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
 
 def call(app: Flask, path: str, authorization: str | None, **how):

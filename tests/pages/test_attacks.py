@@ -28,8 +28,7 @@ from flask_pkce_server.testing import (
 )
 from flask_pkce_server.wire.code_challenge import challenge_of
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
 AUTHORIZE, APPS, LOGOUT = "/oauth/authorize", "/oauth/apps", "/oauth/logout"
 OTHER_URI = "https://client.example/other"

@@ -28,10 +28,17 @@ from mcp.server.mcpserver import MCPServer
 
 from flask_pkce_server.errors import ConfigurationError
 from flask_pkce_server.mcp import CannotVerify, TokenVerifier
-from flask_pkce_server.testing import Clock, Flow, Registered, hidden_fields, register, server_of
+from flask_pkce_server.testing import (
+    Clock,
+    Flow,
+    RegisteredClient,
+    hidden_fields,
+    register,
+    server_of,
+)
 from flask_pkce_server.wire.handle import ACCESS, new_handle
 
-from .conftest import sign_in
+from .host import sign_in
 from .live import served, served_host
 from .mcp_client import Agent, Person
 
@@ -64,7 +71,7 @@ def flow(live: tuple[str, Flask]) -> Flow:
 
 
 @pytest.fixture(scope="module")
-def api(live: tuple[str, Flask]) -> Registered:
+def api(live: tuple[str, Flask]) -> RegisteredClient:
     return api_of(live[1])
 
 
@@ -82,13 +89,13 @@ def asked(live: tuple[str, Flask]) -> Iterator[list[str]]:
         yield paths
 
 
-def api_of(app: Flask, **more: Any) -> Registered:
+def api_of(app: Flask, **more: Any) -> RegisteredClient:
     """Register an API that may introspect."""
     more = {"client_metadata": {"resource_server": True}, "grant_types": [], **more}
     return register(app, auth_method="client_secret_basic", redirect_uris=(), **more)
 
 
-def asking(issuer: str, api: Registered, **more: Any) -> TokenVerifier:
+def asking(issuer: str, api: RegisteredClient, **more: Any) -> TokenVerifier:
     return TokenVerifier(
         issuer, OPAQUE, client_id=api.client_id, client_secret=api.client_secret, **more
     )
@@ -187,7 +194,7 @@ def test_a_jwt_is_verified_by_the_published_keys_alone(
 
 
 def test_an_opaque_token_is_asked_for_each_time(
-    live: tuple[str, Flask], flow: Flow, api: Registered, asked: list[str]
+    live: tuple[str, Flask], flow: Flow, api: RegisteredClient, asked: list[str]
 ) -> None:
     tokens = flow.tokens(resource=OPAQUE)
     verifier = asking(live[0], api)
@@ -204,7 +211,7 @@ def test_an_opaque_token_is_asked_for_each_time(
 
 
 def test_an_opaque_token_for_something_else_is_good_for_nothing(
-    live: tuple[str, Flask], flow: Flow, api: Registered
+    live: tuple[str, Flask], flow: Flow, api: RegisteredClient
 ) -> None:
     address, app = live
     own = Flow(
@@ -311,7 +318,7 @@ def test_a_header_is_not_believed(live: tuple[str, Flask], asked: list[str]) -> 
 
 
 def test_what_is_no_token_asks_nobody(
-    live: tuple[str, Flask], flow: Flow, api: Registered, asked: list[str]
+    live: tuple[str, Flask], flow: Flow, api: RegisteredClient, asked: list[str]
 ) -> None:
     token = flow.tokens(resource=OPAQUE)["access_token"]
     refresh = flow.tokens(resource=OPAQUE)["refresh_token"]
@@ -363,7 +370,7 @@ def test_an_issuer_that_is_down_is_no_verdict(
         assert told(both, jwt)[0]
         later = signed(app, exp=int(clock.now) + 100_000)
         caplog.set_level(logging.DEBUG)
-        wrong = Registered(api.client_id, "wrong", "", "client_secret_basic")
+        wrong = RegisteredClient(api.client_id, "wrong", "", "client_secret_basic")
         with pytest.raises(CannotVerify) as refused:
             told(asking(address, wrong), opaque)
         assert "401" in caplog.text
@@ -439,7 +446,7 @@ def test_odd_keys_verify_nothing(keys: Any) -> None:
 
 @pytest.mark.parametrize("place", [None, "keys", "file:///etc/hostname", "http://["])
 def test_an_odd_address_is_no_answer(place: str | None) -> None:
-    app, api = Flask("odd"), Registered("api", "secret", "", "client_secret_basic")
+    app, api = Flask("odd"), RegisteredClient("api", "secret", "", "client_secret_basic")
     said: dict[str, Any] = {"introspection_endpoint": place}
     at = "/.well-known/oauth-authorization-server"
     app.add_url_rule(at, view_func=lambda: said)
@@ -487,7 +494,7 @@ def test_a_header_that_has_to_be_understood_is_not() -> None:
 )
 def test_what_an_introspected_token_has_to_be(changes: dict[str, Any], good: bool) -> None:
     answer = {"active": True, "token_type": "Bearer", "aud": OPAQUE, "client_id": "c", "exp": 2**32}
-    api = Registered("api", "secret", "", "client_secret_basic")
+    api = RegisteredClient("api", "secret", "", "client_secret_basic")
     with stranger([], {**answer, **changes}) as issuer:
         assert bool(*told(asking(issuer, api), new_handle(ACCESS))) == good
 

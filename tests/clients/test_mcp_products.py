@@ -28,6 +28,8 @@ from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
 from .mcp_products import PRODUCTS, Product, version
 
+pytestmark = pytest.mark.thorough
+
 BASE = "http://127.0.0.1:5000"
 MCP = f"{BASE}/mcp"
 MODERN = "2026-07-28"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .services import own_database
+from ..services import own_database
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 HOST = """
 from flask import Flask
 from flask_login import LoginManager
@@ -64,6 +64,7 @@ def flask(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     "service",
     [

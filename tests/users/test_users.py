@@ -1,4 +1,4 @@
-"""The door to the host's users, where Flask-Login is found by itself."""
+"""The host's users, where Flask-Login is found by itself."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_pkce_server import ConfigurationError, PKCEServer
 
-from .conftest import sign_in
-from .host import SECRET_KEY
+from ..host import SECRET_KEY, sign_in
 
 
 def bare_app() -> tuple[Flask, SQLAlchemy]:

@@ -12,10 +12,9 @@ from jinja2 import DictLoader
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.testing import Flow, register
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
-CSS = (Path(__file__).parent.parent / "flask_pkce_server/pages/static/pkce/pkce.css").read_text()
+CSS = (Path(__file__).parents[2] / "flask_pkce_server/pages/static/pkce/pkce.css").read_text()
 VARIABLES = dict(re.findall(r"--pkce-([a-z-]+): light-dark\((#\w{6}, #\w{6})\);", CSS))
 
 # WCAG 1.4.3: text; 1.4.11: what shows where a field, a button or the focus is.
@@ -89,7 +88,7 @@ def test_the_theme_is_on_every_page(theme: str) -> None:
 
 
 def test_every_template_has_a_file_that_a_host_may_replace() -> None:
-    folder = Path(__file__).parent.parent / "flask_pkce_server/pages/templates/pkce"
+    folder = Path(__file__).parents[2] / "flask_pkce_server/pages/templates/pkce"
     parts = {"_page.html", "_layout.html", "_parts.html", "_draft.html"}
     for path in folder.glob("_*.html"):
         if path.name not in parts:

@@ -14,7 +14,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_pkce_server import PKCEServer, current_token
 from flask_pkce_server.testing import Flow, parameters_of, register
 
-from .host import SECRET_KEY
+from ..host import SECRET_KEY
 
 
 @dataclass

@@ -16,14 +16,14 @@ import requests
 from joserfc import jws, jwt
 from joserfc.jwk import KeySet
 
-from flask_pkce_server.testing import Registered, challenge_of, new_verifier, register
+from flask_pkce_server.testing import RegisteredClient, challenge_of, new_verifier, register
 
-from .host import make_app
-from .services import own_database
+from ..host import make_app
+from ..services import own_database
 
 pytestmark = [pytest.mark.services, pytest.mark.thorough]
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORKERS = 4
 URI = "https://client.example/callback"
 
@@ -59,7 +59,7 @@ class Serving:
     def __init__(self, folder: Path, address: str, environment: dict[str, str]) -> None:
         self.address, self.environment = address, environment
         self.clock = folder / "clock"
-        self.known: Registered | None = None
+        self.known: RegisteredClient | None = None
         self.tokens: list[str] = []
         self._keys: tuple[float, KeySet] | None = None
 

@@ -15,13 +15,13 @@ from flask_pkce_server import client_registered
 from flask_pkce_server.testing import (
     Clock,
     Flow,
-    Registered,
+    RegisteredClient,
     hidden_fields,
     parameters_of,
     register,
 )
 
-from .host import make_app
+from ..host import make_app
 
 URI = "https://client.example/callback"
 
@@ -229,7 +229,7 @@ def test_a_new_secret_ends_the_old_one(app: Flask, client: FlaskClient) -> None:
     assert made["client_secret"] != known.client_secret
     old, new = (
         Flow(client, known),
-        Flow(client, Registered(**{**vars(known), "client_secret": made["client_secret"]})),
+        Flow(client, RegisteredClient(**{**vars(known), "client_secret": made["client_secret"]})),
     )
     assert old.refresh("x").status_code == 401
     assert new.refresh("x").status_code == 400
@@ -239,11 +239,11 @@ def test_a_new_secret_ends_the_old_one(app: Flask, client: FlaskClient) -> None:
 def test_the_old_secret_is_kept_until_the_next_rotation(app: Flask, client: FlaskClient) -> None:
     known = register(app, auth_method="client_secret_basic")
 
-    def rotate(*options: str) -> Registered:
+    def rotate(*options: str) -> RegisteredClient:
         made = json.loads(run(app, "client", "rotate-secret", known.client_id, *options, "--json"))
-        return Registered(**{**vars(known), "client_secret": made["client_secret"]})
+        return RegisteredClient(**{**vars(known), "client_secret": made["client_secret"]})
 
-    def is_good(one: Registered) -> bool:
+    def is_good(one: RegisteredClient) -> bool:
         return Flow(client, one).refresh("x").status_code == 400
 
     second = rotate("--keep")

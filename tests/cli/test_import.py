@@ -22,11 +22,10 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.models.foreign_secret import ForeignSecret
 from flask_pkce_server.protocol.feature import ClientField
-from flask_pkce_server.testing import Flow, Registered, register, server_of
+from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import lending, make_app, sign_in
 
 URI = "https://shop.example/callback"
 SECRET = "a-secret-that-nobody-guesses-0123456789"
@@ -34,8 +33,9 @@ DAY = 86400
 
 
 @pytest.fixture
-def app() -> Flask:
-    return make_app(PKCE_REFRESH_TOKEN_WHEN="always")
+def app() -> Iterator[Flask]:
+    with lending.app(make_app, PKCE_REFRESH_TOKEN_WHEN="always") as app:
+        yield app
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def losses(client: dict) -> dict[str, str]:
     return {loss["what"]: loss["why"] for loss in client["not_carried"]}
 
 
-def known(method: str, secret: str | None = SECRET, client_id: str = "shop") -> Registered:
-    return Registered(client_id, secret, URI, method)
+def known(method: str, secret: str | None = SECRET, client_id: str = "shop") -> RegisteredClient:
+    return RegisteredClient(client_id, secret, URI, method)
 
 
 def django_hash(secret: str, iterations: int = 1000) -> str:

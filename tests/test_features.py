@@ -1,4 +1,4 @@
-"""Every feature but the core can be left out; and a host can add features of its own."""
+"""Every feature but the core can be left out; and a host can add its own."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ from flask_pkce_server.features import FEATURES
 from flask_pkce_server.features.authorization_code import SingleUseCodeGrant
 from flask_pkce_server.models.base import Digest, delete_some
 from flask_pkce_server.models.client import Client
-from flask_pkce_server.testing import Flow, Registered, parameters_of, register
+from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, register
 
-from .conftest import sign_in
-from .host import make_app
+from .host import make_app, sign_in
 
-OPTIONAL = [one.name for one in FEATURES if not one.core]
+OPTIONAL = [feature.name for feature in FEATURES if not feature.core]
 
 
 @pytest.mark.parametrize("left_out", [*([name] for name in OPTIONAL), OPTIONAL])
@@ -68,7 +67,7 @@ def test_without_cors_no_answer_has_its_headers() -> None:
     assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-@pytest.mark.parametrize("core", [one.name for one in FEATURES if one.core])
+@pytest.mark.parametrize("core", [feature.name for feature in FEATURES if feature.core])
 def test_the_core_cannot_be_left_out(core: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be left out"):
         make_app(PKCE_FEATURES={core: False})
@@ -254,7 +253,7 @@ def test_a_feature_of_the_host_says_what_is_left_open(pkce_flow: Flow) -> None:
 def test_a_feature_of_the_host_brings_clients_scopes_routes_lines_and_findings(
     app: Flask, client
 ) -> None:
-    elsewhere = Registered("from-elsewhere", None, "https://elsewhere.example/cb", "none")
+    elsewhere = RegisteredClient("from-elsewhere", None, "https://elsewhere.example/cb", "none")
     flow = Flow(client, elsewhere, scope="tenant:read")
     page = flow.authorize()
     assert "From elsewhere" in page.text

@@ -14,42 +14,41 @@ from flask_pkce_server import ConfigurationError, Feature
 from flask_pkce_server.protocol.declarations import Route
 from flask_pkce_server.testing import Flow, register
 
-from .conftest import sign_in
-from .host import make_app
+from ..host import make_app, sign_in
 
 
 class Broken(Feature):
-    """A room whose views fail."""
+    """A feature whose views fail."""
 
     name = "broken"
     raised: Exception = RuntimeError("a secret of the stack")
 
     def routes(self, server):
-        for door in ("page", "endpoint", "document"):
-            yield Route(f"broken_{door}", f"/broken/{door}", self.fail, ("GET",), door)
+        for kind in ("page", "endpoint", "document"):
+            yield Route(f"broken_{kind}", f"/broken/{kind}", self.fail, ("GET",), kind)
 
     def fail(self):
         raise self.raised
 
 
 def broken_app(raised: Exception, **config) -> Flask:
-    room = Broken()
-    room.raised = raised
-    return make_app(features=(room,), **config)
+    feature = Broken()
+    feature.raised = raised
+    return make_app(features=(feature,), **config)
 
 
-@pytest.mark.parametrize("door", ["page", "endpoint", "document"])
+@pytest.mark.parametrize("kind", ["page", "endpoint", "document"])
 def test_an_unexpected_error_is_a_server_error_and_says_nothing(
-    door: str, caplog: pytest.LogCaptureFixture
+    kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = broken_app(RuntimeError("a secret of the stack"), TESTING=False)
-    path = app.extensions["pkce"].paths[f"broken_{door}"]
+    path = app.extensions["pkce"].paths[f"broken_{kind}"]
     answer = app.test_client().get(path)
     assert answer.status_code == 500
     assert "server_error" in answer.text
     assert "a secret of the stack" not in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
-    assert ("<h1>" in answer.text) is (door == "page")
+    assert ("<h1>" in answer.text) is (kind == "page")
     assert "an unexpected error behind" in caplog.text
 
 

@@ -22,13 +22,12 @@ from flask_pkce_server.models.guess import Guess
 from flask_pkce_server.models.registration import Registration
 from flask_pkce_server.testing import Clock, server_of
 
-from .conftest import sign_in
-from .device import Device, television
-from .features.test_client_id_metadata import URL, Web
-from .features.test_registration import opened, post
-from .host import make_app
-from .services import REDIS_URL, THOROUGH, missing
-from .test_sql_counts import Counted
+from ..client_documents import URL, Web
+from ..counting import Counted
+from ..device import Device, television
+from ..host import lending, make_app, sign_in
+from ..registering import opened, post
+from ..services import REDIS_URL, THOROUGH, missing
 
 
 def remote_address() -> str:
@@ -64,8 +63,9 @@ def rows(app: Flask) -> list[int]:
 
 
 @pytest.fixture
-def app() -> Flask:
-    return opened()
+def app() -> Iterator[Flask]:
+    with lending.app(opened) as app:
+        yield app
 
 
 def device_of(app: Flask, **more: Any) -> Device:
@@ -378,6 +378,7 @@ def test_whatever_registers_at_each_start_leaves_one_row(
     assert rows(app) == [1]
 
 
+@pytest.mark.thorough
 def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None:
     app = opened(PKCE_REGISTRATION_MAX_WAITING=60)
     server_of(app).clock = pkce_clock
@@ -401,7 +402,7 @@ def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None
 
 @pytest.mark.parametrize("limiter", [False, True], ids=["database", "Flask-Limiter"])
 def test_to_be_refused_for_want_of_room_costs_a_turn(pkce_clock: Clock, limiter: bool) -> None:
-    # Looking for room is the dearest part of a registration.
+    # Looking for a free place is the dearest part of a registration.
     app = opened(PKCE_REGISTRATION_MAX_WAITING=1)
     server_of(app).clock = pkce_clock
     if limiter:

@@ -11,8 +11,8 @@ from flask import Flask
 
 from flask_pkce_server.testing import Flow, new_verifier, register
 
-from . import host
-from .conftest import sign_in
+from .. import host
+from ..host import sign_in
 
 #: With an issuer as every product's SDK wants it: nothing is left to be said of that.
 make_app = partial(host.make_app, PKCE_ISSUER="https://auth.example/")
