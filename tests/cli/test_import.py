@@ -17,11 +17,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 from sqlalchemy.exc import OperationalError
 
-from flask_pkce_server import Feature, client_registered
+from flask_pkce_server import client_registered
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.models.foreign_secret import ForeignSecret
-from flask_pkce_server.protocol.feature import ClientField
 from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
@@ -547,11 +546,7 @@ def test_clients_of_several_hosts_are_left_out_where_subjects_are_pairwise(
 
 
 def test_a_client_is_told_to_speak_as_its_sdk_does(report: Callable) -> None:
-    class Dialects(Feature):
-        name = "sdks"
-        client_fields = (ClientField("dialect", "Its SDK.", choices=("auth0", "keycloak")),)
-
-    app = make_app(features=(Dialects(),))
+    app = make_app(PKCE_DIALECTS=["auth0", "keycloak"])
     for product, content, dialect in (
         ("auth0", auth0(client_id="one"), "auth0"),
         ("keycloak", keycloak(clientId="two"), "keycloak"),

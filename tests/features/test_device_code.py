@@ -1096,12 +1096,12 @@ def test_prune_deletes_what_nothing_hangs_on(app: Flask, device: Device, pkce_cl
         output = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"]).output
         return app.json.loads(output)["deleted"]
 
-    assert (pruned()["device_codes"], pruned()["guesses"]) == (0, 0)
+    assert (pruned()["device_code"], pruned()["limits"]) == (0, 0)
     pkce_clock.advance(1200)
     # The one that gave a token that still lives stays.
     done = pruned()
     # Of the user, of all, and that of the devices that start.
-    assert (done["device_codes"], done["guesses"]) == (1, 3)
+    assert (done["device_code"], done["limits"]) == (1, 3)
     pkce_clock.advance(3600)
-    assert pruned()["device_codes"] == 1
+    assert pruned()["device_code"] == 1
     assert enter(device.browser, "BCDF-GHJK").status_code == 400

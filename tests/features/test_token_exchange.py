@@ -254,12 +254,12 @@ class Generous(Feature):
 
     name = "generous"
 
-    def complete_token_response(self, response: TokenResponse) -> None:
+    def complete_token_response(self, server: Any, response: TokenResponse) -> None:
         if response.access.actors:
             response.body["id_token"] = "of whom?"
 
 
-def test_no_room_gives_more() -> None:
+def test_no_feature_gives_more() -> None:
     # The check is in the grant too.
     app = exchange_app(features=(Generous(),))
     shown = tokens_for(user_of(app))["access_token"]
@@ -268,11 +268,11 @@ def test_no_room_gives_more() -> None:
     assert not [token for token in stored(app) if token.actors]
 
 
-def test_what_a_room_of_the_host_tied_the_grant_to_is_kept() -> None:
+def test_what_a_feature_of_the_host_bound_to_the_grant_is_kept() -> None:
     class Tenant(Feature):
         name = "tenant"
 
-        def check_authorization_request(self, request: Any) -> None:
+        def check_authorization_request(self, server: Any, request: Any) -> None:
             request.bindings["tenant"] = "north"
 
     app = exchange_app(features=(Tenant(),))
@@ -367,7 +367,7 @@ def test_an_api_elsewhere_gets_a_jwt_and_an_api_here_an_opaque_one() -> None:
     # For this app as a whole it is what all tokens without an audience are.
     whole = introspected(api, given(api, shown, resource=ISSUER))
     assert whole["scope"] == "mail:read notes:read"
-    assert "aud" not in whole
+    assert whole["aud"] == ISSUER
 
 
 def test_a_target_that_the_server_knows_no_more_is_refused(app: Flask) -> None:
