@@ -13,6 +13,7 @@ READY = $(VENV)/.ready
 DEMO_READY = $(VENV)/.demo-ready
 # With bytecode written, pytest prepares the assertions of a test module once and not each time.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
+TOGETHER = -n $(WORKERS) --dist worksteal
 
 help: ## list what there is to make (the default)
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -38,7 +39,7 @@ check: lint test ## lint and the quick tests: what to run before a commit
 
 test: $(READY) ## run the quick tests, which need Python alone
 	@# A part of them: make test ARGS="tests/features -k replay"
-	$(PYTEST) -n $(WORKERS) --dist worksteal $(ARGS)
+	$(PYTEST) $(TOGETHER) $(ARGS)
 
 test-one: $(READY) ## run one test: T=tests/features/test_pkce.py, or T=a_word_of_its_name
 	@[ -n "$(T)" ] || { echo "Say which: make test-one T=tests/features/test_pkce.py" >&2; exit 1; }
@@ -48,7 +49,14 @@ test-one: $(READY) ## run one test: T=tests/features/test_pkce.py, or T=a_word_o
 test-all: $(READY) ## run every test: browsers, Node, servers and databases too
 	@# What is not on the machine is skipped, with a word; with PKCE_TEST_REQUIRE_SERVICES=1 it
 	@# is a failure. PKCE_TEST_ROUNDS=30 runs each race 30 times.
-	$(PYTEST) -n $(WORKERS) --dist worksteal --all $(ARGS)
+	$(PYTEST) $(TOGETHER) --all $(ARGS)
+
+coverage: $(READY) ## run every test, and list the lines that none of them runs
+	$(PY) -m coverage erase
+	@# pytest-cov would begin too late: pytest loads the plugin of this package before it.
+	PYTHONDONTWRITEBYTECODE= $(PY) -m coverage run -m pytest $(TOGETHER) --all $(ARGS)
+	$(PY) -m coverage combine -q
+	$(PY) -m coverage report
 
 lint: $(READY) ## check style, types and the layers
 	$(PY) -m ruff check
@@ -104,5 +112,5 @@ $(DEMO_READY): pyproject.toml
 	$(PY) -m pip install -q -e '.[all]'
 	@touch $@
 
-.PHONY: help demo demo-react npm check test test-one test-all lint format typecheck build catalogs \
+.PHONY: help demo demo-react npm check test test-one test-all coverage lint format typecheck build catalogs \
 	screenshots clean venv

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from werkzeug.routing import Rule
 from flask_pkce_server import Feature, PKCEServer, current_token
 from flask_pkce_server.features.dialects import DIALECTS
 from flask_pkce_server.models.base import Base
+from flask_pkce_server.wire.remembered import Remembered
 
 SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
 ISSUER = "https://auth.example"
@@ -239,14 +241,12 @@ def _forget(app: Flask) -> None:
     """Take away what the app and the features keep in memory."""
     server = app.extensions["pkce"]
     server.keys._keys, server.keys._read_at = {}, None
-    for feature in server.features:
-        for memory in (
-            getattr(feature, "_known", None),
-            getattr(feature, "_noted", None),
-            getattr(getattr(feature, "memory", None), "_known", None),
-        ):
-            if memory is not None:
+    for feature in server.hooks.features:
+        for memory in vars(feature).values():
+            if isinstance(memory, OrderedDict):
                 memory.clear()
+            elif isinstance(memory, Remembered):
+                memory._entries.clear()
     # The next test may add views of its own.
     app._got_first_request = False
 

@@ -339,14 +339,15 @@ def test_CE1_nothing_is_redirected_before_the_redirect_uri_is_known(pkce_flow: F
 def test_CE2_CE6_a_client_of_codes_registers_a_redirect_uri(app: Flask) -> None:
     from flask_pkce_server.models.client import new_client
 
+    client, _ = new_client(
+        client_name="None",
+        redirect_uris=(),
+        auth_method="none",
+        grant_types=["authorization_code"],
+        now=0,
+    )
     with pytest.raises(InvalidRequestError, match="at least one redirect URI"):
-        new_client(
-            client_name="None",
-            redirect_uris=(),
-            auth_method="none",
-            grant_types=["authorization_code"],
-            now=0,
-        )
+        app.extensions["pkce"].registrar.check(client)
 
 
 def test_CE6_no_command_registers_a_client_of_codes_without_a_redirect_uri(app: Flask) -> None:

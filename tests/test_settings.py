@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-
 import pytest
 
-from flask_pkce_server import ConfigurationError
+from flask_pkce_server import ConfigurationError, Setting
 from flask_pkce_server.settings import Settings
-from flask_pkce_server.settings.load import load
+from flask_pkce_server.settings.load import declared, load
 
 
 def test_nothing_configured_is_the_defaults() -> None:
@@ -69,10 +67,12 @@ def test_an_unknown_key_is_refused_and_the_nearest_named() -> None:
         load({"PKCE_REFRESH_GRACE": 10})
 
 
-def test_keys_of_the_hosts_own_rooms_are_known() -> None:
-    assert load({"PKCE_OWN_ROOM": object()}, also_known=["PKCE_OWN_ROOM"]) == Settings()
+def test_settings_of_the_hosts_own_features_are_known() -> None:
+    setting = Setting("PKCE_OWN_FEATURE", int, 3, "A number.")
+    assert load({}, [setting])["PKCE_OWN_FEATURE"] == 3
+    assert load({"PKCE_OWN_FEATURE": 4}, [setting])["PKCE_OWN_FEATURE"] == 4
 
 
 def test_every_setting_has_a_meaning() -> None:
-    for setting in fields(Settings):
-        assert setting.metadata["meaning"].endswith(".")
+    for setting in declared().values():
+        assert setting.meaning.endswith(".")

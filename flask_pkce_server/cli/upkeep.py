@@ -8,9 +8,7 @@ from functools import partial
 import click
 from flask.cli import with_appcontext
 
-from ..models import (
-    guess,
-)
+from ..models import guess
 from ..protocol.contract import Server, current_server
 from .doctor import problems_of_host
 from .output import Clearly, as_json_option, print_json
@@ -32,8 +30,8 @@ def prune(as_json: bool) -> None:
     if as_json:
         print_json({"deleted": deleted})
     else:
-        parts = [f"{number} of {name}" for name, number in deleted.items() if number]
-        click.echo(f"Deleted {', '.join(parts) or 'nothing'}.")
+        parts = [f"{name} {number}" for name, number in deleted.items() if number]
+        click.echo(f"Rows deleted: {', '.join(parts) or 'none'}.")
 
 
 def _prune_some(server: Server) -> dict[str, int]:

@@ -42,7 +42,7 @@ def guard_paths() -> Response | None:
 
 def is_below_guarded_path(server: Server) -> bool:
     """Say whether this request is for what `pkce.mcp` marks, and not for our own endpoints."""
-    ours = flask.request.endpoint in server.routes
+    ours = (flask.request.endpoint or "").startswith("pkce.")
     return not ours and server.resources.is_guarded(flask.request.path)
 
 

@@ -135,11 +135,11 @@ class Generous(Feature):
 
     name = "generous"
 
-    def complete_token_response(self, response: TokenResponse) -> None:
+    def complete_token_response(self, server: Any, response: TokenResponse) -> None:
         response.body["id_token"] = "of whom?"
 
 
-def test_no_room_gives_it_more() -> None:
+def test_no_feature_gives_it_more() -> None:
     # The check is in the grant too.
     app = make_app(features=(Generous(),))
     flow = machine(app)

@@ -753,7 +753,7 @@ def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
     # Over HTTP once, and then what it does.
     assert not is_known(app, f"{URL}/x")
     server = server_of(app)
-    (feature,) = [one for one in server.features if isinstance(one, ClientIdMetadataFeature)]
+    (feature,) = [one for one in server.hooks.features if isinstance(one, ClientIdMetadataFeature)]
     web.documents |= {
         f"{URL}/{number}": {**WEB, "client_id": f"{URL}/{number}"} for number in range(0, 600, 2)
     }
@@ -983,7 +983,7 @@ def test_prune_deletes_what_nobody_uses(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock
 ) -> None:
     def pruned() -> int:
-        return json.loads(run(app, "prune", "--json"))["deleted"]["unused_clients"]
+        return json.loads(run(app, "prune", "--json"))["deleted"]["client_id_metadata"]
 
     flow.tokens()
     pkce_clock.advance(10 * DAY)

@@ -19,7 +19,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from flask_pkce_server import Feature, client_registered
+from flask_pkce_server import client_registered
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.testing import (
     Clock,
@@ -244,26 +244,17 @@ def test_what_apps_of_the_portal_may_ask_for() -> None:
     assert "invalid_scope" in flow.authorize(scope="notes:write").text
 
 
-class Devices(Feature):
-    """A host's own feature for devices, as far as the portal sees it."""
-
-    name = "devices"
-
-    def metadata(self, server: Any) -> dict[str, Any]:
-        return {"grant_types_supported": [DEVICE], "device_authorization_endpoint": "https://d/"}
-
-
 def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
     chosen = {"developer_portal": True, "device_code": False}
     assert 'value="device"' not in sign_in(make_app(PKCE_FEATURES=chosen)).get(HERE).text
-    app = make_app(PKCE_FEATURES=chosen, features=(Devices(),))
+    app = make_app(PKCE_FEATURES={"developer_portal": True})
     client = sign_in(app)
     assert 'value="device"' in client.get(HERE).text
     page = create(client, kind="device", redirect_uris="")
     known = stored(app, shown(page))
     assert known.grant_types == [DEVICE, "refresh_token"]
     assert known.redirect_uris == []
-    assert "curl https://d/" in page.text
+    assert "curl https://auth.example/oauth/device_authorization" in page.text
     assert "Sign in as the app would" not in page.text
 
 

@@ -37,6 +37,8 @@ def test_what_is_said_is_what_there_is() -> None:
         "issuer": "https://auth.example",
         "authorization_endpoint": "https://auth.example/oauth/authorize",
         "token_endpoint": "https://auth.example/oauth/token",
+        "pushed_authorization_request_endpoint": "https://auth.example/oauth/par",
+        "require_pushed_authorization_requests": False,
         "revocation_endpoint": "https://auth.example/oauth/revoke",
         "scopes_supported": [
             *["profile", "notes:read", "notes:write", "offline_access"],
@@ -236,9 +238,9 @@ def test_every_endpoint_that_is_mounted_is_said() -> None:
     server = make_app(PKCE_DIALECTS=[]).extensions["pkce"]
     said = {value for value in server.metadata().values() if isinstance(value, str)}
     mounted = {
-        server.url_of(name)
-        for name, route in server.routes.items()
+        server.url_of(route.name)
+        for route in server.routes.values()
         # What is linked to is not discovered.
-        if not route.path.startswith("/.well-known/") and name not in UNSAID
+        if not route.path.startswith("/.well-known/") and route.name not in UNSAID
     }
     assert mounted <= said

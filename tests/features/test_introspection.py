@@ -52,6 +52,8 @@ def test_a_client_is_told_of_its_own_tokens(flow: Flow, pkce_clock: Clock) -> No
         "sub": "1",
         "iss": "https://auth.example",
         "iat": now,
+        "aud": "https://auth.example",
+        "auth_time": now,
     }
     answer = ask(flow, tokens["access_token"])
     assert answer.headers["Cache-Control"] == "no-store"

@@ -78,7 +78,7 @@ def test_keys_that_are_over_are_pruned(app: Flask, pkce_clock: Clock) -> None:
     run(app, "rotate")
     pkce_clock.advance(7200 + 2592000)
     output = app.test_cli_runner().invoke(args=["pkce", "prune"]).output
-    assert "2 signing keys" in output
+    assert "jwks 2" in output
     assert run(app, "list").count("active") == 2
 
 

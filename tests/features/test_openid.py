@@ -297,7 +297,7 @@ def test_what_fails_while_an_id_token_is_made_burns_nothing() -> None:
 
     flow = Flow(sign_in(app), register(app), scope=SCOPE)
     code = flow.allow()["code"]
-    usual = app.extensions["pkce"].users.claims
+    usual = app.extensions["pkce"].users.host.user_claims
     app.pkce.user_claims(fail)
     answer = flow.redeem(code)
     assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")

@@ -588,7 +588,7 @@ def test_prune_forgets_what_has_expired(
 ) -> None:
     def pruned() -> int:
         done = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"])
-        return json.loads(done.output)["deleted"]["spent_jtis"]
+        return json.loads(done.output)["deleted"]["private_key_jwt"]
 
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed)) == AUTHENTICATED

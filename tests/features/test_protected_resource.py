@@ -629,7 +629,9 @@ class Registration(Feature):
     name = "a_registration"
 
     def routes(self, server: Any) -> list[Route]:
-        return [Route("register", "/register", lambda: {"it": "is here"}, ("POST",), "endpoint")]
+        return [
+            Route("register", "/register", lambda server: {"it": "is here"}, ("POST",), "endpoint")
+        ]
 
 
 def test_registration_is_at_the_root_where_there_is_one() -> None:

@@ -76,7 +76,7 @@ def flow_of(app: Flask, told: dict[str, Any], **changes: Any) -> Flow:
 
 def prune(app: Flask) -> int:
     output = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"]).output
-    return json.loads(output)["deleted"]["unused_clients"]
+    return json.loads(output)["deleted"]["registration"]
 
 
 def count(app: Flask) -> int:

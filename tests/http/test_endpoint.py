@@ -1,4 +1,4 @@
-"""Doors: whatever goes wrong behind one leaves by it as an error of its own kind."""
+"""What goes wrong in a view leaves as an error of its kind: a page, OAuth JSON or a document."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Broken(Feature):
         for kind in ("page", "endpoint", "document"):
             yield Route(f"broken_{kind}", f"/broken/{kind}", self.fail, ("GET",), kind)
 
-    def fail(self):
+    def fail(self, server):
         raise self.raised
 
 
@@ -49,7 +49,7 @@ def test_an_unexpected_error_is_a_server_error_and_says_nothing(
     assert "a secret of the stack" not in answer.text
     assert answer.headers["Cache-Control"] == "no-store"
     assert ("<h1>" in answer.text) is (kind == "page")
-    assert "an unexpected error behind" in caplog.text
+    assert "an unexpected error at" in caplog.text
 
 
 def test_in_tests_and_in_debug_an_unexpected_error_is_seen() -> None:

@@ -43,4 +43,4 @@ def test_rows_that_are_too_old_to_matter_are_pruned(
     pkce_flow.tokens(scope="openid")
     pkce_clock.advance(31 * 86400)
     output = app.test_cli_runner().invoke(args=["pkce", "prune", "--json"]).output
-    assert json.loads(output)["deleted"]["session_clients"] == 1
+    assert json.loads(output)["deleted"]["openid"] == 1
