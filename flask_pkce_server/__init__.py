@@ -6,11 +6,16 @@ pkce.init_app(app)
 
 from .errors import ConfigurationError
 from .extension import PKCEServer
-from .models.base import Base
-from .protocol.contract import current_server
+from .models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .models.client import Client
+from .models.token import Token
+from .protocol.contract import Server, current_server
 from .protocol.declarations import Problem, ResponseMode, Route
 from .protocol.feature import ClientAuthMethod, ClientField, Feature
 from .protocol.grant import Grant
+from .protocol.request import Request
+from .protocol.resources import Resource
+from .protocol.token_response import TokenResponse
 from .resource_server.require import CurrentToken, current_token, require
 from .settings import Setting
 from .signals import (
@@ -32,25 +37,36 @@ from .signals import (
 
 __all__ = [
     "Base",
+    "Client",
     "ClientAuthMethod",
     "ClientField",
     "ConfigurationError",
     "CurrentToken",
+    "Digest",
+    "EpochSeconds",
     "Feature",
     "Grant",
+    "Identifier",
     "PKCEServer",
     "Problem",
+    "Request",
+    "Resource",
     "ResponseMode",
     "Route",
+    "Server",
     "Setting",
+    "Token",
+    "TokenResponse",
     "authorization_denied",
     "authorization_granted",
+    "changed_rows",
     "client_registered",
     "code_replayed",
     "consent_narrowed",
     "consent_withdrawn",
     "current_server",
     "current_token",
+    "delete_some",
     "key_rotated",
     "require",
     "token_issued",

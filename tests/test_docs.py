@@ -13,9 +13,11 @@ The conventions of a page:
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import types
@@ -35,6 +37,8 @@ from flask_pkce_server.testing import hidden_fields, parameters_of
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+PYPROJECT = ROOT / "pyproject.toml"
 PAGES = [README, *sorted(DOCS.glob("*.md"))]
 PIECE = re.compile(
     r"^```(python|console)\n(.*?)^```$|^<!-- test:(.*?)-->$", re.DOTALL | re.MULTILINE
@@ -170,7 +174,9 @@ def test_what_a_page_shows_runs(page: Path, tmp_path: Path) -> None:
         assert " passed" in done.stdout
 
 
-@every_page
+@pytest.mark.parametrize(
+    "page", [*PAGES, CONTRIBUTING, ROOT / "SECURITY.md"], ids=lambda page: page.stem
+)
 def test_every_link_and_image_is_there(page: Path) -> None:
     text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -351,3 +357,118 @@ def test_the_login_page_of_the_readme_sends_nobody_elsewhere() -> None:
         path = f"/login?next={elsewhere}"
         form = {**csrf_of(browser.get(path).text), "username": "demo", "password": "demo"}
         assert browser.post(path, data=form).headers["Location"] == "/"
+
+
+def test_every_attribute_and_every_hook_is_documented_with_its_arguments() -> None:
+    from flask_pkce_server import Feature
+
+    documented = first_cells(DOCS / "extending.md")
+    hooks = {call_of(name, one) for name, one in vars(Feature).items() if inspect.isfunction(one)}
+    assert {text for text in documented if re.fullmatch(r"\w+\(.*\)", text)} == hooks
+    assert [name for name in Feature.__annotations__ if name not in documented] == []
+
+
+def test_everything_that_a_feature_may_ask_of_the_server_is_documented() -> None:
+    from flask_pkce_server import Server
+
+    members = {f"server.{name}" for name in Server.__annotations__}
+    for name, one in vars(Server).items():
+        if isinstance(one, property):
+            members.add(f"server.{name}")
+        elif inspect.isfunction(one) and not name.startswith("_"):
+            members.add(f"server.{call_of(name, one)}")
+    assert len(members) > 30
+    documented = first_cells(DOCS / "extending.md")
+    assert {text for text in documented if text.startswith("server.")} == members
+
+
+def test_what_a_feature_needs_is_imported_from_the_package_itself() -> None:
+    import flask_pkce_server
+
+    for page in (DOCS / "extending.md", DOCS / "signals.md"):
+        imported = re.findall(r"^from (flask_pkce_server\S*) import ", page.read_text(), re.M)
+        assert {name for name in imported if ".testing" not in name} == {"flask_pkce_server"}
+    hints = {
+        name
+        for one in vars(flask_pkce_server.Feature).values()
+        if inspect.isfunction(one)
+        for hint in one.__annotations__.values()
+        for name in re.findall(r"[A-Z]\w+", hint)
+    }
+    elsewhere = {"Any", "Iterable", "Listener", "Mapping", "None", "Response", "Session"}
+    assert hints - elsewhere <= set(flask_pkce_server.__all__)
+
+
+def first_cells(page: Path) -> set[str]:
+    """Return what stands in backquotes in the first cells of the tables of a page."""
+    cells = re.findall(r"^\| (.+?) \|", page.read_text(), re.MULTILINE)
+    return {text for cell in cells for text in re.findall(r"`([^`]+)`", cell)}
+
+
+def call_of(name: str, method: Any) -> str:
+    """Return how a method is called, by the names of its arguments."""
+    arguments = [one for one in inspect.signature(method).parameters if one != "self"]
+    return f"{name}({', '.join(arguments)})"
+
+
+def test_internals_names_every_part_of_the_package_and_its_layers() -> None:
+    text = (DOCS / "internals.md").read_text()
+    package = ROOT / "flask_pkce_server"
+    parts = [f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").exists()]
+    parts += [path.name for path in package.glob("*.py")]
+    assert [part for part in parts if f"\n| `{part}` |" not in text] == []
+    # The first list of layers is that of the packages.
+    layers = re.findall(r"^layers = \[\n(.*?)\n\]", PYPROJECT.read_text(), re.S | re.M)[0]
+    (drawn,) = re.findall(r"^```mermaid\n(.*?)^```$", text, re.S | re.M)
+    assert re.findall(r'\["(.+?)"\]', drawn) == re.findall(r'"(.+?)"', layers)
+
+
+def test_each_place_that_internals_names_is_there() -> None:
+    places = re.findall(r"`([\w/]+\.py):([\w.]+)`", (DOCS / "internals.md").read_text())
+    assert len(places) > 60
+    for file, name in places:
+        text = (ROOT / "flask_pkce_server" / file).read_text()
+        for part in name.split("."):
+            assert re.search(rf"^ *(def|class) {part}\b", text, re.MULTILINE), (file, name)
+
+
+@pytest.mark.programs
+def test_the_feature_of_the_contributing_guide_works(tmp_path: Path) -> None:
+    for name in ("flask_pkce_server", "tests"):
+        left_out = shutil.ignore_patterns("__pycache__", "node_modules")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=left_out)
+    shutil.copy(PYPROJECT, tmp_path)
+    files = r"^```python\n# (\S+)\n(.*?)^```$"
+    blocks = dict(re.findall(files, CONTRIBUTING.read_text(), re.S | re.M))
+    for file, code in blocks.items():
+        path = tmp_path / file
+        if not path.exists():
+            path.write_text(code)
+    entry = blocks["flask_pkce_server/features/__init__.py"].splitlines(keepends=True)
+    insert(tmp_path / "flask_pkce_server/features/__init__.py", "from .introspection", entry[0])
+    insert(tmp_path / "flask_pkce_server/features/__init__.py", "    ParFeature,", entry[1])
+    setting = "flask_pkce_server/settings/__init__.py"
+    insert(tmp_path / setting, "    key_secret: ", blocks[setting])
+    pytest_of = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests = ["tests/features/test_foo.py", "tests/test_architecture.py", "-k", "foo or setting"]
+    done = subprocess.run(
+        [*pytest_of, *tests],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    ruff = Path(sys.executable).with_name("ruff")
+    for command in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+        done = subprocess.run(
+            [ruff, *command, *blocks], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def insert(path: Path, before: str, lines: str) -> None:
+    """Insert `lines` into a file, before the line that begins with `before`."""
+    text = path.read_text()
+    assert text.count(f"\n{before}") == 1
+    path.write_text(text.replace(f"\n{before}", f"\n{lines}{before}"))
