@@ -278,7 +278,7 @@ def _look_of(app: Flask) -> dict[str, Any]:
             for name, value in vars(server).items()
             if name != "_hooks"
         },
-        "users": dict(vars(server.users)),
+        "users": dict(vars(server.users.host)),
         "resources": repr(vars(server.resources)),
         "listening": [
             len(list(getattr(listening, name)))

@@ -22,7 +22,12 @@ from flask_pkce_server import (
     Setting,
     token_issued,
 )
-from flask_pkce_server.errors import InvalidRequestError, InvalidTokenError
+from flask_pkce_server.errors import (
+    AccessDeniedError,
+    InvalidRequestError,
+    InvalidTokenError,
+    ServerError,
+)
 from flask_pkce_server.features import FEATURES
 from flask_pkce_server.features.authorization_code import SingleUseCodeGrant
 from flask_pkce_server.models.base import Digest, delete_some
@@ -357,6 +362,18 @@ class SameMethod(Feature):
         yield ClientAuthMethod("client_secret_basic", read_header)
 
 
+class SameScope(Feature):
+    name = "same_scope"
+    scopes = {"openid": "Know who you are, once more"}  # noqa: RUF012
+
+
+class SamePath(Feature):
+    name = "same_path"
+
+    def aliases(self, server) -> Mapping[str, str]:
+        return {"/authorize": "token"}
+
+
 class SameName(Feature):
     name = "openid"
 
@@ -369,10 +386,50 @@ class SameName(Feature):
         (SameGrant(), 'grant type "authorization_code": authorization_code and same_grant'),
         (SameMode(), 'response mode "query": authorize and same_mode'),
         (SameMethod(), 'method "client_secret_basic": token and same_method'),
+        (SameScope(), 'scope "openid": openid and same_scope'),
+        (SamePath(), 'path "/authorize": dialects and same_path'),
         (SameName(), 'Two features are called "openid"'),
     ],
     ids=lambda value: getattr(value, "name", None),
 )
 def test_two_features_that_claim_one_name_are_refused(feature: Feature, claimed: str) -> None:
     with pytest.raises(ConfigurationError, match=claimed):
-        make_app(features=(feature,))
+        make_app(features=(feature,), PKCE_DIALECTS=["auth0"])
+
+
+def test_two_features_may_want_a_path_for_the_same_route() -> None:
+    app = make_app(init=False, PKCE_DIALECTS=["auth0"])
+    app.pkce.mcp("/mcp", scopes={"tasks:read": "Read your tasks"})
+    app.pkce.init_app(app)
+    assert app.test_client().get("/authorize").status_code == 400
+
+
+class FailsLate(Feature):
+    name = "fails_late"
+
+    def complete_response(self, server, response, route) -> None:
+        raise ServerError()
+
+    def check_token_use(self, server, token, resource) -> None:
+        raise AccessDeniedError("Not today.")
+
+
+def test_what_a_feature_raises_last_is_an_error_of_its_kind() -> None:
+    app = make_app(features=(FailsLate(),), TESTING=False, PROPAGATE_EXCEPTIONS=False)
+    answer = app.test_client().get("/oauth/jwks")
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
+    page = app.test_client().get("/oauth/authorize")
+    assert (page.status_code, "<h1>" in page.text) == (500, True)
+
+
+def test_what_a_feature_has_against_a_token_is_told() -> None:
+    class Refusing(Feature):
+        name = "refusing"
+        check_token_use = FailsLate.check_token_use
+
+    app = make_app(features=(Refusing(),))
+    flow = Flow(sign_in(app), register(app))
+    headers = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
+    answer = app.test_client().get("/api/me", headers=headers)
+    assert (answer.status_code, answer.get_json()["error"]) == (401, "access_denied")
+    assert 'error="access_denied"' in answer.headers["WWW-Authenticate"]

@@ -143,7 +143,6 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if proof is None:
             # Once more where the tokens are made: no proof, no tokens.
             raise InvalidGrantError("The code_verifier was not proven.")
-        server.hooks.check_token_request(server, request)
         # Of a code that comes again only what it gave is of interest.
         user = None if code.consumed_at is not None else self.find_user(code.subject)
         family = Family(code.family_id, code.client_id, code.subject, code.bindings)

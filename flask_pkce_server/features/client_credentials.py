@@ -40,7 +40,6 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
     def issue_tokens(self) -> dict[str, Any]:
         """Give an access token, and nothing else."""
         server, request = self.server, self.request
-        server.hooks.check_token_request(server, request)
         family = Family(new_identifier(), request.client.client_id, NOBODY, {})
 
         def issue(session: Session) -> dict[str, Any]:

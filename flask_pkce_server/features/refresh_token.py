@@ -61,7 +61,6 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         """Consume the token and give its successor, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.refresh_token
-        server.hooks.check_token_request(server, request)
         user = self.find_user(token.subject)
 
         facts = {

@@ -104,7 +104,6 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         """Hold the token that was shown and give one that is made from it, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.credential
-        server.hooks.check_token_request(server, request)
         user = server.users.load(token.subject)
         if user is None:
             raise InvalidRequestError(_UNFIT)

@@ -72,8 +72,13 @@ def complete(response: Response) -> Response:
     """Let features add to answers of ours, and of views that need a token; to no others."""
     server: Server = current_app.extensions["pkce"]
     route = server.routes.get(flask.request.endpoint)
-    if route is not None or needs_token(server, flask.request.endpoint):
+    if route is None and not needs_token(server, flask.request.endpoint):
+        return response
+    try:
         server.hooks.complete_response(server, response, route)
+    except Exception as raised:  # noqa: BLE001 - it runs after the views, which have caught theirs
+        kind = _KINDS["endpoint" if route is None else route.kind]
+        response = kind.finish(kind.refuse(named_error(raised)))
     return response
 
 

@@ -119,6 +119,7 @@ class Grant:
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
         """Issue tokens for what was checked; for what is left of it, where less is by now."""
         while True:
+            self.server.hooks.check_token_request(self.server, self.request)
             try:
                 return 200, self.issue_tokens(), self.TOKEN_RESPONSE_HEADER
             except GrantNarrowed:

@@ -67,7 +67,10 @@ class Hooks:
 
     def scopes(self) -> dict[str, str]:
         """Return the scopes that come with features, each with its sentence."""
-        return {name: text for one in self.features for name, text in one.scopes.items()}
+        return self._collect(
+            "scope",
+            ((one.name, name, text) for one in self.features for name, text in one.scopes.items()),
+        )
 
     def client_fields(self) -> dict[str, ClientField]:
         """Return what features read in a client's metadata, by name."""
@@ -105,7 +108,14 @@ class Hooks:
 
     def aliases(self, server: Server) -> list[tuple[str, str]]:
         """Return further paths, each with the name of its route."""
-        return [pair for paths in self._ask("aliases", server) for pair in paths.items()]
+        # Two that want a path for the same route do not disagree.
+        claims = {
+            pair: feature
+            for feature, ask in self._filling["aliases"]
+            for pair in ask(server).items()
+        }
+        pairs = ((feature, path, name) for (path, name), feature in claims.items())
+        return list(self._collect("path", pairs).items())
 
     def client_auth_methods(self, server: Server) -> dict[str, ClientAuthMethod]:
         """Return the ways in which a client may prove who it is, by name."""

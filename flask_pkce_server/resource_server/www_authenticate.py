@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import flask
+from authlib.oauth2.rfc6749.errors import MissingAuthorizationError, UnsupportedTokenTypeError
 from flask import Response
 
-from ..errors import InsufficientScopeError, InvalidTokenError, OAuth2Error
+from ..errors import InsufficientScopeError, OAuth2Error
 from ..protocol.contract import current_server
 from ..protocol.resources import Resource
 
@@ -19,7 +20,7 @@ def challenge(
     (RFC 6750 3.1). The description comes last: client SDKs look for `scope=` with a
     regular expression. One of a resource says where its metadata is (RFC 9728 5.1).
     """
-    missing = not isinstance(error, InvalidTokenError | InsufficientScopeError)
+    missing = isinstance(error, MissingAuthorizationError | UnsupportedTokenTypeError)
     fields = {} if missing else {"error": error.error}
     # All that the call needs: some clients forget what they had.
     needed = " ".join((*(resource.required if resource else ()), *scopes)).split()

@@ -90,7 +90,6 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         code: DeviceCode = request.credential
         if code.consumed_at is None:
             self.check_approved(code)
-        server.hooks.check_token_request(server, request)
         subject = code.subject or ""
         user = None if code.consumed_at is not None else self.find_user(subject)
         family = Family(code.family_id, code.client_id, subject, code.bindings)
