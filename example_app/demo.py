@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from flask_pkce_server.models.client import Client, new_client, save
+from flask_pkce_server.models.client import Client
+from flask_pkce_server.models.client_storage import new_client, save
 from flask_pkce_server.wire.names import DEVICE_CODE as DEVICE
 
 from .extensions import db

@@ -84,8 +84,7 @@ class PKCEServer:
     def require(self, *scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
         """Guard a view: an access token with all of `scopes` must come with the request.
 
-        The same as `require_oauth`, and declares the `resource`, if it is named, to have
-        these scopes.
+        A `resource` that is named is declared to have these scopes.
         """
         if resource is not None:
             self.resource(resource, scopes=" ".join(scopes).split())

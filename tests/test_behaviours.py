@@ -337,7 +337,7 @@ def test_CE1_nothing_is_redirected_before_the_redirect_uri_is_known(pkce_flow: F
 
 
 def test_CE2_CE6_a_client_of_codes_registers_a_redirect_uri(app: Flask) -> None:
-    from flask_pkce_server.models.client import new_client
+    from flask_pkce_server.models.client_storage import new_client
 
     client, _ = new_client(
         client_name="None",

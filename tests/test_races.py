@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.models.client import remove
+from flask_pkce_server.models.client_storage import remove
 from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 

@@ -9,17 +9,23 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..models import client as clients
 from ..models import client_secret
+from ..models import client_storage as clients
 from ..models.client import Client
 from ..pages.first_steps import first_steps, token_line
-from ..protocol.contract import Server, current_server
+from ..protocol.contract import current_server
 from ..signals import client_registered, tell
 from ..wire import redirect_uri
 from ..wire.handle import digest, new_secret
 from ..wire.names import AUTH_METHODS
-from .client_options import ClientCommand, client_options
-from .output import Clearly, as_json_option, date, print_json, print_lines
+from .client_options import (
+    ClientCommand,
+    client_options,
+    read_grant_types,
+    read_members,
+    read_scope,
+)
+from .output import ReadableErrors, as_json_option, date, print_json, print_lines
 
 client_commands = AppGroup("client", help="Clients: the applications that may ask for access.")
 
@@ -57,20 +63,20 @@ def create(
     method = auth_method or {"public": "none", "confidential": "client_secret_basic"}[client_type]
     if (method == "none") != (client_type == "public"):
         raise click.UsageError(f"A {client_type} client does not use --auth-method {method}.")
-    with Clearly():
+    with ReadableErrors():
         client, secret = clients.new_client(
             client_name=name,
             redirect_uris=redirect_uris,
             auth_method=method,
-            grant_types=_grant_types(server, grant_types)
+            grant_types=read_grant_types(server, grant_types)
             if redirect_uris or grant_types or not metadata.get("resource_server")
             else [],
-            scope=_scope(server, scope),
+            scope=read_scope(server, scope),
             origins=origins,
             skip_consent=bool(skip_consent),
             client_id=client_id,
             client_secret=client_secret,
-            client_metadata=_given(metadata),
+            client_metadata=read_members(metadata),
             now=server.now(),
         )
         server.registrar.check(client)
@@ -98,7 +104,7 @@ def create(
 @as_json_option
 def list_(as_json: bool) -> None:
     """List the clients."""
-    with Clearly(), current_server.store.reading() as session:
+    with ReadableErrors(), current_server.store.reading() as session:
         found = session.scalars(select(Client).order_by(Client.issued_at, Client.client_id)).all()
     if as_json:
         print_json([client.as_json() for client in found])
@@ -140,15 +146,15 @@ def update(
     changes = {
         "client_name": name,
         "redirect_uris": list(redirect_uris) or None,
-        "scope": _scope(server, scope),
-        "grant_types": _grant_types(server, grant_types) if grant_types else None,
+        "scope": read_scope(server, scope),
+        "grant_types": read_grant_types(server, grant_types) if grant_types else None,
         "origins": list(origins) or None,
         "skip_consent": skip_consent,
     }
     for field, value in changes.items():
         if value is not None:
             setattr(client, field, value)
-    given = _given(metadata)
+    given = read_members(metadata)
     said = server.registrar.names_of("document") & given.keys()
     said |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
         field for field, value in changes.items() if value is not None
@@ -158,7 +164,7 @@ def update(
     replaced = server.registrar.replaced_by(given)
     kept = {line: value for line, value in client.client_metadata.items() if line not in replaced}
     client.client_metadata = {**kept, **given}
-    with Clearly():
+    with ReadableErrors():
         server.registrar.check(client)
         server.store.write(lambda session: clients.save(session, session.merge(client)))
     print_json(client.as_json()) if as_json else _print_client(client)
@@ -208,33 +214,8 @@ def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
         click.echo(f"client_secret  {secret}   (shown this once)")
 
 
-def _scope(server: Server, text: str | None) -> frozenset[str] | None:
-    if text is None:
-        return None
-    scopes = frozenset(text.split())
-    unknown = scopes - server.scopes.keys()
-    if unknown:
-        raise click.ClickException(
-            f"Not declared in PKCE_SCOPES: {' '.join(sorted(unknown))}. "
-            f"Declared: {' '.join(server.scopes)}"
-        )
-    return scopes
-
-
-def _grant_types(server: Server, wanted: tuple[str, ...]) -> list[str]:
-    known = server.registrar.grant_types
-    for grant_type in wanted:
-        if grant_type not in known:
-            raise click.ClickException(
-                f"There is no grant type {grant_type} here. There is: {', '.join(known)}"
-            )
-    return list(wanted) or [
-        grant_type for grant_type in ("authorization_code", "refresh_token") if grant_type in known
-    ]
-
-
 def _find(client_id: str) -> Client:
-    with Clearly():
+    with ReadableErrors():
         client = _known(client_id)
     if client is None:
         raise click.ClickException(
@@ -257,15 +238,6 @@ def _shown(client: Client, secret: str | None) -> dict[str, Any]:
     return {**client.as_json(), **({} if secret is None else {"client_secret": secret})}
 
 
-def _given(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return what was said of the rooms' lines; an option that was left out says nothing."""
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in metadata.items()
-        if value not in (None, ())
-    }
-
-
 def _print_client(client: Client, secret: str | None = None) -> None:
     shown = client.as_json()
     shown["scope"] = shown["scope"] or "all that is declared"
@@ -275,4 +247,4 @@ def _print_client(client: Client, secret: str | None = None) -> None:
         click.echo(f"{'client_secret':28}{secret}   (shown this once)")
     for uri in client.redirect_uris:
         for warning in redirect_uri.warnings(uri):
-            click.echo(f"Mind: {warning}")
+            click.echo(f"Warning: {warning}")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 from flask.cli import ScriptInfo
 
+from ..protocol.contract import Server
 from ..protocol.feature import ClientField
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,3 +101,39 @@ def client_options(create: bool) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def read_scope(server: Server, text: str | None) -> frozenset[str] | None:
+    """Return the scopes of `--scope`; None where it was left out."""
+    if text is None:
+        return None
+    scopes = frozenset(text.split())
+    unknown = scopes - server.scopes.keys()
+    if unknown:
+        raise click.ClickException(
+            f"Not declared in PKCE_SCOPES: {' '.join(sorted(unknown))}. "
+            f"Declared: {' '.join(server.scopes)}"
+        )
+    return scopes
+
+
+def read_grant_types(server: Server, wanted: tuple[str, ...]) -> list[str]:
+    """Return the grant types of `--grant-type`, or those of an app that signs users in."""
+    known = server.registrar.grant_types
+    for grant_type in wanted:
+        if grant_type not in known:
+            raise click.ClickException(
+                f"There is no grant type {grant_type} here. There is: {', '.join(known)}"
+            )
+    return list(wanted) or [
+        grant_type for grant_type in ("authorization_code", "refresh_token") if grant_type in known
+    ]
+
+
+def read_members(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by the names of RFC 7591 2."""
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in metadata.items()
+        if value not in (None, ())
+    }

@@ -7,7 +7,7 @@ from flask.cli import AppGroup
 
 from ..protocol.contract import current_server
 from ..signals import key_rotated, tell
-from .output import Clearly, as_json_option, date, print_json
+from .output import ReadableErrors, as_json_option, date, print_json
 
 key_commands = AppGroup("key", help="Keys: what ID tokens and other JWTs are signed with.")
 
@@ -16,7 +16,7 @@ key_commands = AppGroup("key", help="Keys: what ID tokens and other JWTs are sig
 @as_json_option
 def list_(as_json: bool) -> None:
     """List the signing keys: next, active and retired."""
-    with Clearly():
+    with ReadableErrors():
         found = current_server.keys.listed()
     rows = [
         {
@@ -51,7 +51,7 @@ def list_(as_json: bool) -> None:
 def rotate(compromised: bool, as_json: bool) -> None:
     """Publish new keys, which sign after PKCE_JWKS_LEAD seconds."""
     server = current_server
-    with Clearly():
+    with ReadableErrors():
         kids = server.keys.rotate(compromised=compromised)
     tell(key_rotated, server.app, kids=kids, compromised=compromised)
     if as_json:

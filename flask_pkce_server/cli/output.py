@@ -34,7 +34,7 @@ def date(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
-class Clearly:
+class ReadableErrors:
     """Turn the errors that an operator can do something about into a line of text."""
 
     def __enter__(self) -> None:

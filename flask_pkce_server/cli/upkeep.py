@@ -11,7 +11,7 @@ from flask.cli import with_appcontext
 from ..models import guess
 from ..protocol.contract import Server, current_server
 from .doctor import problems_of_host
-from .output import Clearly, as_json_option, print_json
+from .output import ReadableErrors, as_json_option, print_json
 
 _BATCH = 1000
 
@@ -23,7 +23,7 @@ def prune(as_json: bool) -> None:
     """Delete what has expired, and keys and codes that nothing depends on any more."""
     server = current_server
     deleted: Counter[str] = Counter()
-    with Clearly():
+    with ReadableErrors():
         while any((done := _prune_some(server)).values()):
             deleted.update(done)
     deleted.update(done)

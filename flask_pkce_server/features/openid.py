@@ -36,7 +36,7 @@ from ..users.sign_in import Login
 from ..wire.handle import base64url
 from ..wire.jws import ALGORITHMS
 
-_LONGEST_NONCE = 1024
+_MAX_NONCE = 1024
 #: What is noted of a sign-in and told to APIs too.
 _SIGN_IN_CLAIMS = ("auth_time", "acr", "amr")
 #: What an ID token says besides what is known about the user.
@@ -115,8 +115,8 @@ class OpenIDFeature(Feature):
             raise RequestUriNotSupportedError()
         if "openid" not in request.scopes:
             return
-        if len(data.get("nonce", "")) > _LONGEST_NONCE:
-            raise InvalidRequestError(f"nonce has at most {_LONGEST_NONCE} characters.")
+        if len(data.get("nonce", "")) > _MAX_NONCE:
+            raise InvalidRequestError(f"nonce has at most {_MAX_NONCE} characters.")
         asked = claims.read_request(data["claims"]) if "claims" in data else {}
         bound: dict[str, Any] = {"nonce": data.get("nonce")}
         # Userinfo has all that the scopes open; of that, the ID token has what is named here.

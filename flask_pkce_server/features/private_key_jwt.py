@@ -28,7 +28,7 @@ from ..wire.remembered import Fetched, Remembered
 #: What a client may sign with; the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
 #: Seconds that an assertion may be good for, and that clocks may differ.
-_LONGEST, _SKEW = 300, 30
+_MAX_LIFETIME, _SKEW = 300, 30
 #: Seconds that keys of a jwks_uri are used before they are asked for again; for how long
 #: where its host does not answer; and the least between two questions.
 _FRESH_SECONDS, _USABLE_SECONDS, _PAUSE_SECONDS = 3600, 86400, 60
@@ -213,11 +213,11 @@ def _good_until(
     if not all(type(at) in (int, float) and 0 <= at < 2**53 for at in times.values()):
         return None
     until: float = times.get("exp", -math.inf) + _SKEW
-    if not now < until <= now + _LONGEST + 2 * _SKEW:
+    if not now < until <= now + _MAX_LIFETIME + 2 * _SKEW:
         return None
     if max(times.get("iat", now), times.get("nbf", now)) > now + _SKEW:
         return None
-    if times.get("iat", now) < now - _LONGEST - 2 * _SKEW:
+    if times.get("iat", now) < now - _MAX_LIFETIME - 2 * _SKEW:
         return None
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= 512 or not jti.isprintable():

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 
+def see_other(path: str) -> Response:
+    """Send the browser to a page of this app, which it asks for with a GET (RFC 9110 15.4.4)."""
+    return Response(status=303, headers={"Location": path})
+
+
 class VerbatimRedirect(Response):
     """A redirect to a URI that has been validated, with fields added to it by hand.
 

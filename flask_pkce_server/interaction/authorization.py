@@ -14,12 +14,12 @@ from ..errors import InvalidClientError, InvalidRequestError, OAuth2Error
 from ..models.client import Client
 from ..pages.policy import allow_here
 from ..protocol.contract import Server
+from ..protocol.error_response import described
 from ..protocol.request import Request
-from ..protocol.server import described
 from ..protocol.state import request_state
 from ..wire.redirect_uri import origin_of
 
-_LONGEST_STATE = 2048
+_MAX_STATE = 2048
 
 
 def check(server: Server, request: Request) -> Any:
@@ -58,9 +58,9 @@ def _find_client(server: Server, request: Request) -> Client:
 
 
 def _check_state(request: Request) -> None:
-    if len(request.payload.state or "") > _LONGEST_STATE:
+    if len(request.payload.state or "") > _MAX_STATE:
         # To the person: what is too long cannot be sent back as it came.
-        raise InvalidRequestError(f"state has at most {_LONGEST_STATE} characters.")
+        raise InvalidRequestError(f"state has at most {_MAX_STATE} characters.")
 
 
 def _check_payload(server: Server, request: Request, client: Client, uri: str) -> None:

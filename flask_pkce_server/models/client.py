@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from authlib.oauth2.rfc6749.models import ClientMixin
-from sqlalchemy import delete
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import InvalidRequestError
 from ..wire import redirect_uri as uris
-from ..wire import shown_name
 from ..wire.client_metadata import ClientMetadata
-from ..wire.handle import digest, new_identifier, new_secret
-from ..wire.names import AUTH_METHODS, TOKEN_EXCHANGE
-from . import client_origin
-from .base import Base, Digest, Identifier, changed_rows
+from ..wire.handle import digest
+from .base import Base, Digest, Identifier
 
 #: The line of a client that a document describes: of when the copy is, in epoch seconds.
 DOCUMENT = "document"
-_BY_SECRET = "client_secret_"
+#: What the names of the methods that use a secret begin with.
+BY_SECRET = "client_secret_"
 
 
 class Client(Base, ClientMixin):
@@ -65,7 +62,7 @@ class Client(Base, ClientMixin):
     @property
     def has_secret(self) -> bool:
         """Whether it shows who it is by a secret."""
-        return self.token_endpoint_auth_method.startswith(_BY_SECRET)
+        return self.token_endpoint_auth_method.startswith(BY_SECRET)
 
     @property
     def verified(self) -> bool:
@@ -148,9 +145,14 @@ class Client(Base, ClientMixin):
             )
         return uri
 
+    @property
+    def web_origins(self) -> set[str]:
+        """The web origins that it may speak from: those that it names, and its redirect URIs'."""
+        return {*self.origins, *filter(None, map(uris.origin_of, self.redirect_uris))}
+
     def speaks_from(self, origin: str) -> bool:
         """Say whether pages of this client are served from the web origin `origin`."""
-        return origin in _origins(self)
+        return origin in self.web_origins
 
     def restate(self, said: ClientMetadata) -> None:
         """Put `said` in the place of what it said before; what the operator said stays.
@@ -227,106 +229,3 @@ class Client(Base, ClientMixin):
             "self_registered": self.self_registered,
             "client_id_issued_at": self.issued_at,
         }
-
-
-def new_client(
-    *,
-    client_name: str,
-    redirect_uris: Iterable[str],
-    auth_method: str,
-    grant_types: Iterable[str],
-    now: int,
-    scope: Iterable[str] | None = None,
-    origins: Iterable[str] = (),
-    skip_consent: bool = False,
-    self_registered: bool = False,
-    client_id: str | None = None,
-    client_secret: str | None = None,
-    client_metadata: Mapping[str, Any] | None = None,
-) -> tuple[Client, str | None]:
-    """Make a client that is not stored yet; return it with its secret in clear.
-
-    The secret is made here unless one is given, and is None for a client that has none. `now`
-    is in epoch seconds. Raises `InvalidRequestError` for a secret that it must not have; the
-    rest of it is for the registrar to check.
-    """
-    has_secret = auth_method.startswith(_BY_SECRET)
-    if not has_secret and client_secret is not None:
-        raise InvalidRequestError(f"A client with {auth_method} has no secret.")
-    if client_secret is not None and len(client_secret) < 32:
-        raise InvalidRequestError("A client secret has at least 32 characters.")
-    client_id = client_id or new_identifier()
-    secret = (client_secret or new_secret()) if has_secret else None
-    client = Client(
-        client_id=client_id,
-        client_name=client_name,
-        token_endpoint_auth_method=auth_method,
-        secret_digest=None if secret is None else digest(secret),
-        secret_issued_at=None if secret is None else now,
-        redirect_uris=list(redirect_uris),
-        origins=list(origins),
-        grant_types=list(grant_types),
-        scope=None if scope is None else frozenset(scope),
-        client_metadata=dict(client_metadata or {}),
-        skip_consent=skip_consent,
-        self_registered=self_registered,
-        issued_at=now,
-    )
-    return client, secret
-
-
-def check(client: Client) -> None:
-    """Refuse a client that must not be stored; raises `InvalidRequestError`."""
-    shown_name.check(client.client_name, "client_name")
-    if not client.client_id.isascii() or not client.client_id.isprintable():
-        raise InvalidRequestError("A client_id has visible ASCII characters only.")
-    if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
-        raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")
-    if client.token_endpoint_auth_method not in AUTH_METHODS:
-        raise InvalidRequestError(f"The auth method is one of: {', '.join(AUTH_METHODS)}.")
-    if client.token_endpoint_auth_method == "private_key_jwt" and not (
-        {"jwks", "jwks_uri"} & client.client_metadata.keys()
-    ):
-        raise InvalidRequestError("A client that uses private_key_jwt has jwks or a jwks_uri.")
-    if client.is_public and client.check_grant_type("client_credentials"):
-        # RFC 6749 4.4
-        raise InvalidRequestError("A public client has no credentials to get tokens for.")
-    if client.is_public and client.check_grant_type(TOKEN_EXCHANGE):
-        # RFC 8693 2.1: whoever got hold of a token could say to be that client.
-        raise InvalidRequestError("A public client exchanges no tokens: anybody can say to be it.")
-    if client.check_grant_type("authorization_code") and not client.redirect_uris:
-        raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")
-    for uri in client.redirect_uris:
-        uris.refuse_unfit(uri)
-    for origin in client.origins:
-        if uris.origin_of(origin) != origin:
-            raise InvalidRequestError("An origin is scheme://host[:port] and nothing after it.")
-
-
-def save(session: Session, client: Client) -> None:
-    """Store a new or a changed client and the origins it may speak from.
-
-    Its origins are those it names and those of its redirect URIs.
-    """
-    session.add(client)
-    session.flush()
-    client_origin.replace(session, client.client_id, _origins(client))
-
-
-def remove(session: Session, client_id: str) -> bool:
-    """Delete a client and all that hangs on it; say whether it was there.
-
-    That is every row with its client_id: who registers the same id again starts anew. Each
-    statement is repeated until it finds nothing: it waits for a refresh that is under way, but
-    does not see what that inserted.
-    """
-    for mapper in sorted(Base.registry.mappers, key=lambda one: one.class_.__tablename__):
-        if mapper.class_ is not Client and "client_id" in mapper.columns:
-            its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
-            while changed_rows(session, its):
-                pass
-    return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
-
-
-def _origins(client: Client) -> set[str]:
-    return {*client.origins, *filter(None, map(uris.origin_of, client.redirect_uris))}

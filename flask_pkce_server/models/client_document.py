@@ -19,7 +19,7 @@ from ..errors import InvalidClientMetadataError
 from ..wire import client_metadata
 from ..wire.client_metadata import ClientMetadata, Offer
 from ..wire.fetch import is_fetchable
-from . import client as clients
+from . import client_storage as clients
 from .authorization_code import AuthorizationCode
 from .base import changed_rows
 from .client import DOCUMENT, Client

@@ -19,7 +19,7 @@ from .token import Token
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _USER_CODE = re.compile(f"[{LETTERS}]{{8}}")
 _IGNORED = re.compile(r"[\s\-_.\u2010-\u2015\u2212]+")
-_LONGEST_TYPED = 64
+_MAX_TYPED = 64
 #: RFC 8628 3.5: seconds that are added for a device that asks too often.
 _SLOWER_BY = 5
 #: Seconds by which one question may travel faster than the one before it.
@@ -84,7 +84,7 @@ def read_user_code(typed: str) -> str | None:
 
     Forgiving of case, blanks, dashes and full-width letters (RFC 8628 6.1).
     """
-    if len(typed) > _LONGEST_TYPED:
+    if len(typed) > _MAX_TYPED:
         return None
     code = _IGNORED.sub("", unicodedata.normalize("NFKC", typed)).upper()
     return code if _USER_CODE.fullmatch(code) else None

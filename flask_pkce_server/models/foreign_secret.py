@@ -19,7 +19,7 @@ from .base import Base, Identifier, changed_rows
 from .client import Client
 
 #: No secret is longer; whoever sends more is refused before anything is computed.
-LONGEST = 1000
+MAX_SECRET = 1000
 # What one wrong secret may cost: a few seconds of one core.
 _MOST_ITERATIONS = 10_000_000
 _MOST_ROUNDS = 15
@@ -57,7 +57,7 @@ def why_unreadable(secret_hash: str) -> str | None:
 def fits(secret_hash: str, proof: str) -> bool:
     """Say whether `proof` is the secret that was hashed; it takes as long as that did."""
     shown = proof.encode()
-    if not shown or len(shown) > LONGEST or why_unreadable(secret_hash) is not None:
+    if not shown or len(shown) > MAX_SECRET or why_unreadable(secret_hash) is not None:
         return False
     pbkdf2 = _PBKDF2.fullmatch(secret_hash)
     if pbkdf2:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from . import client as clients
+from . import client_storage as clients
 from . import guess
 from .authorization_code import AuthorizationCode
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows

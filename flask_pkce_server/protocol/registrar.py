@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, get_origin
 
 from ..errors import InvalidRequestError
-from ..models import client as clients
 from ..models.client import Client
+from ..wire import redirect_uri as uris
+from ..wire import shown_name
 from ..wire.client_metadata import OPEN_AUTH_METHODS, Offer, Party
+from ..wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from .contract import Server
 from .feature import ClientAuthMethod, ClientField
 
@@ -64,7 +66,7 @@ class Registrar:
 
     def check(self, client: Client) -> None:
         """Refuse a client that must not be stored; raises `InvalidRequestError`."""
-        clients.check(client)
+        check_columns(client)
         if client.redirect_uris and self._server.is_pairwise(client):
             # It has to be known what its subjects are made for.
             client.check_sector()
@@ -82,3 +84,31 @@ class Registrar:
             raise InvalidRequestError(f"{name} is one of: {', '.join(field.choices)}.")
         if field.check is not None:
             field.check(self._server, client, value)
+
+
+def check_columns(client: Client) -> None:
+    """Refuse what no server may store of a client; raises `InvalidRequestError`."""
+    shown_name.check(client.client_name, "client_name")
+    if not client.client_id.isascii() or not client.client_id.isprintable():
+        raise InvalidRequestError("A client_id has visible ASCII characters only.")
+    if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
+        raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")
+    if client.token_endpoint_auth_method not in AUTH_METHODS:
+        raise InvalidRequestError(f"The auth method is one of: {', '.join(AUTH_METHODS)}.")
+    if client.token_endpoint_auth_method == "private_key_jwt" and not (
+        {"jwks", "jwks_uri"} & client.client_metadata.keys()
+    ):
+        raise InvalidRequestError("A client that uses private_key_jwt has jwks or a jwks_uri.")
+    if client.is_public and client.check_grant_type("client_credentials"):
+        # RFC 6749 4.4
+        raise InvalidRequestError("A public client has no credentials to get tokens for.")
+    if client.is_public and client.check_grant_type(TOKEN_EXCHANGE):
+        # RFC 8693 2.1: whoever got hold of a token could say to be that client.
+        raise InvalidRequestError("A public client exchanges no tokens: anybody can say to be it.")
+    if client.check_grant_type("authorization_code") and not client.redirect_uris:
+        raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")
+    for uri in client.redirect_uris:
+        uris.refuse_unfit(uri)
+    for origin in client.origins:
+        if uris.origin_of(origin) != origin:
+            raise InvalidRequestError("An origin is scheme://host[:port] and nothing after it.")

@@ -16,7 +16,7 @@ from ..models.client import Client
 
 #: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
 _REPEATABLE = {"resource", "audience"}
-_LONGEST_VALUE = 8192
+_MAX_VALUE = 8192
 FORM = "application/x-www-form-urlencoded"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
@@ -47,7 +47,7 @@ class Payload(OAuth2Payload):
             if len(values) > 1 and name not in _REPEATABLE:
                 raise InvalidRequestError("A parameter is given more than once.")
             for value in values:
-                if len(value) > _LONGEST_VALUE:
+                if len(value) > _MAX_VALUE:
                     raise InvalidRequestError("A parameter is too long.")
                 if _CONTROL.search(value):
                     raise InvalidRequestError("A parameter has a control character in it.")

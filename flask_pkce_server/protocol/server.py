@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import flask
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response
 
 from ..errors import (
     InvalidRequestError,
     OAuth2Error,
-    TooManyRequests,
     UnsupportedGrantTypeError,
     UnsupportedResponseTypeError,
 )
@@ -28,6 +26,7 @@ from ..wire.fetch import Fetcher
 from ..wire.handle import base64url, digest, is_handle
 from .client_authentication import authenticate
 from .declarations import Route
+from .error_response import error_response
 from .hooks import Hooks
 from .issuer import Issuer, debug_issuer
 from .keys import KeyRing
@@ -233,23 +232,4 @@ class FeatureServer(AuthorizationServer):
         return made
 
     def handle_error_response(self, request: Request | None, error: OAuth2Error) -> Response:
-        sentences = {} if request is None else request.sentences
-        response = flask.jsonify(
-            error=error.error,
-            error_description=sentences.get(type(error), described(error)),
-        )
-        response.status_code = error.status_code
-        response.headers["Cache-Control"] = "no-store"
-        if isinstance(error, TooManyRequests):
-            response.headers.update(error.headers)
-        if error.error == "invalid_client":
-            response.status_code = 401
-            # Only to who tried it: a browser would open its own password box.
-            if flask.request.headers.get("Authorization", "").lower().startswith("basic"):
-                response.headers["WWW-Authenticate"] = f'Basic realm="{self.issuer}"'
-        return response
-
-
-def described(error: OAuth2Error) -> str:
-    """Return the description of an error; there always is one, since some SDKs need it."""
-    return error.description or "The request is not valid."
+        return error_response(self.issuer, {} if request is None else request.sentences, error)

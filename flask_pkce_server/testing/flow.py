@@ -14,7 +14,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from ..models import client as clients
+from ..models import client_storage as clients
 from ..protocol.contract import Server, server_of
 from ..wire.code_challenge import challenge_of
 from ..wire.handle import base64url

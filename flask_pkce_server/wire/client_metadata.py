@@ -32,9 +32,9 @@ _SAID_AS_SCOPE: Mapping[Party, set[str]] = {
     "client": {"default_scope"},
     "document": set(),
 }
-_LONGEST = 2000
-_LONGEST_ORIGIN = 255
-_MOST = 50
+_MAX_TEXT = 2000
+_MAX_ORIGIN = 255
+_MAX_ITEMS = 50
 #: Levels of a JSON object: a set of keys with lists in them has five.
 _DEEPEST = 10
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -130,7 +130,7 @@ def _redirect_uris(said: Mapping[str, Any]) -> list[str]:
         found = _texts(said, "redirect_uris")
         for uri in found:
             uris.refuse_unfit(uri)
-            if len(uris.origin_of(uri) or "") > _LONGEST_ORIGIN:
+            if len(uris.origin_of(uri) or "") > _MAX_ORIGIN:
                 raise InvalidRequestError("The host in a redirect URI is too long.")
     except InvalidRequestError as error:
         raise InvalidRedirectUriError(error.description) from None
@@ -225,8 +225,8 @@ def _text(said: Mapping[str, Any], name: str) -> str | None:
     value = said.get(name)
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or len(value) > _LONGEST or _UNSEEN.search(value):
-        raise InvalidClientMetadataError(f"{name} is a text of 1 to {_LONGEST} characters.")
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or _UNSEEN.search(value):
+        raise InvalidClientMetadataError(f"{name} is a text of 1 to {_MAX_TEXT} characters.")
     return value
 
 
@@ -234,8 +234,8 @@ def _texts(said: Mapping[str, Any], name: str) -> list[str]:
     value = said.get(name)
     if value is None:
         return []
-    if not isinstance(value, list) or len(value) > _MOST:
-        raise InvalidClientMetadataError(f"{name} is a list of {_MOST} texts at most.")
+    if not isinstance(value, list) or len(value) > _MAX_ITEMS:
+        raise InvalidClientMetadataError(f"{name} is a list of {_MAX_ITEMS} texts at most.")
     found = [_text({name: one}, name) for one in value]
     if None in found:
         raise InvalidClientMetadataError(f"{name} is a list of texts, none of them empty.")

@@ -10,24 +10,24 @@ from __future__ import annotations
 import functools
 import http.client
 import io
-import ipaddress
 import json
 import logging
 import re
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any, cast
 
+from .deadline import Deadline
+from .public_address import is_public
+
 logger = logging.getLogger(__name__)
 
 #: Bytes of a document, and of all that comes with it: headers, the frames of its chunks.
-_LARGEST = 16 * 1024
-_LARGEST_ANSWER = 3 * _LARGEST
+_MAX_DOCUMENT = 16 * 1024
+_MAX_RESPONSE = 3 * _MAX_DOCUMENT
 
 # A name with a dot, and no address in any spelling: those have no letter after the last dot.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -36,22 +36,6 @@ _URI = re.compile(
     r"(?::(?P<port>[1-9][0-9]{0,4}))?(?P<path>[/?][\x21\x24-\x7e]*)?",
     re.IGNORECASE,
 )
-# Public by their numbers only: what the IETF keeps for itself, relays and tunnels to IPv4 (6to4
-# and Teredo; NAT64 lies outside of 2000::/3), documentation, and the metadata of Azure's machines.
-_NOT_PUBLIC = tuple(
-    map(
-        ipaddress.ip_network,
-        (
-            "192.0.0.0/24",
-            "192.88.99.0/24",
-            "168.63.129.16/32",
-            "2001::/23",
-            "2002::/16",
-            "3fff::/20",
-        ),
-    )
-)
-_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 class FetchError(Exception):
@@ -74,19 +58,6 @@ def is_fetchable(uri: str) -> bool:
     Where the name leads is known when it is asked for.
     """
     return len(uri) <= 2048 and _URI.fullmatch(uri) is not None
-
-
-def is_public(address: str) -> bool:
-    """Say whether `address`, as a resolver gives it, is one of the open internet."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    # What has a zone ("fe80::1%eth0") means something on this machine alone.
-    if found.version == 6 and (found not in _GLOBAL_UNICAST or "%" in address):
-        return False
-    odd = found.is_multicast or found.is_reserved or found.is_unspecified
-    return found.is_global and not odd and not any(found in network for network in _NOT_PUBLIC)
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
@@ -154,7 +125,7 @@ class Fetcher:
             raise _Refused("not an https URI with the name of a public host")
         host, port = parts["host"].lower(), int(parts["port"] or 443)
         path = parts["path"] or "/"
-        deadline = _Deadline(self.seconds)
+        deadline = Deadline(self.seconds)
         with self._connect(host, port, deadline) as connection:
             authority = host if port == 443 else f"{host}:{port}"
             connection.settimeout(deadline.left())
@@ -172,7 +143,7 @@ class Fetcher:
             raise _Refused("not a JSON object")
         return Document(content, max_age)
 
-    def _connect(self, host: str, port: int, deadline: _Deadline) -> ssl.SSLSocket:
+    def _connect(self, host: str, port: int, deadline: Deadline) -> ssl.SSLSocket:
         """Connect to the very address that was looked at; a second look-up may differ."""
         addresses = deadline.run(lambda: list(self.resolve(host, port)))
         if not addresses or not all(map(is_public, addresses)):
@@ -186,53 +157,12 @@ class Fetcher:
             raise
 
 
-#: Names that are looked up at once; one that hangs goes on when nobody waits for it any more.
-_lookups = threading.BoundedSemaphore(32)
-
-
-class _Deadline:
-    """The end of a fetch; each wait before it is as long as what is left."""
-
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
-
-    def left(self) -> float:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("out of time")
-        return left
-
-    def run(self, work: Callable[[], list[str]]) -> list[str]:
-        """Return what `work` returns, if it does in time: a resolver knows no timeout."""
-        done: list[list[str]] = []
-        failed: list[OSError | ValueError] = []
-        if not _lookups.acquire(timeout=self.left()):
-            raise TimeoutError("out of time")
-
-        def run() -> None:
-            try:
-                done.append(work())
-            except (OSError, ValueError) as error:
-                failed.append(error)
-            finally:
-                _lookups.release()
-
-        thread = threading.Thread(target=run, name="resolver", daemon=True)
-        thread.start()
-        thread.join(self.left())
-        if failed:
-            raise failed[0]
-        if not done:
-            raise TimeoutError("out of time")
-        return done[0]
-
-
 class _Stream(io.RawIOBase):
     """A connection that ends at a time and after so many bytes, however slowly they come."""
 
-    def __init__(self, connection: socket.socket, deadline: _Deadline) -> None:
+    def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection, self._deadline = connection, deadline
-        self._left = _LARGEST_ANSWER
+        self._left = _MAX_RESPONSE
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Be read as `http.client` reads a socket."""
@@ -250,7 +180,7 @@ class _Stream(io.RawIOBase):
         return read
 
 
-def _read(connection: socket.socket, deadline: _Deadline) -> tuple[bytes, int | None]:
+def _read(connection: socket.socket, deadline: Deadline) -> tuple[bytes, int | None]:
     """Return the body of an answer, if it is a document of JSON as it was asked for.
 
     And the seconds that it may be kept.
@@ -266,8 +196,8 @@ def _read(connection: socket.socket, deadline: _Deadline) -> tuple[bytes, int | 
         if kind != "application/json" and not re.fullmatch(r"application/[\w.-]+\+json", kind):
             raise _Refused("not JSON by its type")
         max_age = _max_age(answer.headers)
-        body = answer.read(_LARGEST + 1)
-    if len(body) > _LARGEST:
+        body = answer.read(_MAX_DOCUMENT + 1)
+    if len(body) > _MAX_DOCUMENT:
         raise _Refused("too large")
     return body, max_age
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 from .jws import _decode
 
 #: Keys of one set that are looked at.
-MOST = 20
+MAX_KEYS = 20
 
 # No HMAC: a public key must never be read as a secret.
 _TYPES = {"PS256": "RSA", "RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -30,8 +30,8 @@ class UnfitKey(ValueError):
 def check_set(jwks: Any) -> None:
     """Refuse what is no set of public keys (RFC 7517 5); raises `UnfitKey`."""
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
-    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST:
-        raise UnfitKey(f"A JWK Set has a list `keys` of 1 to {MOST} keys.")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:
+        raise UnfitKey(f"A JWK Set has a list `keys` of 1 to {MAX_KEYS} keys.")
     for key in keys:
         if not isinstance(key, dict):
             raise UnfitKey("A key of the set is not a JWK.")
@@ -50,7 +50,7 @@ def verifies(
 
     The algorithm has to fit the type of the key, its use, and what it says of itself.
     """
-    for jwk in list(keys)[:MOST]:
+    for jwk in list(keys)[:MAX_KEYS]:
         if not isinstance(jwk, dict) or (kid is not None and jwk.get("kid") != kid):
             continue
         key = _load(jwk, algorithm)

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 ALGORITHMS = ("RS256", "ES256")
 
 
-_LONGEST_JWT = 16384
+_MAX_JWT = 16384
 
 
 def header_of(text: str) -> dict[str, Any]:
     """Return the header of what may be a JWT; empty if it cannot be read."""
-    if len(text) > _LONGEST_JWT or text.count(".") != 2 or not text.isascii():
+    if len(text) > _MAX_JWT or text.count(".") != 2 or not text.isascii():
         return {}
     encoded = text.partition(".")[0]
     try:

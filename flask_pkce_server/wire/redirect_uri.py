@@ -19,7 +19,7 @@ _DANGEROUS = {
 }  # fmt: skip
 #: What we append: a URI that has one of these already would carry two of them.
 _OURS = {"code", "state", "iss", "error", "error_description", "error_uri"}
-_LONGEST = 2000
+_MAX_URI = 2000
 #: What is said of a scheme that anybody may take.
 PLAIN_SCHEME = translatable(
     "The scheme {scheme}: has no dot. Another app can claim it as easily; prefer one made from "
@@ -35,7 +35,7 @@ def refuse_unfit(uri: str) -> None:
 
     Raises `InvalidRequestError`, whose description says what to change.
     """
-    if not 1 <= len(uri) <= _LONGEST:
+    if not 1 <= len(uri) <= _MAX_URI:
         raise InvalidRequestError(translatable("A redirect URI is a text of 1 to 2000 characters."))
     if "#" in uri:
         raise InvalidRequestError(

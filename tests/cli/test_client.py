@@ -156,7 +156,7 @@ def test_a_client_id_is_given_once(app: Flask) -> None:
 def test_a_scheme_without_a_dot_is_a_warning_and_no_refusal() -> None:
     app = make_app(PKCE_DIALECTS=[])
     args = ["--name", "N", "--type", "public", "--redirect-uri", "cursor://callback"]
-    assert "Mind: The scheme cursor: has no dot" in run(app, "client", "create", *args)
+    assert "Warning: The scheme cursor: has no dot" in run(app, "client", "create", *args)
     assert "cursor: has no dot" in run(app, "doctor")
 
 

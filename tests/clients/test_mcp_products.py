@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from example_app import create_app
 from example_app.extensions import db
 from example_app.models import User
-from flask_pkce_server.models.client import remove
+from flask_pkce_server.models.client_storage import remove
 from flask_pkce_server.testing import Clock, hidden_fields, new_verifier, server_of
 from flask_pkce_server.wire.code_challenge import challenge_of
 from flask_pkce_server.wire.fetch import Document, Fetcher, FetchError

@@ -8,8 +8,10 @@ import pytest
 from flask import Flask
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models.client import Client, check, new_client, remove, save
+from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.client_origin import is_of_any
+from flask_pkce_server.models.client_storage import new_client, remove, save
+from flask_pkce_server.protocol.registrar import check_columns
 from flask_pkce_server.wire.handle import digest
 
 URI = "https://client.example/cb"
@@ -69,7 +71,7 @@ def test_one_method_is_good_at_all_endpoints() -> None:
 )
 def test_what_must_not_be_stored_is_refused(changes: dict) -> None:
     with pytest.raises(InvalidRequestError):
-        check(make(**changes)[0])
+        check_columns(make(**changes)[0])
 
 
 def test_origins_are_found_while_the_client_is_there(app: Flask) -> None:

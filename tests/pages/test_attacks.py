@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.models import client as clients
+from flask_pkce_server.models import client_storage as clients
 from flask_pkce_server.testing import (
     REDIRECT_URI,
     Clock,

@@ -6,7 +6,6 @@ as what an operator types.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -17,7 +16,8 @@ from sqlalchemy.orm import Session
 from ...models.client import Client
 from ...protocol.contract import Server, current_server
 from ...signals import client_registered, tell
-from ..output import Clearly, as_json_option
+from ...wire import strict_json
+from ..output import ReadableErrors, as_json_option
 from . import auth0, django_oauth_toolkit, doorkeeper, keycloak, okta
 from .admission import take_over
 from .imported import Export, UnfitExport
@@ -60,7 +60,7 @@ def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_js
         raise click.ClickException(
             f"{file.name} is no export of {product} that can be read: {error}."
         ) from None
-    with Clearly():
+    with ReadableErrors():
         takeovers = _takeovers(server, export, product, auth_method)
         if not dry_run:
             server.store.write(lambda session: _save(session, takeovers))
@@ -73,15 +73,11 @@ def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_js
 
 def _content(file: BinaryIO) -> Any:
     try:
-        return json.load(file, parse_constant=_refuse_constant)
+        return strict_json.loads(file.read())
     except OSError as error:
         raise UnfitExport(f"it cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise UnfitExport("it is not JSON") from None
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not of JSON")
 
 
 def _takeovers(server: Server, export: Export, product: str, auth_method: str) -> list[Takeover]:

@@ -42,7 +42,7 @@ def take_over(
     name = (found.client_name or "").strip()
     taken = Takeover(found.client_id, name or found.client_id, len(found.granted))
     taken.losses += found.losses
-    taken.minds += found.minds
+    taken.warnings += found.warnings
     if not shown_name.is_fit(taken.client_name):
         taken.lose(f"the name {name}", "A page could not show it as it is.")
         taken.client_name = found.client_id
@@ -79,7 +79,7 @@ def take_over(
         return taken.leave_out("It is an API, and nothing here tells APIs of tokens.")
     _take_secret(found, client, taken)
     if found.auth_method is None:
-        taken.minds.append(
+        taken.warnings.append(
             f"It has to send its secret by {method}: the export does not say which way it does. "
             "--auth-method chooses the other one."
         )
@@ -98,7 +98,7 @@ def _redirect_uris(found: Imported, taken: Takeover) -> list[str]:
             taken.lose(f"redirect URI {uri}", error.description)
         else:
             kept.append(uri)
-            taken.minds += redirect_uri.warnings(uri)
+            taken.warnings += redirect_uri.warnings(uri)
     return kept
 
 
@@ -209,9 +209,11 @@ def _take_secret(found: Imported, client: Client, taken: Takeover) -> None:
     if why is not None or secret is None:
         return
     if len(secret) < _SHORT:
-        taken.minds.append(f"Its secret has {len(secret)} characters, {_SHORT} are usual. {rotate}")
+        taken.warnings.append(
+            f"Its secret has {len(secret)} characters, {_SHORT} are usual. {rotate}"
+        )
     if _MISREAD.search(secret) and client.token_endpoint_auth_method == "client_secret_basic":
-        taken.minds.append(
+        taken.warnings.append(
             "Its secret has characters that a client must percent-encode in a Basic header "
             "(RFC 6749 2.3.1); not every client does."
         )
@@ -227,6 +229,6 @@ def _why_not_kept(secret: str | None, hashed: str | None) -> str | None:
         return "The export hides it."
     if len(secret) < _SHORTEST:
         return f"It has {len(secret)} characters; it could be guessed."
-    if len(secret.encode()) > foreign_secret.LONGEST:
+    if len(secret.encode()) > foreign_secret.MAX_SECRET:
         return "It is longer than any secret is here."
     return None

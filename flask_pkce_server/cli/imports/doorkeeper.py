@@ -89,5 +89,5 @@ def _client(row: Row, strategy: str | None, granted: tuple[Granted, ...]) -> Imp
         secret_hash=secret if hashed_by else None,
         granted=granted,
         losses=row.unread(_MEANINGLESS),
-        minds=(_UNSURE,) if unsure else (),
+        warnings=(_UNSURE,) if unsure else (),
     )

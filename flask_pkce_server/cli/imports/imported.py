@@ -58,7 +58,7 @@ class Imported:
     granted: tuple[Granted, ...] = ()
     losses: tuple[Loss, ...] = ()
     #: What is carried, and the operator should know of.
-    minds: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from ..output import print_json
 from .imported import Loss, counted
 from .takeover import Takeover
 
-_LONGEST = 300
+_MAX_LINE = 300
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Report:
     losses: tuple[Loss, ...]
 
     @property
-    def minds(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What every client that signs users in has to do here."""
         clients = [taken.client for taken in self.takeovers if taken.client is not None]
         if any(client.check_grant_type("authorization_code") for client in clients):
@@ -45,7 +45,7 @@ class Report:
                 "dry_run": self.dry_run,
                 "clients": [_as_json(taken) for taken in self.takeovers],
                 "not_carried": _losses_as_json(self.losses),
-                "mind": self.minds,
+                "warnings": self.warnings,
             }
         )
 
@@ -55,8 +55,8 @@ class Report:
             _print_client(taken)
         for loss in self.losses:
             _print_line(f"Not carried: {loss.what}. {loss.why}")
-        for mind in self.minds:
-            _print_line(f"Mind: {mind}")
+        for warning in self.warnings:
+            _print_line(f"Warning: {warning}")
         count = Counter(taken.outcome for taken in self.takeovers)
         consents = sum(len(taken.consents) for taken in self.takeovers)
         click.echo(
@@ -77,8 +77,8 @@ def _print_client(taken: Takeover) -> None:
         _print_line(f"  {name:28}{'yes' if value is True else text}")
     for loss in taken.losses:
         _print_line(f"  Not carried: {loss.what}. {loss.why}")
-    for mind in taken.minds:
-        _print_line(f"  Mind: {mind}")
+    for warning in taken.warnings:
+        _print_line(f"  Warning: {warning}")
     click.echo()
 
 
@@ -106,7 +106,7 @@ def _as_json(taken: Takeover) -> dict[str, Any]:
         "why": taken.why,
         "carried": _carried(taken),
         "not_carried": _losses_as_json(taken.losses),
-        "mind": taken.minds,
+        "warnings": taken.warnings,
     }
 
 
@@ -117,4 +117,4 @@ def _losses_as_json(losses: Iterable[Loss]) -> list[dict[str, str]]:
 def _print_line(text: str) -> None:
     """Print a line with what a stranger wrote in it: nothing that moves the cursor."""
     plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
-    click.echo(plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}...")
+    click.echo(plain if len(plain) <= _MAX_LINE else f"{plain[:_MAX_LINE]}...")

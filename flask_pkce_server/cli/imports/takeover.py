@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy.orm import Session
 
-from ...models import client as clients
+from ...models import client_storage as clients
 from ...models import consent, foreign_secret
 from ...models.client import Client
 from .imported import Loss, counted
@@ -34,7 +34,7 @@ class Takeover:
     consents: list[tuple[str, frozenset[str], int]] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
     #: What is carried, and the operator should know of.
-    minds: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def lose(self, what: str, why: str) -> None:
         """Note that something of it is not carried."""

@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 NEW_DOCUMENTS = RateLimit("client_document", 20)
 
 #: Seconds that a document counts, if its host does not say it, and within what is believed.
-_LIFE, _SHORTEST, _LONGEST = 3600, 300, 86400
+_USUAL_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 3600, 300, 86400
 #: Seconds between two tries to get the same document.
 _PAUSE_SECONDS = 60
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
@@ -129,8 +129,8 @@ class ClientIdMetadataFeature(Feature):
             document = server.fetcher.get_document(client_id)
         except FetchError:
             return None
-        life = _LIFE if document.max_age is None else document.max_age
-        until = now + min(max(life, _SHORTEST), _LONGEST)
+        life = _USUAL_LIFETIME if document.max_age is None else document.max_age
+        until = now + min(max(life, _MIN_LIFETIME), _MAX_LIFETIME)
         try:
             said = documents.read(client_id, document.content, offer(server))
             description = Description(said, now, until)

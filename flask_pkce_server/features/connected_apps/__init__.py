@@ -13,12 +13,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import flask
 from flask import Flask, Response
 from wtforms import HiddenField
 from wtforms.validators import Regexp
 
+from ...http.redirect import see_other
 from ...models import connection, consent
 from ...models.connection import Connection
 from ...models.consent import ScopeUse
@@ -137,7 +139,7 @@ def apps(server: Server) -> Response:
     refused = incoming.method == "POST" and not form.validate()
     if incoming.method == "POST" and not refused:
         done = _remove(server, subject, form)
-        return Response(status=303, headers={"Location": f"{here()}?done={done}"})
+        return see_other(f"{here()}?done={done}")
     return page(
         server,
         "apps",
@@ -196,7 +198,9 @@ def _narrow(server: Server, subject: str, client_id: str) -> str:
             _withdraw(server, subject, client_id)
             return "removed"
         server.store.write(
-            lambda session: consent.narrow(session, subject, client_id, gone, server.now())  # noqa: B023 - run at once
+            partial(
+                consent.narrow, subject=subject, client_id=client_id, scopes=gone, now=server.now()
+            )
         )
         facts = {"client_id": client_id, "subject": subject, "scopes": frozenset(gone)}
         tell(consent_narrowed, server.app, **facts)

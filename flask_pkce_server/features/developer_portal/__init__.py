@@ -16,9 +16,10 @@ from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy.orm import Session
 from wtforms import HiddenField
 
+from ...http.redirect import see_other
 from ...i18n import translatable
-from ...models import client as clients
 from ...models import client_owner, client_secret
+from ...models import client_storage as clients
 from ...models.client import Client
 from ...models.client_owner import ClientOwner
 from ...models.connection import people_of
@@ -139,7 +140,7 @@ def _change(server: Server, client: Client, do: str) -> Response:
             wrong = {"typed": translatable("That is not its name.")}
             return _app(server, client, wrong=wrong)
         server.store.write(lambda session: clients.remove(session, client.client_id))
-        return Response(status=303, headers={"Location": flask.url_for("pkce.developer")})
+        return see_other(flask.url_for("pkce.developer"))
     return _to_app(client.client_id)
 
 
@@ -222,8 +223,7 @@ def _app(
 
 
 def _to_app(client_id: str) -> Response:
-    where = flask.url_for("pkce.developer_app", client_id=client_id)
-    return Response(status=303, headers={"Location": where})
+    return see_other(flask.url_for("pkce.developer_app", client_id=client_id))
 
 
 def _scopes(server: Server) -> dict[str, str]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from ...errors import InvalidRequestError
 from ...i18n import translatable
-from ...models import client as clients
+from ...models import client_storage as clients
 from ...models.client import Client
 from ...protocol.contract import Server
 from ...wire import shown_name

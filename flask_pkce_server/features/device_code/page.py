@@ -13,6 +13,7 @@ from typing import Any
 import flask
 from flask import Response
 
+from ...http.redirect import see_other
 from ...i18n import translatable
 from ...interaction import login, waiting
 from ...interaction.consent import ask_device_consent
@@ -74,7 +75,7 @@ def _sign_in(server: Server, user_code: str | None) -> Response:
     back = "" if user_code is None else f"?user_code={device_code.shown(user_code)}"
     if flask.request.method == "POST":
         # Flask-Login comes back to the address of the request that it is asked in.
-        return Response(status=303, headers={"Location": here() + back})
+        return see_other(here() + back)
     return server.users.ask_login(here() + back)
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidTokenError, TooManyRegistrations
 from ...http.rate_limit import RateLimit
-from ...models import client as clients
+from ...models import client_storage as clients
 from ...models import guess, registration
 from ...models.client import Client
 from ...models.guess import Guess

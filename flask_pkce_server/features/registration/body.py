@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import flask
@@ -10,10 +9,11 @@ import flask
 from ...errors import AccessDeniedError, InvalidClientMetadataError, InvalidRequestError
 from ...models.client import Client
 from ...protocol.contract import Server
+from ...wire import strict_json
 from ...wire.client_metadata import Offer
 
 #: Bytes of a registration.
-_LONGEST = 65536
+_MAX_BODY = 65536
 
 
 def bearer() -> str | None:
@@ -27,24 +27,19 @@ def read_body() -> dict[str, Any]:
     incoming = flask.request
     if incoming.mimetype != "application/json":
         raise InvalidClientMetadataError("Send the metadata as application/json.")
-    if not 0 < (incoming.content_length or 0) <= _LONGEST:
+    if not 0 < (incoming.content_length or 0) <= _MAX_BODY:
         raise InvalidClientMetadataError("Send 1 to 65536 bytes, with their Content-Length.")
     return _parse(incoming.get_data())
 
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        said = json.loads(body.decode(), parse_constant=_refuse_constant)
+        said = strict_json.loads(body.decode())
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
         raise InvalidClientMetadataError("The body is not a JSON object.")
     return said
-
-
-def _refuse_constant(name: str) -> None:
-    # NaN and Infinity, which JSON does not have (RFC 8259 6).
-    raise ValueError(name)
 
 
 def offer(server: Server) -> Offer:

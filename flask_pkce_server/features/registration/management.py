@@ -10,7 +10,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from ...errors import InvalidClientMetadataError, InvalidTokenError
-from ...models import client as clients
+from ...models import client_storage as clients
 from ...models import registration
 from ...models.client import Client
 from ...protocol.contract import Server

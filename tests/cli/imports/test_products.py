@@ -159,7 +159,7 @@ def test_keycloak_hides_and_bends_things(report: Callable) -> None:
     for name in ("masked", "vault"):
         assert "hides it" in losses(clients[name])["the secret"]
         assert clients[name]["carried"]["secret"] == ""
-        assert "--auth-method" in clients[name]["mind"][0]
+        assert "--auth-method" in clients[name]["warnings"][0]
     assert "relative" in losses(clients["relative"])["/cb"]
     assert "client_uri" not in clients["relative"]["carried"]
     assert "named" in losses(clients["any"])["the origin *"]

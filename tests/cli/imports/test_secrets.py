@@ -67,7 +67,9 @@ def test_a_secret_that_doorkeeper_hashed_with_sha256_is_as_we_keep_it(
     if strategy:
         content["secret_strategy"] = f"Doorkeeper::SecretStoring::{strategy}"
     (imported,) = report("doorkeeper", content)["clients"]
-    assert any("looks like one" in mind for mind in imported["mind"]) is (strategy is None)
+    assert any("looks like one" in warning for warning in imported["warnings"]) is (
+        strategy is None
+    )
     assert count(app, ForeignSecret) == 0
     flow = Flow(client, known("client_secret_basic"), scope="profile")
     assert flow.tokens()["token_type"] == "Bearer"
@@ -128,7 +130,7 @@ def test_a_secret_that_is_short_is_carried_with_a_word(app: Flask, report: Calla
     content = [doorkeeper(secret=secret)]
     (client,) = report("doorkeeper", content)["clients"]
     assert stored(app, "shop").check_client_secret(secret)
-    short, encoded, method = client["mind"]
+    short, encoded, method = client["warnings"]
     assert "16 characters" in short
     assert "percent-encode" in encoded
     assert "--auth-method" in method

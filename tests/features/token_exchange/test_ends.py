@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.models import client as clients
+from flask_pkce_server.models import client_storage as clients
 from flask_pkce_server.models.consent import narrow, withdraw
 from flask_pkce_server.models.token import revoke_family
 from flask_pkce_server.testing import Clock, Flow, server_of

@@ -1,0 +1,83 @@
+"""Client storage: clients are made, stored and deleted with all that belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from ..errors import InvalidRequestError
+from ..wire.handle import digest, new_identifier, new_secret
+from . import client_origin
+from .base import Base, changed_rows
+from .client import BY_SECRET, Client
+
+
+def new_client(
+    *,
+    client_name: str,
+    redirect_uris: Iterable[str],
+    auth_method: str,
+    grant_types: Iterable[str],
+    now: int,
+    scope: Iterable[str] | None = None,
+    origins: Iterable[str] = (),
+    skip_consent: bool = False,
+    self_registered: bool = False,
+    client_id: str | None = None,
+    client_secret: str | None = None,
+    client_metadata: Mapping[str, Any] | None = None,
+) -> tuple[Client, str | None]:
+    """Make a client that is not stored yet; return it with its secret in clear.
+
+    The secret is made here unless one is given, and is None for a client that has none. `now`
+    is in epoch seconds. Raises `InvalidRequestError` for a secret that it must not have; the
+    rest of it is for the registrar to check.
+    """
+    has_secret = auth_method.startswith(BY_SECRET)
+    if not has_secret and client_secret is not None:
+        raise InvalidRequestError(f"A client with {auth_method} has no secret.")
+    if client_secret is not None and len(client_secret) < 32:
+        raise InvalidRequestError("A client secret has at least 32 characters.")
+    client_id = client_id or new_identifier()
+    secret = (client_secret or new_secret()) if has_secret else None
+    client = Client(
+        client_id=client_id,
+        client_name=client_name,
+        token_endpoint_auth_method=auth_method,
+        secret_digest=None if secret is None else digest(secret),
+        secret_issued_at=None if secret is None else now,
+        redirect_uris=list(redirect_uris),
+        origins=list(origins),
+        grant_types=list(grant_types),
+        scope=None if scope is None else frozenset(scope),
+        client_metadata=dict(client_metadata or {}),
+        skip_consent=skip_consent,
+        self_registered=self_registered,
+        issued_at=now,
+    )
+    return client, secret
+
+
+def save(session: Session, client: Client) -> None:
+    """Store a new or a changed client, and the web origins that it may speak from."""
+    session.add(client)
+    session.flush()
+    client_origin.replace(session, client.client_id, client.web_origins)
+
+
+def remove(session: Session, client_id: str) -> bool:
+    """Delete a client and all that hangs on it; say whether it was there.
+
+    That is every row with its client_id: who registers the same id again starts anew. Each
+    statement is repeated until it finds nothing: it waits for a refresh that is under way, but
+    does not see what that inserted.
+    """
+    for mapper in sorted(Base.registry.mappers, key=lambda one: one.class_.__tablename__):
+        if mapper.class_ is not Client and "client_id" in mapper.columns:
+            its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
+            while changed_rows(session, its):
+                pass
+    return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1
