@@ -10,6 +10,7 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,17 @@ from flask_pkce_server.models.base import Base
 from flask_pkce_server.testing import Flow, new_verifier, parameters_of, register
 from flask_pkce_server.wire.names import DEVICE_CODE
 
-from .host import make_app
+from .host import lending, make_app
 from .services import THOROUGH
 
 HOSTILE = ['co"de', "é", "\x00", "\x7f", "a\r\nb", "\\", "[" * 3000, "\ud83d\ude00"[:1] + "x"]
 
 
 @pytest.fixture
-def app() -> Flask:
+def app() -> Iterator[Flask]:
     # As in production: a failure is an answer here, and has to be seen as one.
-    return make_app(TESTING=False, PROPAGATE_EXCEPTIONS=False)
+    with lending.app(make_app, TESTING=False, PROPAGATE_EXCEPTIONS=False) as app:
+        yield app
 
 
 @pytest.mark.parametrize("name", ["response_type", "redirect_uri", "client_id", "scope", "prompt"])
