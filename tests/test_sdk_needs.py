@@ -10,7 +10,7 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import errors
-from flask_pkce_server.protocol.server import described
+from flask_pkce_server.protocol.error_response import described
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_of, register
 
 from .host import make_app, sign_in
