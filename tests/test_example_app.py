@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 
 from example_app import create_app
 from example_app.demo import REACT, REACT_ORIGIN
+from flask_pkce_server.protocol.issuer import Issuer
 from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, parameters_of, register
 
 from .live import action_of
@@ -244,7 +245,7 @@ def live(app: Flask) -> Iterator[str]:
     """The example app on a loopback port; gives its issuer, which ends with a slash."""
     server = make_server("127.0.0.1", 0, app, threaded=True)
     issuer = f"http://127.0.0.1:{server.server_port}/"
-    app.extensions["pkce"].settings.__dict__["issuer"] = issuer
+    app.extensions["pkce"].issuer = Issuer(issuer)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     yield issuer
