@@ -1,7 +1,7 @@
-"""Build backend: setuptools, after the message catalogs are compiled (PEP 517).
+"""Build backend: compiles the message catalogs, then calls setuptools (PEP 517).
 
 Wheels and editable installs carry the compiled catalogs; the source distribution carries
-their sources and this file. Where there are no catalogs there is nothing to compile.
+their sources and this file. Without catalogs, there is nothing to compile.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def build_editable(*arguments: Any, **options: Any) -> str:
 
 
 def compile_catalogs() -> None:
-    """Write the `.mo` file beside each `.po` file."""
+    """Write a `.mo` file next to each `.po` file."""
     for source in TRANSLATIONS.glob("*/LC_MESSAGES/*.po"):
         with source.open("rb") as lines, source.with_suffix(".mo").open("wb") as compiled:
             write_mo(compiled, read_po(lines, locale=source.parts[-3]))

@@ -1,7 +1,8 @@
-"""The installed wheel, in an app of one file with users that are in no database.
+"""Wheel check: tests the installed wheel in a one-file app whose users are in no database.
 
-Run outside the source tree by a Python that has the wheel and nothing else of this project:
-every step of the flow as a browser and a client take it, and what the wheel has to carry.
+It runs outside the source tree, in an environment that has the wheel but nothing else of this
+project. It checks every step of the flow, as a browser and a client take it, and the files that
+the wheel must contain.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def load_user(subject: str) -> dict[str, str] | None:
 
 @pkce.user_subject
 def subject_of(user: dict[str, str]) -> str:
-    return next(name for name, known in users.items() if known is user)
+    return next(name for name, record in users.items() if record is user)
 
 
 @pkce.login_required_response
@@ -83,7 +84,7 @@ def create_app(folder: str) -> Flask:
 
 
 class Page(HTMLParser):
-    """The fields of a page's form and the stylesheets that it wants."""
+    """The form fields, the decision buttons and the stylesheets of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -106,13 +107,13 @@ steps: list[Callable[[Walk], None]] = []
 
 
 def step(method: Callable[[Walk], None]) -> Callable[[Walk], None]:
-    """Put `method` behind the steps before it."""
+    """Add `method` after the previous steps."""
     steps.append(method)
     return method
 
 
 class Walk:
-    """The flow from its first page to its last, one step after the other."""
+    """The flow from the first page to the last, one step after another."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -130,10 +131,10 @@ class Walk:
         package = Path(flask_pkce_server.__file__).parent
         assert package.is_relative_to(sys.prefix), package
         assert (package / "py.typed").is_file()
-        about = importlib.metadata.metadata("Flask-PKCE-Server")
-        assert about["License-Expression"] == "BSD-3-Clause"
+        metadata = importlib.metadata.metadata("Flask-PKCE-Server")
+        assert metadata["License-Expression"] == "BSD-3-Clause"
         assert importlib.metadata.files("Flask-PKCE-Server")
-        # What gives the hosts' tests the fixtures.
+        # This entry point provides the fixtures for the tests of host apps.
         plugins = importlib.metadata.entry_points(group="pytest11")
         assert plugins["pkce"].value == "flask_pkce_server.testing.plugin"
         assert (package / "testing" / "plugin.py").is_file()
@@ -147,8 +148,8 @@ class Walk:
 
     @step
     def the_commands_are_there(self) -> None:
-        answer = self.command("doctor", "--json")
-        assert not [found for found in answer if found["level"] == "FAIL"], answer
+        problems = self.command("doctor", "--json")
+        assert not [problem for problem in problems if problem["level"] == "FAIL"], problems
         client = self.command(
             *("client", "create", "--name", "Reader", "--type", "public"),
             *(
@@ -286,8 +287,8 @@ class Walk:
             "code_challenge_method": "S256",
             **changes,
         }
-        given = {name: value for name, value in parameters.items() if value is not None}
-        return f"/oauth/authorize?{urlencode(given)}"
+        query = {name: value for name, value in parameters.items() if value is not None}
+        return f"/oauth/authorize?{urlencode(query)}"
 
     def get(self, url: str) -> Any:
         return self.browser.get(url, base_url=ISSUER)
@@ -311,16 +312,16 @@ class Walk:
 
 
 def main() -> int:
-    """Take every step; one that fails ends the walk."""
+    """Run the steps until one fails; return the number of failed steps."""
     passed = 0
     with tempfile.TemporaryDirectory() as folder:
         app = create_app(folder)
         walk = Walk(app)
-        for take in steps:
-            sentence = take.__name__.replace("_", " ")
+        for run_step in steps:
+            sentence = run_step.__name__.replace("_", " ")
             try:
-                take(walk)
-            except Exception:  # noqa: BLE001 - whatever it was, it is told and counted
+                run_step(walk)
+            except Exception:  # noqa: BLE001 - every failure is printed and counted
                 traceback.print_exc(file=sys.stdout)
                 print(f"failed  {sentence}")
                 break

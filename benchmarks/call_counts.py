@@ -1,11 +1,11 @@
-"""How many calls a request makes, and how often they change the file: the shape of the code.
+"""Call counts: how many calls a request makes, and how often they cross from file to file.
 
     python benchmarks/call_counts.py
 
-Counted with `sys.setprofile` in one process: every call into Python code of this package and of
-Authlib, from the WSGI app to its answer, each step of a generator included; not those of Flask,
-of SQLAlchemy, or of the test client. A change of file is two such calls in a row that are in
-different files. The numbers do not depend on the machine.
+`sys.setprofile` counts every call of a Python function in this package or in Authlib while the
+WSGI app answers, including each step of a generator. Calls in Flask, SQLAlchemy and the test
+client are not counted. A change of file is two counted calls in a row in different files. The
+numbers do not depend on the machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OURS = (str(Path(flask_pkce_server.__file__).parent), str(Path(authlib.__file__)
 
 
 class Walk:
-    """The calls of one request."""
+    """A profile function that records the calls of one request."""
 
     def __init__(self) -> None:
         self.files: list[str] = []
@@ -41,19 +41,21 @@ class Walk:
 
     @property
     def changes(self) -> int:
-        """How often two calls in a row are in different files."""
-        return sum(one != other for one, other in zip(self.files, self.files[1:], strict=False))
+        """The number of times that two calls in a row are in different files."""
+        return sum(
+            file != following for file, following in zip(self.files, self.files[1:], strict=False)
+        )
 
 
 @contextmanager
 def counted(app: Flask, name: str) -> Iterator[None]:
-    """Count what `app` calls in answer to a request, and print it."""
-    walk, answer = Walk(), app.wsgi_app
+    """Count the calls that `app` makes to answer a request, and print the result."""
+    walk, wsgi_app = Walk(), app.wsgi_app
 
     def profiled(*arguments: Any) -> Any:
         sys.setprofile(walk)
         try:
-            return answer(*arguments)
+            return wsgi_app(*arguments)
         finally:
             sys.setprofile(None)
 
@@ -61,12 +63,12 @@ def counted(app: Flask, name: str) -> Iterator[None]:
     try:
         yield
     finally:
-        app.wsgi_app = answer  # type: ignore[method-assign]
+        app.wsgi_app = wsgi_app  # type: ignore[method-assign]
     print(f"{name:28} {len(walk.files):5} calls {walk.changes:5} changes of file")
 
 
 def main() -> None:
-    """Walk through the requests that matter, each warm."""
+    """Measure the most important requests, each after a warm-up."""
     from tests.conftest import sign_in
     from tests.host import make_app
 

@@ -1,4 +1,4 @@
-"""What importing the package costs, as a ratio to what its host imports anyway.
+"""Import time: the cost of importing the package, relative to its host's other imports.
 
 python benchmarks/import_time.py
 """
@@ -13,9 +13,9 @@ TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter()
 
 
 def seconds(code: str) -> float:
-    """Return the best of seven, each in a fresh interpreter."""
+    """Return the best of seven times in seconds, each measured in a new interpreter."""
     command = [sys.executable, "-c", TIMED.format(code)]
-    return min(float(subprocess.check_output(command)) for _ in range(7))  # noqa: S603 - our own
+    return min(float(subprocess.check_output(command)) for _ in range(7))  # noqa: S603 - own code
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What a flood of registrations costs those who fetch tokens, as a ratio to none beside it.
+"""Registration flood: how much a flood of registrations slows down token requests.
 
 python benchmarks/registration_flood.py
 
-A machine fetches tokens, on SQLite in a file, first beside as many clients that registered
-themselves as the cap allows, then while another process sends requests as fast as it can:
-reads that touch no database, registrations of a client that is there, and of new ones, each
-from another address, that are refused.
+A client fetches tokens from a server with an SQLite database file. The database first contains
+as many self-registered clients as the cap allows. Then another process sends requests as fast as
+it can: reads that do not use the database, registrations of an existing client, and registrations
+of new clients, each from another address, which are refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.registration import Registration
 from flask_pkce_server.testing import RegisteredClient, register, server_of
 
-#: Clients that wait for their first user: by default, and where somebody set it high.
+#: The cap on clients that wait for their first user: the default, and a high setting.
 DEFAULT, MANY = 1000, 100_000
 ROUNDS, TOKENS = 6, 40
-#: What the other process does. Reading a document shows what any busy process costs.
+#: What the other process sends. The reads show the cost of any busy process.
 KINDS = ("reads", "the same client", "new clients")
 
 
@@ -61,9 +61,9 @@ def make_app(folder: str, cap: int) -> Flask:
 
 
 def fill(app: Flask, rows: int) -> None:
-    """Store `rows` clients that registered themselves and signed nobody in."""
+    """Store `rows` self-registered clients that never signed in a user."""
     now, names = int(time.time()), [f"flood-{number}" for number in range(rows)]
-    same = {
+    columns = {
         "client_name": "Tool",
         "redirect_uris": ["http://127.0.0.1:8000/cb"],
         "grant_types": ["authorization_code"],
@@ -73,7 +73,7 @@ def fill(app: Flask, rows: int) -> None:
         "self_registered": True,
         "issued_at": now,
     }
-    clients = [{"client_id": name, **same} for name in names]
+    clients = [{"client_id": name, **columns} for name in names]
     registrations = [{"client_id": name, "seen_at": now} for name in names]
 
     def write(session: Session) -> None:
@@ -85,14 +85,14 @@ def fill(app: Flask, rows: int) -> None:
 
 
 def machine(app: Flask) -> Callable[[], float]:
-    """Return what fetches a token and says how many seconds that took."""
-    known: RegisteredClient = register(
+    """Return a function that fetches a token and returns how many seconds that took."""
+    client: RegisteredClient = register(
         app, redirect_uris=(), grant_types=["client_credentials"], auth_method="client_secret_post"
     )
     form = {
         "grant_type": "client_credentials",
-        "client_id": known.client_id,
-        "client_secret": known.client_secret,
+        "client_id": client.client_id,
+        "client_secret": client.client_secret,
     }
     program = app.test_client(use_cookies=False)
 
@@ -106,22 +106,22 @@ def machine(app: Flask) -> Callable[[], float]:
 
 
 def flood(folder: str, cap: int, kind: str) -> None:
-    """Send requests until somebody ends it; say each second how many they were."""
+    """Send requests until the process is terminated; print their number about every second."""
     program = make_app(folder, cap).test_client(use_cookies=False)
-    done, said_at = 0, time.monotonic()
+    sent, printed_at = 0, time.monotonic()
     for number in count():
         if kind == "reads":
             program.get("/.well-known/oauth-authorization-server")
         else:
             register_client(program, 0 if kind == "the same client" else number)
-        done += 1
-        if time.monotonic() - said_at >= 1:
-            print(done, flush=True)
-            done, said_at = 0, time.monotonic()
+        sent += 1
+        if time.monotonic() - printed_at >= 1:
+            print(sent, flush=True)
+            sent, printed_at = 0, time.monotonic()
 
 
 def register_client(program: FlaskClient, number: int) -> None:
-    """Register a client, from an address of its own."""
+    """Register a client from an IP address derived from `number`."""
     program.post(
         "/oauth/register",
         json={"client_name": f"New {number}", "redirect_uris": ["http://127.0.0.1:8000/cb"]},
@@ -130,9 +130,9 @@ def register_client(program: FlaskClient, number: int) -> None:
 
 
 def beside_a_flood(folder: str, cap: int, kind: str, fetch: Callable[[], float]) -> list[float]:
-    """Return what tokens took while another process sends requests."""
+    """Return the seconds that each token took while another process sends requests."""
     command = [sys.executable, __file__, json.dumps([folder, cap, kind])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603 - own code
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -142,41 +142,41 @@ def beside_a_flood(folder: str, cap: int, kind: str, fetch: Callable[[], float])
         process.wait()
 
 
-def tell(what: str, quiet: list[float], times: list[float]) -> None:
-    """Print what tokens took, and took otherwise: the middle and the slowest of twenty."""
-    shown = []
-    for name, place in (("median", 0.5), ("95 %", 0.95)):
-        calm, busy = (sorted(some)[int(len(some) * place)] for some in (quiet, times))
-        shown.append(f"{name} {calm * 1e3:.2f} -> {busy * 1e3:.2f} ms, ratio {busy / calm:.2f}")
-    print(f"{what}: {'; '.join(shown)}")
+def tell(title: str, quiet: list[float], times: list[float]) -> None:
+    """Print the median and the 95th percentile of both series, and their ratios."""
+    parts = []
+    for name, quantile in (("median", 0.5), ("95 %", 0.95)):
+        calm, busy = (sorted(seconds)[int(len(seconds) * quantile)] for seconds in (quiet, times))
+        parts.append(f"{name} {calm * 1e3:.2f} -> {busy * 1e3:.2f} ms, ratio {busy / calm:.2f}")
+    print(f"{title}: {'; '.join(parts)}")
 
 
 def compare(cap: int) -> None:
-    """Measure with a cap that is reached."""
+    """Measure with `cap` self-registered clients, the most that are allowed."""
     with tempfile.TemporaryDirectory() as empty, tempfile.TemporaryDirectory() as full:
         alone, crowded = make_app(empty, cap), make_app(full, cap)
         register_client(crowded.test_client(), 0)
         fill(crowded, cap - 1)
         fetch_alone, fetch = machine(alone), machine(crowded)
         quiet: list[float] = []
-        beside: dict[str, list[float]] = {}
+        times: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
-            # They take turns, so that a busy machine hits them alike.
+            # Measurements alternate, so that other load on the machine affects all of them.
             for _ in range(TOKENS):
                 quiet.append(fetch_alone())
-                beside.setdefault("nobody", []).append(fetch())
+                times.setdefault("nobody", []).append(fetch())
             for kind in KINDS:
-                beside.setdefault(kind, []).extend(beside_a_flood(full, cap, kind, fetch))
-        nobody, reads = beside["nobody"], beside["reads"]
+                times.setdefault(kind, []).extend(beside_a_flood(full, cap, kind, fetch))
+        nobody, reads = times["nobody"], times["reads"]
         tell(f"{cap} clients wait, to none", quiet, nobody)
         tell("  and another process reads, to nobody else", nobody, reads)
         for kind in KINDS[1:]:
-            tell(f"  and another registers {kind}, to one that reads", reads, beside[kind])
+            tell(f"  and another registers {kind}, to one that reads", reads, times[kind])
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
         flood(*json.loads(sys.argv[1]))
     else:
-        for most in (DEFAULT, MANY):
-            compare(most)
+        for cap in (DEFAULT, MANY):
+            compare(cap)

@@ -1,9 +1,9 @@
-"""What signing an ID token costs, as a ratio to the bare primitive.
+"""Signing: the cost of signing an ID token, relative to the bare primitive.
 
 python benchmarks/signing.py
 
-The primitive is the signature that RFC 7518 wants over a text of the same length: one call
-into OpenSSL, and for ES256 the two numbers of its DER. What comes on top is JSON and
+The primitive is the signature that RFC 7518 requires over a text of the same length: one call
+into OpenSSL and, for ES256, decoding the two integers from DER. The rest of the cost is JSON and
 base64url.
 """
 
@@ -32,7 +32,7 @@ CLAIMS = {
 
 
 def ratio(algorithm: str) -> float:
-    """Return what a signed token costs beside the primitive alone."""
+    """Return the time to sign a token divided by that of the primitive, and print both."""
     private = key_material.new_private_key(algorithm)
     key = key_material.LoadedKey("a" * 43, algorithm, 1, 0, 0, {}, None, private)
     text = key.sign(CLAIMS, "JWT").rpartition(".")[0].encode()
@@ -49,11 +49,14 @@ def ratio(algorithm: str) -> float:
 
 
 def microseconds(*functions: Callable[[], object]) -> list[float]:
-    """Return the best time of each; they take turns, so that a busy machine hits them alike."""
+    """Return the best time of each function in microseconds.
+
+    The functions alternate, so that other load on the machine affects all of them.
+    """
     best = [float("inf")] * len(functions)
     for _ in range(40):
-        for place, function in enumerate(functions):
-            best[place] = min(best[place], timeit.timeit(function, number=100) * 1e4)
+        for index, function in enumerate(functions):
+            best[index] = min(best[index], timeit.timeit(function, number=100) * 1e4)
     return best
 
 

@@ -1,4 +1,4 @@
-"""A small real host: a notes app that is its own authorization server.
+"""A small but complete host app: a notes app with its own authorization server.
 
     flask --app example_app run
     gunicorn 'example_app:create_app()'
@@ -49,14 +49,14 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         PKCE_FEATURES={"developer_portal": True, "registration": True},
         # Apps that use these products' SDKs can sign in here too: see example_app/react.
         PKCE_DIALECTS=["auth0", "okta", "keycloak"],
-        # An API in a process of its own: example_app/resource_server.py.
+        # The API in example_app/resource_server.py, which runs in another process.
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_CONNECTED_APPS_NOTE_USE=True,
         PKCE_SQLITE_PRAGMAS=True,
     )
     app.config.from_prefixed_env()
     app.config.update(test_config or {})
-    # A key that has only digits comes from the environment as a number.
+    # from_prefixed_env() turns a key that consists only of digits into a number.
     app.config["SECRET_KEY"] = str(app.config["SECRET_KEY"] or _kept_secret(app))
 
     db.init_app(app)
@@ -74,8 +74,8 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
 def _port() -> str:
     """Return the port that `flask run` was given, or else the default."""
     command = click.get_current_context(silent=True)
-    given = command.params.get("port") if command is not None else None
-    return str(given or os.environ.get("FLASK_RUN_PORT", "5000"))
+    port = command.params.get("port") if command is not None else None
+    return str(port or os.environ.get("FLASK_RUN_PORT", "5000"))
 
 
 def _kept_secret(app: Flask) -> str:

@@ -1,4 +1,4 @@
-"""The API: everything an app can do for a user, guarded by scopes."""
+"""The API: everything a client can do for a user, protected by scopes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api")
 @blueprint.get("/me")
 @pkce.require("profile")
 def me() -> dict[str, Any]:
-    """Return the user who let this app in."""
+    """Return the profile of the token's user."""
     user = _user()
     return {"username": user.username, "name": user.name, "email": user.email}
 

@@ -19,9 +19,9 @@ user = AppGroup("user", help="Manage the users of this app.")
 @click.option("--name", help="Default: the username.")
 def create(username: str, password: str, email: str, name: str | None) -> None:
     """Create a user."""
-    made = User(username=username, name=name or username, email=email)
-    made.set_password(password)
-    db.session.add(made)
+    new_user = User(username=username, name=name or username, email=email)
+    new_user.set_password(password)
+    db.session.add(new_user)
     try:
         db.session.commit()
     except IntegrityError:

@@ -69,7 +69,7 @@ def _fill() -> None:
 def _clients(issuer: str) -> dict[str, dict[str, Any]]:
     """Return the clients' registrations by client_id; all clients are public."""
     page = f"{issuer.rstrip('/')}/playground"
-    found: dict[str, dict[str, Any]] = {
+    clients: dict[str, dict[str, Any]] = {
         PLAYGROUND: {
             "client_name": "The playground",
             "redirect_uris": [page],
@@ -85,7 +85,7 @@ def _clients(issuer: str) -> dict[str, dict[str, Any]]:
     # Only if the issuer is on this computer, where the sample is the demo's own. Not on
     # localhost: to a browser that is another site, and a frame there gets no session cookie.
     if urlsplit(issuer).hostname == "127.0.0.1":
-        found[REACT] = {
+        clients[REACT] = {
             "client_name": "The React sample",
             "redirect_uris": [REACT_ORIGIN],
             "grant_types": ["authorization_code", "refresh_token"],
@@ -94,4 +94,4 @@ def _clients(issuer: str) -> dict[str, dict[str, Any]]:
             "skip_consent": True,
             "client_metadata": {"post_logout_redirect_uris": [REACT_ORIGIN]},
         }
-    return found
+    return clients

@@ -1,4 +1,4 @@
-"""Signing in is up to the app: the extension only sends people here."""
+"""Sign-in: the app handles it, and the extension only redirects users here."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def sign_in() -> ResponseReturnValue:
     """Ask for username and password, then redirect to `next`."""
     form = LoginForm()
     if form.validate_on_submit():
-        found = db.session.scalar(db.select(User).filter_by(username=form.username.data))
-        if found is not None and found.check_password(form.password.data or ""):
-            login_user(found)
+        user = db.session.scalar(db.select(User).filter_by(username=form.username.data))
+        if user is not None and user.check_password(form.password.data or ""):
+            login_user(user)
             return redirect(_next(), 303)
         return render_template("login.html", form=form, wrong=True), 401
     return render_template("login.html", form=form, wrong=False)
@@ -45,9 +45,9 @@ def sign_out() -> ResponseReturnValue:
 
 
 def _next() -> str:
-    """Return the path to redirect to, always one on this host."""
-    wanted = request.args.get("next", "")
-    parts = urlsplit(wanted)
+    """Return the path to redirect to, which is always on this host."""
+    target = request.args.get("next", "")
+    parts = urlsplit(target)
     # Browsers treat a backslash as a slash, and "//host" is another host.
-    safe = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
-    return wanted if safe and not parts.netloc and not parts.scheme else url_for("pages.home")
+    safe = target.startswith("/") and not target.startswith("//") and "\\" not in target
+    return target if safe and not parts.netloc and not parts.scheme else url_for("pages.home")

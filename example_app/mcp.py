@@ -70,7 +70,7 @@ def serve() -> ResponseReturnValue:
     if "id" in message and type(message["id"]) not in (str, int):
         return _failed(None, RpcError(-32600, "id must be a string or an integer.")), 400
     modern = request.headers.get("MCP-Protocol-Version") == MODERN
-    number, params = message.get("id"), message.get("params", {})
+    request_id, params = message.get("id"), message.get("params", {})
     try:
         if not isinstance(params, dict):
             raise RpcError(-32602, "params must be an object.")
@@ -82,21 +82,22 @@ def serve() -> ResponseReturnValue:
             _check_headers(message["method"], params)
         result = _answer(message["method"], params, modern)
     except RpcError as error:
-        # The HTTP status reports it too; older revisions answer 200 if the call is wrong.
+        # The HTTP status reports errors too. In the older revisions, only errors about the
+        # revision have an error status.
         status = {-32603: 200, -32601: 404}.get(error.code, 400)
-        return _failed(number, error), status if modern or error.code in _REVISION else 200
+        return _failed(request_id, error), status if modern or error.code in _REVISION else 200
     if modern:
         meta = {f"{_ABOUT}serverInfo": NAMED}
         result = {"resultType": "complete", "_meta": meta, **result}
-    return jsonify(jsonrpc="2.0", id=number, result=result)
+    return jsonify(jsonrpc="2.0", id=request_id, result=result)
 
 
 def _check_revision(params: dict[str, Any]) -> None:
     """Refuse a message that names two revisions, or one that is not supported."""
     meta = params.get("_meta")
     header = request.headers.get("MCP-Protocol-Version")
-    said = meta.get(f"{_ABOUT}protocolVersion", header) if isinstance(meta, dict) else header
-    if said != header:
+    version = meta.get(f"{_ABOUT}protocolVersion", header) if isinstance(meta, dict) else header
+    if version != header:
         raise RpcError(-32020, "MCP-Protocol-Version and _meta do not agree.")
     if header is not None and header not in VERSIONS:
         raise RpcError(
@@ -110,13 +111,13 @@ def _check_headers(method: str, params: dict[str, Any]) -> None:
     A gateway in front of this server, for example, may have relied on the headers.
     """
     meta = params.get("_meta")
-    about = {f"{_ABOUT}protocolVersion", f"{_ABOUT}clientCapabilities"}
-    if not isinstance(meta, dict) or not about <= meta.keys():
+    required = {f"{_ABOUT}protocolVersion", f"{_ABOUT}clientCapabilities"}
+    if not isinstance(meta, dict) or not required <= meta.keys():
         raise RpcError(-32602, "_meta needs protocolVersion and clientCapabilities.")
-    wanted = {"Mcp-Method": method}
+    expected = {"Mcp-Method": method}
     if method == "tools/call" and params.get("name") in _NAMES:
-        wanted["Mcp-Name"] = params["name"]
-    for header, value in wanted.items():
+        expected["Mcp-Name"] = params["name"]
+    for header, value in expected.items():
         if request.headers.get(header) != value:
             raise RpcError(-32020, f"{header} and the body do not agree.")
 
@@ -171,8 +172,8 @@ def _text(text: str) -> dict[str, Any]:
     return {"content": [{"type": "text", "text": text}], "isError": False}
 
 
-def _failed(number: Any, error: RpcError) -> Response:
-    told = {"code": error.code, "message": error.message}
+def _failed(request_id: Any, error: RpcError) -> Response:
+    body = {"code": error.code, "message": error.message}
     return jsonify(
-        jsonrpc="2.0", id=number, error={**told, "data": error.data} if error.data else told
+        jsonrpc="2.0", id=request_id, error={**body, "data": error.data} if error.data else body
     )

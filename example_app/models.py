@@ -51,9 +51,9 @@ def load_user(user_id: str) -> User | None:
     return db.session.get(User, int(user_id))
 
 
-def read_text(said: Any) -> str | None:
+def read_text(value: Any) -> str | None:
     """Return the text of a note as it is stored, or None if it is not valid."""
-    return said.strip() if isinstance(said, str) and _TEXT.fullmatch(said.strip()) else None
+    return value.strip() if isinstance(value, str) and _TEXT.fullmatch(value.strip()) else None
 
 
 def notes_of(user: User) -> list[Note]:

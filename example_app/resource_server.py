@@ -1,11 +1,11 @@
-"""An API in a process of its own that verifies the notes app's tokens with the JWKS alone.
+"""A separate API that verifies the notes app's tokens with nothing but its JWKS.
 
-It has no database and no secret, and reads only the metadata and the keys of the
-authorization server. With the demo running:
+It runs in another process, has no database and no secret, and reads only the metadata and the
+keys of the authorization server. With the demo running:
 
     flask --app example_app/resource_server.py run --port 5002
 
-Tokens for it have the scope `calendar:read`: they are JWTs whose audience is this API.
+Its access tokens have the scope `calendar:read`. They are JWTs whose audience is this API.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _read(url: str) -> Any:
 
 
 def claims_of(text: str) -> dict[str, Any] | None:
-    """Return the claims of an access token that is valid here, or None."""
+    """Return the claims of an access token, or None if it is not valid for this API."""
     try:
         token = jwt.decode(text, keys(), algorithms=["RS256", "ES256"])
         registry.validate(token.claims)

@@ -1,4 +1,4 @@
-"""Flask-PKCE-Server: two lines make any Flask app an OAuth 2.1 authorization server.
+"""Flask-PKCE-Server: two lines turn any Flask app into an OAuth 2.1 authorization server.
 
 pkce = PKCEServer(db)
 pkce.init_app(app)

@@ -1,9 +1,9 @@
-"""Errors: a named one for the client, a page for a person, a line for the integrator.
+"""Errors: OAuth errors for clients and their users, and set-up errors for integrators.
 
-The OAuth errors are Authlib's, so that Authlib and this package speak of the same
-classes. Their descriptions here are constants: what a client sent is never put into
-one (it could not be quoted in a header, and Authlib refuses characters outside the
-set of RFC 6749 5.2 with a ValueError).
+The OAuth errors are Authlib's or derive from Authlib's base class, so that Authlib and
+this package use the same classes. Their descriptions are constants: client input is never
+put into one (it could not be quoted in a header, and Authlib raises a ValueError for
+characters outside the set of RFC 6749 5.2).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = [
 
 
 class ConfigurationError(Exception):
-    """The host's set-up is unsafe or incomplete; the text ends with the line to write."""
+    """The host's set-up is unsafe or incomplete; the message ends with the line to write."""
 
     def __init__(self, problem: str, *, write: str) -> None:
         super().__init__(f"{problem}\n    Write: {write}")
@@ -64,7 +64,7 @@ class ConfigurationError(Exception):
 
 
 class MethodNotAllowed(OAuth2Error):
-    """The endpoint exists and was asked with another HTTP method."""
+    """The endpoint exists, but does not accept this HTTP method."""
 
     error = "invalid_request"
     description = "This endpoint does not answer to this HTTP method."
@@ -72,14 +72,14 @@ class MethodNotAllowed(OAuth2Error):
 
 
 class InteractionExpired(OAuth2Error):
-    """What the browser brought back is not, or no longer, a request that we put aside."""
+    """The browser brought back no request, or one that was altered or has expired."""
 
     error = "invalid_request"
     description = "This sign-in has expired. Go back to the app and start again."
 
 
 class ServerError(OAuth2Error):
-    """Something failed that is not the client's doing (RFC 6749 4.1.2.1)."""
+    """The server failed through no fault of the client (RFC 6749 4.1.2.1)."""
 
     error = "server_error"
     description = "The server met an unexpected condition. The operator finds it in the log."
@@ -87,7 +87,7 @@ class ServerError(OAuth2Error):
 
 
 class TemporarilyUnavailable(OAuth2Error):
-    """The database stayed busy, or too much is being fetched (RFC 6749 4.1.2.1)."""
+    """The database stayed busy, or too many fetches are under way (RFC 6749 4.1.2.1)."""
 
     error = "temporarily_unavailable"
     description = "The server is too busy to answer now. Try again in a moment."
@@ -95,33 +95,33 @@ class TemporarilyUnavailable(OAuth2Error):
 
 
 class UnsupportedGrantTypeError(OAuth2Error):
-    """RFC 6749 5.2; Authlib's class of this name puts the client's text into it."""
+    """RFC 6749 5.2; Authlib's class of this name repeats the client's input."""
 
     error = "unsupported_grant_type"
     description = "This server has no such grant_type; its metadata lists those it has."
 
 
 class UnsupportedResponseTypeError(OAuth2Error):
-    """RFC 6749 4.1.2.1; Authlib's class of this name puts the client's text into it."""
+    """RFC 6749 4.1.2.1; Authlib's class of this name repeats the client's input."""
 
     error = "unsupported_response_type"
     description = "This server has no such response_type; it is code."
 
 
 class DeadRefreshTokenError(InvalidGrantError):
-    """RFC 6749 5.2: a refresh token that opens nothing, or no longer."""
+    """RFC 6749 5.2: a refresh token that is not valid, or no longer valid."""
 
     description = "The refresh token is unknown, expired, revoked, or not this client's."
 
 
 class GoneUserError(InvalidGrantError):
-    """RFC 6749 5.2: the grant of a user who is gone, or may not sign in."""
+    """RFC 6749 5.2: a grant whose user no longer exists or may not sign in."""
 
     description = "The user does not exist any more, or may not sign in."
 
 
 class InvalidTargetError(OAuth2Error):
-    """RFC 8707 2: a resource that this server issues no tokens for."""
+    """RFC 8707 2: a resource for which this server issues no tokens."""
 
     error = "invalid_target"
     description = "A resource that was asked for is not one that this server has tokens for."
@@ -134,13 +134,13 @@ class InvalidRedirectUriError(OAuth2Error):
 
 
 class InvalidClientMetadataError(OAuth2Error):
-    """RFC 7591 3.2.2: a client says of itself what cannot be registered."""
+    """RFC 7591 3.2.2: client metadata that cannot be registered."""
 
     error = "invalid_client_metadata"
 
 
 class TooManyRequests(TemporarilyUnavailable):
-    """Somebody was here too often; they may come again in `wait` seconds (RFC 6585 4)."""
+    """Too many requests came from one source; retry in `wait` seconds (RFC 6585 4)."""
 
     description = "Too many requests of this kind came from there. Try again later."
     status_code = 429
@@ -151,12 +151,12 @@ class TooManyRequests(TemporarilyUnavailable):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with the answer, whatever that is."""
+        """The headers of the error response; empty if `wait` is None."""
         return {} if self.wait is None else {"Retry-After": str(self.wait)}
 
 
 class TooManyRegistrations(TooManyRequests):
-    """Too many clients that registered themselves wait for their first user."""
+    """Too many self-registered clients are waiting for their first user."""
 
     description = "Too many clients were registered. Try again later."
 
@@ -169,42 +169,42 @@ class AuthorizationPendingError(OAuth2Error):
 
 
 class SlowDownError(OAuth2Error):
-    """RFC 8628 3.5: the user has not decided yet, and the device asks too often."""
+    """RFC 8628 3.5: the user has not decided yet, and the device polls too often."""
 
     error = "slow_down"
     description = "This came before the interval was over, which is 5 seconds longer from now on."
 
 
 class ExpiredTokenError(OAuth2Error):
-    """RFC 8628 3.5: nobody decided in time."""
+    """RFC 8628 3.5: the user did not decide in time."""
 
     error = "expired_token"
     description = "The device_code has expired. Ask for another one when the user wants to go on."
 
 
 class LoginRequiredError(OAuth2Error):
-    """OIDC Core 3.1.2.6: the user has to sign in, and the client said not to ask."""
+    """OIDC Core 3.1.2.6: the user has to sign in, but cannot or must not be asked."""
 
     error = "login_required"
     description = "The user is not signed in, or not as the request wants it."
 
 
 class ConsentRequiredError(OAuth2Error):
-    """OIDC Core 3.1.2.6: the user has to agree, and the client said not to ask."""
+    """OIDC Core 3.1.2.6: the user has to agree, but must not be asked."""
 
     error = "consent_required"
     description = "The user has not agreed to this yet."
 
 
 class RequestNotSupportedError(OAuth2Error):
-    """OIDC Core 3.1.2.6: no request objects here."""
+    """OIDC Core 3.1.2.6: this server does not support request objects."""
 
     error = "request_not_supported"
     description = "This server takes no request objects; send the parameters themselves."
 
 
 class RequestUriNotSupportedError(OAuth2Error):
-    """OIDC Core 3.1.2.6: no references to request objects here."""
+    """OIDC Core 3.1.2.6: this server does not support request objects by reference."""
 
     error = "request_uri_not_supported"
     description = "This server takes no request_uri; send the parameters themselves."

@@ -1,4 +1,4 @@
-"""The extension: settings, tables, server, routes, commands, assembled for an app."""
+"""Extension: assembles settings, tables, server, routes and commands for an app."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ P = ParamSpec("P")
 class PKCEServer:
     """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
 
-    `db` is the host's Flask-SQLAlchemy object; left out, it is the app's. `features` are
-    those of the host's own, asked after those of this package. One object serves any
-    number of apps; what belongs to an app is kept in `app.extensions["pkce"]`.
+    `db` is the host's Flask-SQLAlchemy object; by default, the one that the app has.
+    `features` are the host's own features, called after those of this package. One object
+    serves any number of apps; `app.extensions["pkce"]` has the server of each app.
     """
 
     def __init__(self, db: Any = None, *, features: Iterable[Feature] = ()) -> None:
@@ -61,16 +61,16 @@ class PKCEServer:
         self._users = Users()
         self._resources = DeclaredResources()
         self._servers: WeakSet[FeatureServer] = WeakSet()
-        #: Register it where you like, or let `init_app` do that.
+        #: Register it yourself, or let `init_app` do it.
         self.blueprint = Blueprint("pkce", __name__, template_folder="pages/templates")
         self.blueprint.record(self._assemble)
         self.blueprint.register_error_handler(429, refused_before)
 
     def init_app(self, app: Flask) -> None:
-        """Make `app` an authorization server.
+        """Turn `app` into an authorization server.
 
-        The same as `app.register_blueprint(pkce.blueprint, url_prefix=...)`. Raises
-        `ConfigurationError` where the set-up is unsafe or incomplete.
+        Equivalent to `app.register_blueprint(pkce.blueprint)`, which also takes a
+        `url_prefix`. Raises `ConfigurationError` if the set-up is unsafe or incomplete.
         """
         if "pkce" in app.extensions:
             raise ConfigurationError(
@@ -79,12 +79,12 @@ class PKCEServer:
             )
         app.register_blueprint(self.blueprint)
 
-    # What only a good token opens.
+    # Views and APIs that need an access token.
 
     def require(self, *scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
-        """Guard a view: an access token with all of `scopes` must come with the request.
+        """Guard a view: require an access token that has all of `scopes`.
 
-        A `resource` that is named is declared to have these scopes.
+        Given a `resource`, also declare it with these scopes, as `PKCEServer.resource` does.
         """
         if resource is not None:
             self.resource(resource, scopes=" ".join(scopes).split())
@@ -93,9 +93,9 @@ class PKCEServer:
     def resource(self, uri: str, *, scopes: Mapping[str, str] | Iterable[str] = ()) -> None:
         """Declare an API of the app by its URI, as clients name it (RFC 9728, RFC 8707).
 
-        `scopes` are those that open it; with a sentence for each they are declared too, as
-        in `PKCE_SCOPES`. Before or after `init_app`. Raises `ConfigurationError` for a URI
-        that is not https, or has a query or a fragment.
+        `scopes` are the scopes of the API; a mapping of scopes to sentences declares them
+        too, as `PKCE_SCOPES` does. Call it before or after `init_app`. Raises
+        `ConfigurationError` for a URI that is not https, or has a query or a fragment.
         """
         self._resources.declare(uri, scopes)
 
@@ -106,20 +106,20 @@ class PKCEServer:
         scopes: Mapping[str, str] | Iterable[str] = (),
         required: Iterable[str] = (),
     ) -> None:
-        """Make what the app serves at `path`, and below it, an MCP server's resource.
+        """Declare all that the app serves at `path`, and below it, as an MCP server's resource.
 
-        Whatever views are there, nothing reaches them but access tokens for the resource:
-        the origin of the issuer with this path. `scopes` are as in `resource`; `required`
-        are those that every call needs, and the ones that a client asks for first. All of
-        `scopes` where it is empty, and then none is needed to get in. Before or after
-        `init_app`. Raises `ConfigurationError` for what is no such path.
+        Every view there needs an access token for the resource, whose URI is the origin of
+        the issuer followed by `path`. `scopes` are as in `resource`. `required` are the
+        scopes that every call needs and that clients ask for first; if it is empty, a call
+        needs no scope, and clients ask for all of `scopes`. Call it before or after
+        `init_app`. Raises `ConfigurationError` for a path that is not valid.
         """
         self._resources.guard(path, scopes, required)
         for server in self._servers:
             mount_aliases(server)
             watch(server)
 
-    # What a host says about its users.
+    # The host's functions.
 
     def current_user(self, function: CurrentUser) -> CurrentUser:
         """Decorate the function that returns the signed-in user, or None."""
@@ -127,94 +127,94 @@ class PKCEServer:
         return function
 
     def user_loader(self, function: UserLoader) -> UserLoader:
-        """Decorate the function that returns the user of a subject, or None."""
+        """Decorate the function that returns the user with a given subject, or None."""
         self._users.host.user_loader = function
         return function
 
     def user_subject(self, function: UserSubject) -> UserSubject:
-        """Decorate the function that returns the text that names a user for ever."""
+        """Decorate the function that returns a user's subject, a text that never changes."""
         self._users.host.user_subject = function
         return function
 
     def user_name(self, function: UserName) -> UserName:
-        """Decorate the function that returns what the pages call a user."""
+        """Decorate the function that returns the name that the pages show for a user."""
         self._users.host.user_name = function
         return function
 
     def user_claims(self, function: UserClaims) -> UserClaims:
-        """Decorate the function that returns all claims about a user, by their names.
+        """Decorate the function that returns all claims about a user, by name.
 
-        It only reads: what a client may know of it is chosen afterwards.
+        It only reads them: the server then selects those that a client may see.
         """
         self._users.host.user_claims = function
         return function
 
     def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:
-        """Decorate the function that sends a visitor to sign in and then to `next_url`."""
+        """Decorate the function that sends a visitor to sign in, and then to `next_url`."""
         self._users.host.login_required_response = function
         return function
 
     def sign_out(self, function: SignOut) -> SignOut:
-        """Decorate the function that signs the user of this request out of the host.
+        """Decorate the function that signs the current user out of the host app.
 
-        It ends with `pkce.signed_out()`.
+        It ends by calling `pkce.signed_out()`.
         """
         self._users.host.sign_out = function
         return function
 
     def consent_view(self, function: ConsentPage) -> ConsentPage:
-        """Decorate the function that answers with a consent page of the host.
+        """Decorate the function that returns the host's own consent page.
 
-        It gets a `ConsentView` and returns what a view returns: a page that posts the form,
-        `consent.allow(...)` or `consent.deny()`; or None, and our page asks.
+        It gets a `ConsentView` and returns what a Flask view returns: a page with the form,
+        `consent.allow(...)` or `consent.deny()`. If it returns None, our page is shown.
         """
         self._users.host.consent_view = function
         return function
 
     def may_register_app(self, function: MayRegisterApp) -> MayRegisterApp:
-        """Decorate the function that says whether a user may register apps in the portal."""
+        """Decorate the function that decides whether a user may register apps in the portal."""
         self._users.host.may_register_app = function
         return function
 
     def may_register_client(self, function: MayRegisterClient) -> MayRegisterClient:
-        """Decorate the function that says whether a client may register itself.
+        """Decorate the function that decides whether a client may register itself.
 
-        It gets what would be registered, by the names of RFC 7591 2.
+        It gets the metadata to be registered, under the names of RFC 7591 2.
         """
         self._users.host.may_register_client = function
         return function
 
     def logout_delivery(self, function: LogoutDelivery) -> LogoutDelivery:
-        """Decorate the function that POSTs form fields to a URI, in a task queue say.
+        """Decorate the function that POSTs form fields to a URI, for example in a task queue.
 
-        `function(uri, fields)` is called for each client that is told of a logout, in place of
-        the threads of this package.
+        `function(uri, fields)` is called for each client to be notified of a logout, instead
+        of using the threads of this package.
         """
         self._users.host.logout_delivery = function
         return function
 
-    # What a host without Flask-Login tells us.
+    # Calls for a host without Flask-Login.
 
     def signed_in(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
-        """Say that `user` has just proved who they are, in this very request.
+        """Record that `user` has just authenticated, in the current request.
 
-        `acr` and `amr` say how (OIDC Core 2, RFC 8176). Flask-Login tells the rest by its
-        own signal; call it there only to add these two.
+        `acr` and `amr` say how (OIDC Core 2, RFC 8176). With Flask-Login, its signal
+        records the sign-in; call this only to add these two.
         """
         login.signed_in(current_server, user, acr=acr, amr=amr)
 
     def signed_out(self) -> None:
-        """Say that the user of this browser signs out, in this very request."""
+        """Record that the user of this browser signs out, in the current request."""
         login.signed_out(current_server)
 
     # Assembly.
 
     def _assemble(self, state: BlueprintSetupState) -> None:
-        """Put the server together for the app that the blueprint is registered on."""
-        app: Flask = state.app  # type: ignore[assignment] # a Flask app, in Flask
+        """Assemble the server for the app that the blueprint is registered on."""
+        app: Flask = state.app  # type: ignore[assignment] # Flask passes a Flask app
         features = choose(app.config, self._features)
-        of_host = [setting for feature in self._features for setting in feature.settings]
-        settings = load(app.config, of_host)
+        host_settings = [setting for feature in self._features for setting in feature.settings]
+        settings = load(app.config, host_settings)
         check_secret(app, "SECRET_KEY", app.secret_key)
         if settings.key_secret is not None:
             check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
@@ -239,7 +239,7 @@ class PKCEServer:
                 set_sqlite_pragmas(server.store.engine)
 
     def _engine_of(self, app: Flask) -> Callable[[], Engine]:
-        """Return what gives the engine of the host's database, which knows our tables then."""
+        """Add our tables to the host's metadata; return a function that gets its engine."""
         db = self._db or app.extensions.get("sqlalchemy")
         if db is None or "sqlalchemy" not in app.extensions:
             raise ConfigurationError(

@@ -1,7 +1,7 @@
-"""Verifier: what an access token is worth to an MCP server in a process of its own.
+"""Verifier: checks access tokens for an MCP server that runs in a separate process.
 
-An MCP server that runs beside the Flask app, under the official SDK or FastMCP, is an API
-of its own: it knows the issuer and its own name, and neither the app nor the database.
+An MCP server that runs beside the Flask app, on the official SDK or FastMCP, is a separate
+API: it knows the issuer and its own URL, but has access to neither the app nor the database.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ if TYPE_CHECKING:
     from mcp.server.auth.provider import AccessToken
     from mcp.server.auth.settings import AuthSettings
 
-#: Seconds that the clocks of two machines may differ.
+#: Clock skew between two machines, in seconds.
 _SKEW = 60
 _TYPES = ("at+jwt", "application/at+jwt")
 
 
 class TokenVerifier:
-    """Tells an MCP server whose access token it was sent, and what it may do.
+    """Checks the access tokens that clients send to an MCP server.
 
-    It fits wherever the official SDK or FastMCP want a token verifier. `issuer` is the
-    `PKCE_ISSUER` of the app and `resource` the URL of the MCP server, both to the letter.
-    JWTs are verified here, with the keys that the issuer publishes. Opaque tokens are
-    introspected, if `client_id` and `client_secret` are those of a client that was made
-    with `--resource-server`. `required_scopes` are those that every call needs; the MCP
-    server asks for them. `clock` gives epoch seconds.
+    Pass it wherever the official SDK or FastMCP expects a token verifier. `issuer` is the
+    `PKCE_ISSUER` of the app and `resource` the URL of the MCP server, both spelled exactly.
+    JWTs are verified locally, with the keys that the issuer publishes. Opaque tokens are
+    introspected if `client_id` and `client_secret` are given; the client must have been
+    created with `--resource-server`. `required_scopes` are the scopes that every call
+    needs; the MCP server enforces them. `clock` returns epoch seconds. Raises
+    `ConfigurationError` for an invalid URL, or for a client_id without a secret.
     """
 
     def __init__(
@@ -74,11 +75,11 @@ class TokenVerifier:
 
     @property
     def scopes_supported(self) -> list[str]:
-        """What FastMCP tells its clients to ask for."""
+        """The scopes that FastMCP tells its clients to ask for."""
         return self.required_scopes
 
     def auth_settings(self) -> AuthSettings:
-        """Return what the SDK's `MCPServer` wants as `auth`, so that it is said once."""
+        """Return the `auth` argument for the SDK's `MCPServer`, so as to configure it once."""
         from mcp.server.auth.settings import AuthSettings
 
         return AuthSettings.model_validate(
@@ -91,7 +92,7 @@ class TokenVerifier:
         )
 
     async def verify_token(self, token: str) -> AccessToken | None:
-        """Return who a token speaks for and what it is good for; None if for nothing here.
+        """Return the client, user and scopes of a token, or None if it is not valid here.
 
         Raises `CannotVerify` if the issuer has to be asked and does not answer.
         """
@@ -107,7 +108,7 @@ class TokenVerifier:
     async def _verify(self, text: str, header: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the claims of a JWT access token of the issuer, else None (RFC 9068 4).
 
-        The key is found by `kid`; what else the header says has to fit it (RFC 8725 3.1).
+        The key is looked up by `kid`; the rest of the header must match it (RFC 8725 3.1).
         """
         kid, kind, algorithm = (header.get(name) for name in ("kid", "typ", "alg"))
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in _TYPES:
@@ -124,23 +125,23 @@ class TokenVerifier:
         return claims if verifies([jwk], algorithm, kid, signed, signature) else None
 
     async def _introspect(self, text: str, basic: str) -> dict[str, Any] | None:
-        """Return what the issuer says of an access token that is good, else None (RFC 7662)."""
+        """Return the introspection response for a live access token, else None (RFC 7662)."""
         endpoint = (await self._published.find()).metadata.get("introspection_endpoint")
         try:
-            said = await asyncio.to_thread(
+            response = await asyncio.to_thread(
                 ask, str(endpoint), {"token": text}, {"Authorization": basic}
             )
         except FetchError:
             raise CannotVerify(self.issuer) from None
-        # A refresh token has no type.
-        good = said.get("active") is True and said.get("token_type") == "Bearer"
-        return said if good else None
+        # A refresh token has no token_type.
+        is_live = response.get("active") is True and response.get("token_type") == "Bearer"
+        return response if is_live else None
 
     def _is_good(self, claims: Mapping[str, Any]) -> bool:
-        """Say whether a token with these claims is for this API, and now."""
+        """Return whether a token with these claims is valid now, for this API."""
         now, expires_at, not_before = self._clock(), claims.get("exp"), claims.get("nbf", 0)
         audience = claims.get("aud")
-        # MCP 2026-07-28: a token for something else, the app as a whole say, is refused.
+        # MCP 2026-07-28: refuse a token for another audience, such as the app as a whole.
         return (
             claims.get("iss") == self.issuer
             and any(map(self._is_me, audience if isinstance(audience, list) else [audience]))
@@ -149,7 +150,7 @@ class TokenVerifier:
             and expires_at > now
             and isinstance(not_before, int)
             and not_before <= now + _SKEW
-            # It is bound to a key, and whoever brings it alone may have stolen it (RFC 7800).
+            # A token bound to a key may be stolen if it comes without proof of it (RFC 7800).
             and "cnf" not in claims
         )
 
@@ -162,7 +163,7 @@ class TokenVerifier:
     def _access_token(self, text: str, claims: dict[str, Any]) -> AccessToken:
         from mcp.server.auth.provider import AccessToken
 
-        # RFC 9068 2.2: where there is no user, sub is the client.
+        # RFC 9068 2.2: if there is no user, sub is the client.
         is_machine = claims.get("grant_type") == "client_credentials"
         return AccessToken(
             token=text,
@@ -176,6 +177,6 @@ class TokenVerifier:
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Return the header by which a client shows who it is (RFC 6749 2.3.1)."""
-    both = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
-    return "Basic " + base64.b64encode(both.encode()).decode()
+    """Return the value of a client's Authorization header (RFC 6749 2.3.1)."""
+    credentials = f"{quote(client_id, safe='')}:{quote(client_secret, safe='')}"
+    return "Basic " + base64.b64encode(credentials.encode()).decode()

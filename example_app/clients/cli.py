@@ -27,7 +27,7 @@ from urllib.request import Request, urlopen
 
 
 class Callback(BaseHTTPRequestHandler):
-    """Handles the one request that brings the code."""
+    """Handles the redirect that carries the authorization code."""
 
     answer: dict[str, str] | None = None
 
@@ -51,9 +51,9 @@ def fetch(url: str, form: dict[str, str] | None = None, token: str = "") -> dict
     """Return the JSON at `url`; `form` is posted, `token` is sent as a bearer token."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     data = urlencode(form).encode() if form else None
-    with urlopen(Request(url, data, headers)) as answer:  # noqa: S310 - the issuer's own URL
-        found: dict[str, str] = json.load(answer)
-    return found
+    with urlopen(Request(url, data, headers)) as response:  # noqa: S310 - the issuer's own URL
+        content: dict[str, str] = json.load(response)
+    return content
 
 
 def main() -> None:
@@ -62,20 +62,20 @@ def main() -> None:
     options.add_argument("--issuer", default="http://127.0.0.1:5000/")
     options.add_argument("--client-id", default="notes-cli")
     options.add_argument("--no-browser", action="store_true", help="Only print the URL.")
-    given = options.parse_args()
+    arguments = options.parse_args()
 
     # RFC 8414 3.1: without the slash that an issuer may end with.
-    address = given.issuer.rstrip("/")
+    address = arguments.issuer.rstrip("/")
     server = fetch(address + "/.well-known/oauth-authorization-server")
-    if server["issuer"] != given.issuer:
-        sys.exit(f"This server calls itself {server['issuer']}, not {given.issuer}.")
+    if server["issuer"] != arguments.issuer:
+        sys.exit(f"This server calls itself {server['issuer']}, not {arguments.issuer}.")
     listener = HTTPServer(("127.0.0.1", 0), Callback)
     redirect_uri = f"http://127.0.0.1:{listener.server_port}/callback"
     verifier, state = secrets.token_urlsafe(32), secrets.token_urlsafe(16)
     digest = hashlib.sha256(verifier.encode()).digest()
     request = {
         "response_type": "code",
-        "client_id": given.client_id,
+        "client_id": arguments.client_id,
         "redirect_uri": redirect_uri,
         "scope": "profile",
         "state": state,
@@ -84,24 +84,24 @@ def main() -> None:
     }
     url = f"{server['authorization_endpoint']}?{urlencode(request)}"
     print(f"Open this in a browser:\n\n  {url}\n", flush=True)
-    if not given.no_browser:
+    if not arguments.no_browser:
         webbrowser.open(url)
     while Callback.answer is None:
         listener.handle_request()
     listener.server_close()
-    answer = Callback.answer
-    if answer.get("state") != state or answer.get("iss") != given.issuer:
+    response = Callback.answer
+    if response.get("state") != state or response.get("iss") != arguments.issuer:
         sys.exit("This answer does not belong to this program's request.")
-    if "code" not in answer:
-        sys.exit(f"Access denied: {answer.get('error')}: {answer.get('error_description')}")
+    if "code" not in response:
+        sys.exit(f"Access denied: {response.get('error')}: {response.get('error_description')}")
 
     tokens = fetch(
         server["token_endpoint"],
         {
             "grant_type": "authorization_code",
-            "client_id": given.client_id,
+            "client_id": arguments.client_id,
             "redirect_uri": redirect_uri,
-            "code": answer["code"],
+            "code": response["code"],
             "code_verifier": verifier,
         },
     )
@@ -109,7 +109,7 @@ def main() -> None:
     print(f"Hello {me['name']} <{me['email']}>.")
     fetch(
         server["revocation_endpoint"],
-        {"client_id": given.client_id, "token": tokens["access_token"]},
+        {"client_id": arguments.client_id, "token": tokens["access_token"]},
     )
 
 

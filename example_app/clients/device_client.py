@@ -44,13 +44,13 @@ def wait_for_tokens(endpoint: str, started: dict[str, Any], form: dict[str, str]
     while time.monotonic() + interval < end:
         time.sleep(interval)
         try:
-            answer = requests.post(endpoint, form, timeout=SECONDS)
+            response = requests.post(endpoint, form, timeout=SECONDS)
         except (requests.ConnectionError, requests.Timeout):
             # The network may come back: poll less often (RFC 8628 3.5).
             interval *= 2
             continue
-        body: dict[str, Any] = answer.json()
-        if answer.ok:
+        body: dict[str, Any] = response.json()
+        if response.ok:
             return body
         if body["error"] == "slow_down":
             interval += 5
@@ -65,30 +65,30 @@ def main() -> None:
     options.add_argument("--issuer", default="http://127.0.0.1:5000/")
     options.add_argument("--client-id", default="television")
     options.add_argument("--scope", default="profile")
-    given = options.parse_args()
+    arguments = options.parse_args()
 
     # RFC 8414 3.1: without the slash that an issuer may end with.
-    address = given.issuer.rstrip("/")
-    where = address + "/.well-known/oauth-authorization-server"
-    server = requests.get(where, timeout=SECONDS).json()
-    if server["issuer"] != given.issuer:
-        sys.exit(f"This server calls itself {server['issuer']}, not {given.issuer}.")
-    # RFC 8628 has no PKCE, but this server accepts it: the device_code alone is then of no
-    # use to anybody else.
+    address = arguments.issuer.rstrip("/")
+    metadata_url = address + "/.well-known/oauth-authorization-server"
+    server = requests.get(metadata_url, timeout=SECONDS).json()
+    if server["issuer"] != arguments.issuer:
+        sys.exit(f"This server calls itself {server['issuer']}, not {arguments.issuer}.")
+    # RFC 8628 has no PKCE, but this server accepts it: nobody else can then use the
+    # device_code alone.
     verifier = secrets.token_urlsafe(32)
     digest = hashlib.sha256(verifier.encode()).digest()
-    asked = requests.post(
+    response = requests.post(
         server["device_authorization_endpoint"],
         {
-            "client_id": given.client_id,
-            "scope": given.scope,
+            "client_id": arguments.client_id,
+            "scope": arguments.scope,
             "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         },
         timeout=SECONDS,
     )
-    started = asked.json()
-    if not asked.ok:
+    started = response.json()
+    if not response.ok:
         sys.exit(f"Refused: {started['error']}: {started['error_description']}")
 
     print("On your phone or computer, open\n")
@@ -101,15 +101,15 @@ def main() -> None:
         started,
         {
             "grant_type": GRANT_TYPE,
-            "client_id": given.client_id,
+            "client_id": arguments.client_id,
             "device_code": started["device_code"],
             "code_verifier": verifier,
         },
     )
     bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-    answer = requests.get(address + "/api/me", headers=bearer, timeout=SECONDS)
-    me = answer.json()
-    if not answer.ok:
+    api_response = requests.get(address + "/api/me", headers=bearer, timeout=SECONDS)
+    me = api_response.json()
+    if not api_response.ok:
         sys.exit(f"The API says: {me['error_description']}")
     print(f"Hello {me['name']} <{me['email']}>.")
 

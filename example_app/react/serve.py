@@ -1,4 +1,4 @@
-"""Serves the built React sample on an origin of its own: `make demo-react`."""
+"""Serves the built React sample on another origin than the demo: `make demo-react`."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def create(
     as_json: bool,
     **metadata: Any,
 ) -> None:
-    """Register a client; a secret is shown this once."""
+    """Register a client; its secret is shown only once."""
     server = current_server
     method = auth_method or {"public": "none", "confidential": "client_secret_basic"}[client_type]
     if (method == "none") != (client_type == "public"):
@@ -105,14 +105,14 @@ def create(
 def list_(as_json: bool) -> None:
     """List the clients."""
     with ReadableErrors(), current_server.store.reading() as session:
-        found = session.scalars(select(Client).order_by(Client.issued_at, Client.client_id)).all()
+        rows = session.scalars(select(Client).order_by(Client.issued_at, Client.client_id)).all()
     if as_json:
-        print_json([client.as_json() for client in found])
+        print_json([client.as_json() for client in rows])
         return
-    for client in found:
+    for client in rows:
         kind = "public" if client.is_public else "confidential"
         click.echo(f"{client.client_id}  {kind:12}  {client.client_name}")
-    if not found:
+    if not rows:
         click.echo("No clients yet. Register one with: flask pkce client create")
 
 
@@ -141,7 +141,7 @@ def update(
     as_json: bool,
     **metadata: Any,
 ) -> None:
-    """Change a client; what is given replaces what was there."""
+    """Change a client; each option given replaces the stored value."""
     server, client = current_server, _find(client_id)
     changes = {
         "client_name": name,
@@ -154,16 +154,16 @@ def update(
     for field, value in changes.items():
         if value is not None:
             setattr(client, field, value)
-    given = read_members(metadata)
-    said = server.registrar.names_of("document") & given.keys()
-    said |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
+    members = read_members(metadata)
+    described = server.registrar.names_of("document") & members.keys()
+    described |= {"client_name", "redirect_uris", "scope", "grant_types"} & {
         field for field, value in changes.items() if value is not None
     }
-    if client.document is not None and said:
-        raise click.ClickException(f"Its document says that, and not you: {', '.join(said)}.")
-    replaced = server.registrar.replaced_by(given)
-    kept = {line: value for line, value in client.client_metadata.items() if line not in replaced}
-    client.client_metadata = {**kept, **given}
+    if client.document is not None and described:
+        raise click.ClickException(f"Its document says that, and not you: {', '.join(described)}.")
+    replaced = server.registrar.replaced_by(members)
+    kept = {key: value for key, value in client.client_metadata.items() if key not in replaced}
+    client.client_metadata = {**kept, **members}
     with ReadableErrors():
         server.registrar.check(client)
         server.store.write(lambda session: clients.save(session, session.merge(client)))
@@ -174,7 +174,7 @@ def update(
 @click.argument("client_id")
 @as_json_option
 def delete(client_id: str, as_json: bool) -> None:
-    """Delete a client and every code, token and consent that it has."""
+    """Delete a client with all its codes, tokens and consents."""
     _find(client_id)
     current_server.store.write(lambda session: clients.remove(session, client_id))
     print_json({"deleted": client_id}) if as_json else click.echo(f"Deleted {client_id}.")
@@ -185,7 +185,7 @@ def delete(client_id: str, as_json: bool) -> None:
 @click.option("--keep", is_flag=True, help="The old one stays good, until the next rotation.")
 @as_json_option
 def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
-    """Give a client a new secret; the old one ends at once, or is kept beside it."""
+    """Issue a new client secret; the old one stops working at once unless --keep is given."""
     server, client = current_server, _find(client_id)
     if client.is_public:
         raise click.ClickException(f"{client_id} is a public client and has no secret.")
@@ -225,9 +225,9 @@ def _find(client_id: str) -> Client:
 
 
 def _known(client_id: str) -> Client | None:
-    """Return a client as it is stored, or else as a room has it.
+    """Return the stored client, or else one that a feature finds; None if there is neither.
 
-    One that a document describes can be deleted when that is gone.
+    The database comes first: a described client can be deleted after its document is gone.
     """
     with current_server.store.reading() as session:
         stored = session.get(Client, client_id)
@@ -239,10 +239,10 @@ def _shown(client: Client, secret: str | None) -> dict[str, Any]:
 
 
 def _print_client(client: Client, secret: str | None = None) -> None:
-    shown = client.as_json()
-    shown["scope"] = shown["scope"] or "all that is declared"
-    shown["client_id_issued_at"] = date(client.issued_at)
-    print_lines(shown)
+    members = client.as_json()
+    members["scope"] = members["scope"] or "all that is declared"
+    members["client_id_issued_at"] = date(client.issued_at)
+    print_lines(members)
     if secret is not None:
         click.echo(f"{'client_secret':28}{secret}   (shown this once)")
     for uri in client.redirect_uris:

@@ -1,4 +1,4 @@
-"""What can be said of a client: the options of `client create` and `client update`."""
+"""Client options: what `client create` and `client update` can set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ClientCommand(click.Command):
-    """A command with an option for each member of a client's metadata that features read."""
+    """A command with an option for each client metadata member that the operator may set."""
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         app = ctx.ensure_object(ScriptInfo).load_app()
@@ -26,12 +26,12 @@ class ClientCommand(click.Command):
 
 
 def _option_of(field: ClientField) -> click.Option:
-    several = field.kind == list[str]
+    multiple = field.kind == list[str]
     return click.Option(
         [_spelled(field), field.name],
         type=_JsonFile() if field.kind == dict[str, Any] else _choice_of(field),
         default=None,
-        multiple=several,
+        multiple=multiple,
         help=field.meaning,
     )
 
@@ -41,17 +41,17 @@ def _choice_of(field: ClientField) -> click.Choice[str] | None:
 
 
 class _JsonFile(click.File):
-    """A file with a JSON object in it, read at once."""
+    """An option type: a file that contains a JSON object, read while options are parsed."""
 
-    def convert(self, value: Any, *where: Any) -> Any:
+    def convert(self, value: Any, *args: Any) -> Any:
         try:
             with click.open_file(value) as file:
                 content = json.load(file)
         except OSError as error:
-            self.fail(f"{value}: {error.strerror}.", *where)
+            self.fail(f"{value}: {error.strerror}.", *args)
         except (ValueError, RecursionError):
-            self.fail(f"{value} is not JSON.", *where)
-        return content if isinstance(content, dict) else self.fail("It is no JSON object.", *where)
+            self.fail(f"{value} is not JSON.", *args)
+        return content if isinstance(content, dict) else self.fail("It is no JSON object.", *args)
 
 
 def _spelled(field: ClientField) -> str:
@@ -62,7 +62,7 @@ def _spelled(field: ClientField) -> str:
 
 
 def client_options(create: bool) -> Callable[[F], F]:
-    """Add the options that say what a client is; those of `update` change only what is given."""
+    """Return a decorator that adds the options describing a client; `create` requires a name."""
 
     def add(command: F) -> F:
         for option in reversed(
@@ -104,7 +104,10 @@ def client_options(create: bool) -> Callable[[F], F]:
 
 
 def read_scope(server: Server, text: str | None) -> frozenset[str] | None:
-    """Return the scopes of `--scope`; None where it was left out."""
+    """Return the scopes in `--scope`, or None if it was left out.
+
+    Raises `click.ClickException` for a scope that is not declared.
+    """
     if text is None:
         return None
     scopes = frozenset(text.split())
@@ -118,20 +121,25 @@ def read_scope(server: Server, text: str | None) -> frozenset[str] | None:
 
 
 def read_grant_types(server: Server, wanted: tuple[str, ...]) -> list[str]:
-    """Return the grant types of `--grant-type`, or those of an app that signs users in."""
-    known = server.registrar.grant_types
+    """Return the grant types in `--grant-type`, by default those of a client that signs users in.
+
+    Raises `click.ClickException` for a grant type that this server does not support.
+    """
+    supported = server.registrar.grant_types
     for grant_type in wanted:
-        if grant_type not in known:
+        if grant_type not in supported:
             raise click.ClickException(
-                f"There is no grant type {grant_type} here. There is: {', '.join(known)}"
+                f"There is no grant type {grant_type} here. There is: {', '.join(supported)}"
             )
     return list(wanted) or [
-        grant_type for grant_type in ("authorization_code", "refresh_token") if grant_type in known
+        grant_type
+        for grant_type in ("authorization_code", "refresh_token")
+        if grant_type in supported
     ]
 
 
 def read_members(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, by the names of RFC 7591 2."""
+    """Return the metadata options that were given, by member name (RFC 7591 2)."""
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in metadata.items()

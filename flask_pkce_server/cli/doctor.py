@@ -1,6 +1,6 @@
-"""Doctor: what is well and what is not with the app around the server.
+"""Doctor: checks the host app's database, configuration and clients.
 
-`flask pkce doctor` prints this and what each room has to say of itself.
+`flask pkce doctor` prints these findings, followed by those of each feature.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_CLIENTS_NAMED = 20
 
 
 def problems_of_host(server: Server) -> Iterable[Problem]:
-    """Say what is well and what is not with the app around the server."""
+    """Yield the findings about the host app; checks that pass have the level OK."""
     yield from _problems_of_tables(server)
     yield from _problems_of_secret(server)
     yield from _problems_of_cookies(server)
@@ -34,14 +34,14 @@ def problems_of_host(server: Server) -> Iterable[Problem]:
 
 def _problems_of_tables(server: Server) -> Iterable[Problem]:
     try:
-        there = sqlalchemy.inspect(server.store.engine)
-        names = set(there.get_table_names())
+        inspector = sqlalchemy.inspect(server.store.engine)
+        tables = set(inspector.get_table_names())
         missing = [
-            table.name if table.name not in names else f"{table.name}.{column.name}"
+            table.name if table.name not in tables else f"{table.name}.{column.name}"
             for table in Base.metadata.sorted_tables
             for column in table.columns
-            if table.name not in names
-            or column.name not in {known["name"] for known in there.get_columns(table.name)}
+            if table.name not in tables
+            or column.name not in {row["name"] for row in inspector.get_columns(table.name)}
         ]
     except DBAPIError as error:
         reason = str(error.orig).partition("\n")[0]
@@ -131,10 +131,10 @@ def _problems_of_cookies(server: Server) -> Iterable[Problem]:
 def _problems_of_clients(server: Server) -> Iterable[Problem]:
     try:
         with server.store.reading() as session:
-            found = session.scalars(select(Client)).all()
+            clients = session.scalars(select(Client)).all()
     except DBAPIError:
-        return  # said by _problems_of_tables
-    for client in found:
+        return  # reported by _problems_of_tables
+    for client in clients:
         for uri in client.redirect_uris:
             for warning in redirect_uri.warnings(uri):
                 yield Problem("WARN", f"{client.client_id}: {warning}")
@@ -150,13 +150,13 @@ def _problems_of_clients(server: Server) -> Iterable[Problem]:
 def _problems_of_challenges(server: Server) -> Iterable[Problem]:
     try:
         with server.store.reading() as session:
-            found = authorization_code.sharing_a_challenge(session, _MOST_CLIENTS_NAMED)
+            client_ids = authorization_code.sharing_a_challenge(session, _MOST_CLIENTS_NAMED)
     except DBAPIError:
-        return  # said by _problems_of_tables
-    if found:
+        return  # reported by _problems_of_tables
+    if client_ids:
         yield Problem(
             "WARN",
-            f"A code_challenge came more than once from: {', '.join(sorted(found))}. "
+            f"A code_challenge came more than once from: {', '.join(sorted(client_ids))}. "
             "Once may be a page that was reloaded.",
             "code that makes a new code_verifier for each sign-in",
         )

@@ -17,7 +17,7 @@ key_commands = AppGroup("key", help="Keys: what ID tokens and other JWTs are sig
 def list_(as_json: bool) -> None:
     """List the signing keys: next, active and retired."""
     with ReadableErrors():
-        found = current_server.keys.listed()
+        keys = current_server.keys.listed()
     rows = [
         {
             "kid": key.kid,
@@ -27,7 +27,7 @@ def list_(as_json: bool) -> None:
             "active_from": key.active_from,
             "readable": key.private is not None,
         }
-        for key, state in found
+        for key, state in keys
     ]
     if as_json:
         print_json(rows)
@@ -35,9 +35,9 @@ def list_(as_json: bool) -> None:
     if not rows:
         click.echo("No keys yet. They are made when the first one is needed.")
     for row in rows:
-        lost = "" if row["readable"] else "  (encrypted with another secret)"
+        note = "" if row["readable"] else "  (encrypted with another secret)"
         since = date(int(str(row["active_from"])))
-        click.echo(f"{row['kid']}  {row['alg']:6} {row['state']:8} signs from {since}{lost}")
+        click.echo(f"{row['kid']}  {row['alg']:6} {row['state']:8} signs from {since}{note}")
 
 
 @key_commands.command("rotate")
@@ -49,7 +49,7 @@ def list_(as_json: bool) -> None:
 )
 @as_json_option
 def rotate(compromised: bool, as_json: bool) -> None:
-    """Publish new keys, which sign after PKCE_JWKS_LEAD seconds."""
+    """Publish new keys, which start to sign after PKCE_JWKS_LEAD seconds."""
     server = current_server
     with ReadableErrors():
         kids = server.keys.rotate(compromised=compromised)

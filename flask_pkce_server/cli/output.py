@@ -1,4 +1,4 @@
-"""What the commands print, and how their failures read."""
+"""Output: how the commands print results and errors."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Answer in
 
 
 def print_json(content: Any) -> None:
-    """Print `content` for a program."""
+    """Print `content` as JSON."""
     click.echo(json.dumps(content, indent=2))
 
 
 def print_lines(content: dict[str, Any]) -> None:
-    """Print what is set of `content` for a person, a name and a value a line."""
+    """Print `content` as text: one name and value per line, without values that are unset."""
     for name, value in content.items():
         if value in (None, [], False, ""):
             continue
@@ -30,12 +30,12 @@ def print_lines(content: dict[str, Any]) -> None:
 
 
 def date(seconds: int) -> str:
-    """Return the UTC date and time of an epoch second."""
+    """Return epoch seconds as a date and time in UTC."""
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 class ReadableErrors:
-    """Turn the errors that an operator can do something about into a line of text."""
+    """A context manager that turns errors an operator can fix into a `click.ClickException`."""
 
     def __enter__(self) -> None:
         return None

@@ -20,13 +20,13 @@ _BATCH = 1000
 @with_appcontext
 @as_json_option
 def prune(as_json: bool) -> None:
-    """Delete what has expired, and keys and codes that nothing depends on any more."""
+    """Delete expired rows, and keys and codes that nothing depends on any more."""
     server = current_server
     deleted: Counter[str] = Counter()
     with ReadableErrors():
-        while any((done := _prune_some(server)).values()):
-            deleted.update(done)
-    deleted.update(done)
+        while any((batch := _prune_some(server)).values()):
+            deleted.update(batch)
+    deleted.update(batch)
     if as_json:
         print_json({"deleted": deleted})
     else:
@@ -35,24 +35,24 @@ def prune(as_json: bool) -> None:
 
 
 def _prune_some(server: Server) -> dict[str, int]:
-    limits = partial(guess.prune, now=server.now(), limit=_BATCH)
-    return {**server.hooks.prune(server, _BATCH), "limits": server.store.write(limits)}
+    prune_guesses = partial(guess.prune, now=server.now(), limit=_BATCH)
+    return {**server.hooks.prune(server, _BATCH), "limits": server.store.write(prune_guesses)}
 
 
 @click.command("doctor")
 @with_appcontext
 @as_json_option
 def doctor(as_json: bool) -> None:
-    """Look the set-up over; exit 1 if something has to be changed."""
+    """Check the setup; exit with status 1 if something must be changed."""
     server = current_server
-    found = [*problems_of_host(server)]
-    found += server.hooks.problems(server)
+    problems = [*problems_of_host(server)]
+    problems += server.hooks.problems(server)
     if as_json:
-        print_json([vars(problem) for problem in found])
+        print_json([vars(problem) for problem in problems])
     else:
-        for problem in found:
+        for problem in problems:
             click.echo(f"{problem.level:4}  {problem.about}")
             if problem.fix:
                 click.echo(f"      Write: {problem.fix}")
-    if any(problem.level == "FAIL" for problem in found):
+    if any(problem.level == "FAIL" for problem in problems):
         raise SystemExit(1)

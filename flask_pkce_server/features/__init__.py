@@ -1,6 +1,6 @@
-"""The features of this package, in the order in which they are asked.
+"""Features: all features of this package, in the order in which their hooks are called.
 
-Each is one file, or one folder, with one `Feature`; `ls` of this folder is the glossary.
+Each is one file or one folder with one `Feature`; `ls` of this folder is the glossary.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ FEATURES: tuple[type[Feature], ...] = (
     ClientCredentialsFeature,
     DeviceCodeFeature,
     TokenExchangeFeature,
-    # Before jwt_access_token: they say what is in one.
+    # Before jwt_access_token: a dialect may require the access token to be a JWT.
     DialectsFeature,
-    # Before resource_indicators: it says what is meant where none is named.
+    # Before resource_indicators: it adds the resource that a request leaves out.
     ProtectedResourceFeature,
     ResourceIndicatorsFeature,
-    # Before openid: the ID token has a hash of the access token in it.
+    # Before openid: the ID token contains a hash of the access token.
     JwtAccessTokenFeature,
     PromptFeature,
     OpenIDFeature,
@@ -78,32 +78,34 @@ FEATURES: tuple[type[Feature], ...] = (
 
 
 def choose(config: Mapping[str, Any], added: Iterable[Feature]) -> tuple[Feature, ...]:
-    """Return the features that `PKCE_FEATURES` switches on, those that the host `added` last.
+    """Return the features that `PKCE_FEATURES` switches on; those the host app `added` come last.
 
-    Raises `ConfigurationError` for a name that there is not, or twice, for a core feature that
-    is switched off, and for a setting of one that is.
+    Raises `ConfigurationError` for an unknown or duplicate feature name, for a core feature
+    that is switched off, and for a setting of a feature that is switched off.
     """
-    every = (*(feature() for feature in FEATURES), *added)
-    wanted = config.get("PKCE_FEATURES", {})
-    if not isinstance(wanted, dict):
-        # Of the wrong type: Settings.load has the better sentence.
-        return every
-    names = [feature.name for feature in every]
+    features = (*(feature() for feature in FEATURES), *added)
+    switches = config.get("PKCE_FEATURES", {})
+    if not isinstance(switches, dict):
+        # `Settings.load` reports the wrong type with a better message.
+        return features
+    names = [feature.name for feature in features]
     for name in names:
         if names.count(name) > 1:
             raise ConfigurationError(
                 f'Two features are called "{name}".', write='name = "..."  # another one'
             )
-    for name in wanted.keys() - names:
+    for name in switches.keys() - names:
         raise ConfigurationError(
             f'PKCE_FEATURES names "{name}", and there is no such feature.',
             write=f"one of: {', '.join(sorted(names))}",
         )
-    on = tuple(one for one in every if wanted.get(one.name, not one.opt_in))
-    for feature in every:
-        if feature not in on:
+    active = tuple(
+        feature for feature in features if switches.get(feature.name, not feature.opt_in)
+    )
+    for feature in features:
+        if feature not in active:
             _check_switched_off(feature, config, names)
-    return on
+    return active
 
 
 def _check_switched_off(feature: Feature, config: Mapping[str, Any], names: list[str]) -> None:

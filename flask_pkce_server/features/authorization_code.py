@@ -1,8 +1,8 @@
-"""Authorization code: the grant that is the reason for all of this (RFC 6749 4.1).
+"""Authorization code: the grant in which the browser carries a code to the client.
 
-A code lives a minute, is bound to its client, redirect URI, challenge and user, and is
-good once. A second redemption that would have been valid takes back what the first
-one gave (RFC 9700 2.1.1, 4.5).
+RFC 6749 4.1. A code is valid for a minute by default, can be used once, and is bound to its
+client, redirect URI, code_challenge and user. A second redemption that would have been valid
+revokes the tokens that the first one issued (RFC 9700 2.1.1, 4.5).
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _UNKNOWN = "The code is unknown, expired, or not this client's."
 
 
 class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
-    """Authlib's grant, with codes that can be spent once and never without PKCE."""
+    """Authlib's grant, with single-use codes and mandatory PKCE."""
 
     # The authorization endpoint.
 
     def validate_authorization_request(self) -> str:
-        """Check what is left when the client and its redirect URI are known."""
+        """Check the response type and the payload; return the validated redirect URI."""
         request = self.request
         if not request.client.check_response_type(request.payload.response_type):
             raise UnauthorizedClientError("The client is not registered for this response_type.")
@@ -46,7 +46,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
 
     @hooked  # type: ignore[untyped-decorator] # Authlib has no types
     def validate_authorization_request_payload(self, redirect_uri: str | None) -> None:
-        """Check the scopes; the code challenge is checked by the hook after it."""
+        """Check the scopes; a hook that runs afterwards checks the code_challenge."""
         request = self.request
         payload = request.payload
         request.scopes = self.server.scopes.asked_by(
@@ -54,7 +54,11 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         )
 
     def create_authorization_response(self, redirect_uri: str, grant_user: Any) -> dict[str, str]:
-        """Issue a code to `grant_user`; return what the browser carries to the client."""
+        """Issue a code to `grant_user`; return the parameters of the authorization response.
+
+        Raises `AccessDeniedError` without a user, and `InvalidRequestError` for a request
+        without a code_challenge or one that was used before.
+        """
         request, server = self.request, self.server
         client_id = request.client.client_id
         if not grant_user:
@@ -66,7 +70,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
             )
             raise AccessDeniedError("The user did not allow the access.")
         if request.code_challenge is None or request.valid_redirect_uri is None:
-            # RFC 9700 2.1.1, once more where the code is made: no hook, no code.
+            # Checked again where the code is issued, in case the hook did not run (RFC 9700 2.1.1).
             raise InvalidRequestError("code_challenge is missing; PKCE is required (RFC 7636).")
         handle, now = new_handle(CODE), server.now()
         code = {
@@ -84,7 +88,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
 
         def issue(session: Session) -> None:
             if not all(use_up(session) for use_up in request.used_up):
-                # Raised, it takes back the others.
+                # The exception rolls back those that were used up before this one.
                 raise InvalidRequestError("This request was used before. Start again in the app.")
             session.add(AuthorizationCode(**code))
             if request.consented:
@@ -113,7 +117,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
 
     @hooked  # type: ignore[untyped-decorator] # Authlib has no types
     def validate_token_request(self) -> None:
-        """Check all but the verifier, which is checked by the hook after it."""
+        """Check everything but the code_verifier, which a hook checks afterwards."""
         client, form = self.check_client(), self.request.form
         handle = form.get("code")
         if not handle:
@@ -121,8 +125,8 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         code = self.query_authorization_code(handle, client)
         if code is None:
             raise InvalidGrantError(_UNKNOWN)
-        # OAuth 2.1 leaves the parameter out of this request; PKCE does its work. One that
-        # differs is refused all the same.
+        # OAuth 2.1 drops this parameter because PKCE replaces it; a value that differs is
+        # refused all the same.
         if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
             raise InvalidGrantError("redirect_uri is not the one that the code was sent to.")
         self.request.authorization_code = code
@@ -130,20 +134,23 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         self.request.granted_bindings = code.bindings
 
     def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
-        """Return the stored code if it is this client's; nobody can probe or spend another's."""
+        """Return the stored code; None if it is unknown or belongs to another client.
+
+        So no client can probe for or consume another client's codes.
+        """
         if not is_handle(code, CODE):
             return None
-        found = self.server.store.get(AuthorizationCode, digest(code))
-        return found if found is not None and found.client_id == client.client_id else None
+        stored = self.server.store.get(AuthorizationCode, digest(code))
+        return stored if stored is not None and stored.client_id == client.client_id else None
 
     def issue_tokens(self) -> dict[str, Any]:
-        """Consume the code and give tokens for it, in one transaction."""
+        """Consume the code and issue tokens for it, in one transaction."""
         server, request = self.server, self.request
         code, proof = request.authorization_code, request.proven_challenge
         if proof is None:
-            # Once more where the tokens are made: no proof, no tokens.
+            # Checked again where the tokens are issued: no proof, no tokens.
             raise InvalidGrantError("The code_verifier was not proven.")
-        # Of a code that comes again only what it gave is of interest.
+        # A replayed code only has its tokens revoked; its user may be gone by then.
         user = None if code.consumed_at is not None else self.find_user(code.subject)
         family = Family(code.family_id, code.client_id, code.subject, code.bindings)
 

@@ -1,7 +1,7 @@
-"""Authorize: where the browser comes with a request and leaves with a code (RFC 6749 3.1).
+"""Authorize: the endpoint that issues codes through the browser (RFC 6749 3.1).
 
-Who is it, do they agree, send them back. The request is checked by
-`interaction.authorization`, the user is asked by `interaction.consent`.
+It has the user sign in, asks for consent and sends the browser back to the client.
+`interaction.authorization` checks the request, `interaction.consent` asks the user.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from ..wire.redirect_uri import is_loopback, refuse_unfit
 
 
 def check_page(server: Server, client: Client, value: Any) -> None:
-    """Refuse a link that the consent page could not show."""
+    """Refuse a link that the consent page must not show; raises `InvalidRequestError`."""
     refuse_unfit(value)
     if not value.startswith("https://"):
         raise InvalidRequestError("The pages of an app are https URLs.")
 
 
 def check_name(server: Server, client: Client, value: Any) -> None:
-    """Refuse a name that could pass for another."""
+    """Refuse a developer name that could be mistaken for another one."""
     shown_name.check(value, "developer")
 
 
@@ -94,7 +94,7 @@ class AuthorizeFeature(Feature):
 
 
 def authorize(server: Server) -> Response:
-    """Take an authorization request, one that was put aside, or a decision on one."""
+    """Handle an authorization request, new or put aside, or the user's decision on one."""
     incoming = flask.request
     reference = "" if "client_id" in incoming.args else waiting.read_reference()
     user = server.users.current()
@@ -110,8 +110,8 @@ def authorize(server: Server) -> Response:
     try:
         grant = authorization.check(server, request)
         if posted:
-            # A form that another site posted comes without the session cookie; the GET
-            # that follows has it.
+            # A form posted by another site arrives without the session cookie; the GET
+            # that follows carries it.
             return waiting.put_aside(server, request)
         if user is None or request.must_login:
             return _sign_in(server, request, user, reference)
@@ -120,7 +120,7 @@ def authorize(server: Server) -> Response:
             return _ask(server, request, grant, reference, standing)
         until = standing.until(request.scopes)
         if until is not None:
-            # What is answered without asking ends when what it rests on does.
+            # A grant that needs no new consent ends when the remembered consent does.
             request.bindings[UNTIL] = until
     except OAuth2Error as error:
         return _refuse(server, request, error)
@@ -129,7 +129,7 @@ def authorize(server: Server) -> Response:
 
 
 def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Response:
-    """Send the user to sign in, by way of the short URL that they come back to."""
+    """Send the user to sign in, by way of the short URL that they return to."""
     if request.must_not_ask:
         raise LoginRequiredError()
     if reference:
@@ -139,7 +139,7 @@ def _sign_in(server: Server, request: Request, user: Any, reference: str) -> Res
 
 
 def _decide(server: Server, user: Any, reference: str) -> Response:
-    """Act on the consent form: the user's word on the request that it carries."""
+    """Act on the consent form, which carries the request that the user decided on."""
     form = DecisionForm()
     request, subject = waiting.read_signed(server, form.request.data or "")
     server.hooks.translate_request(server, request)
@@ -147,7 +147,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     try:
         grant = authorization.check(server, request)
         if user is None or server.users.subject_of(user) != subject or request.must_login:
-            # Signed out meanwhile, or somebody else now: nobody has decided anything.
+            # The user signed out or changed in the meantime, so this is not their decision.
             return _sign_in(server, request, user, "")
     except OAuth2Error as error:
         return _refuse(server, request, error)
@@ -158,7 +158,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
         standing = _standing(server, request, user)
         return _ask(server, request, grant, reference, standing, again=True)
     if decided.is_for_another:
-        # Whoever was here is signed out of the host.
+        # Another user is to sign in: sign the current one out of the host app.
         server.users.end_login()
         return _sign_in(server, request, None, "")
     return _settle(server, request, grant, reference, decided)
@@ -173,7 +173,7 @@ def _ask(
     *,
     again: bool = False,
 ) -> Response:
-    """Show the consent page; raises `ConsentRequiredError` where nobody may be asked."""
+    """Show the consent page; raises `ConsentRequiredError` if the user must not be asked."""
     if request.must_not_ask:
         raise ConsentRequiredError()
     return consent.ask_consent(
@@ -190,12 +190,12 @@ def _ask(
 def _settle(
     server: Server, request: Request, grant: Any, reference: str, decided: Decision
 ) -> Response:
-    """Act on what the user decided, and remember it unless it is for this once."""
+    """Act on the user's decision, and remember it unless it is for this time only."""
     if decided.scopes is not None:
         settings = server.settings
         request.scopes = decided.scopes
         request.consented = decided.scopes if decided.days != 0 else frozenset()
-        # This once is for as long as one access token.
+        # "This time only" lasts for the lifetime of one code plus one access token.
         once = settings.authorization_code_lifetime + settings.access_token_lifetime
         until = decided.until(server.now(), once)
         if until is not None:
@@ -206,10 +206,10 @@ def _settle(
 
 
 def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
-    """Tell the client, if it is known where it is; else the person (RFC 6749 4.1.2.1).
+    """Report an error to the client or, without a valid redirect URI, to the user.
 
-    The person too where a stranger registered an address: our link would lead there before
-    anybody was asked (RFC 9700 4.11.2).
+    RFC 6749 4.1.2.1. The user also gets it if a stranger registered the redirect URI: our
+    link would lead the browser there before the user was asked (RFC 9700 4.11.2).
     """
     uri, client = request.valid_redirect_uri, request.client
     if uri is None:
@@ -221,7 +221,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
 
 
 def _standing(server: Server, request: Request, user: Any) -> Standing:
-    """Return what `user` has granted to the client before, and how many others did."""
+    """Return what `user` has granted to the client before, and how many users use it."""
     if not request.scopes or request.client.skip_consent:
         return Standing({}, 0)
     subject, client = server.users.subject_of(user), request.client
@@ -231,19 +231,20 @@ def _standing(server: Server, request: Request, user: Any) -> Standing:
         )
 
 
-def _must_ask(server: Server, request: Request, known: frozenset[str]) -> bool:
-    """Say whether the user has to be asked; if not, `request.scopes` are what they grant."""
+def _must_ask(server: Server, request: Request, granted: frozenset[str]) -> bool:
+    """Say whether the user has to be asked; if not, `request.scopes` is what they grant."""
     client = request.client
     if client.skip_consent:
         return False
     if request.must_consent or client.always_asks(request.valid_redirect_uri):
         return True
     if client.self_registered and not client.verified and not request.scopes:
-        # There is nothing that was remembered.
+        # Without scopes there is no remembered consent to rely on.
         return True
-    missing = request.scopes - known
-    if request.must_not_ask and known and all(decision.is_optional(server, one) for one in missing):
-        # What the user left out is left out again, where they cannot be asked.
-        request.scopes &= known
+    missing = request.scopes - granted
+    can_leave_out = all(decision.is_optional(server, scope) for scope in missing)
+    if request.must_not_ask and granted and can_leave_out:
+        # The user may not be asked: leave out the optional scopes that they left out before.
+        request.scopes &= granted
         return False
     return bool(missing)

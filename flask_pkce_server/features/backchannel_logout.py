@@ -1,9 +1,9 @@
-"""Back-channel logout: tell every client of a session that it is over.
+"""Back-channel logout: tell every client of a session that the session has ended.
 
-OpenID Connect Back-Channel Logout 1.0. Each client that took part and registered a
-`backchannel_logout_uri` is sent a signed logout token, outside the request in which the
-user signed out, and again if it does not answer; what became of it is in the log. A host
-with a task queue takes the delivery over: `@pkce.logout_delivery`.
+OpenID Connect Back-Channel Logout 1.0. Each client that took part in the session and
+registered a `backchannel_logout_uri` is sent a signed logout token. This happens outside the
+request in which the user signed out; a failed delivery is retried, and the log has the result.
+A host app with a task queue can take over the delivery: `@pkce.logout_delivery`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ..wire.redirect_uri import is_loopback, refuse_unfit
 logger = logging.getLogger(__name__)
 
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
-#: Seconds that a logout token is good for: as long as it may take to be delivered.
+#: Seconds for which a logout token is valid: as long as its delivery may take.
 _LIFETIME = 120
 
 
 def check_uri(server: Server, client: Client, value: Any) -> None:
-    """Refuse a URI that logout tokens must not be sent to."""
+    """Refuse a URI that logout tokens must not be sent to; raises `InvalidRequestError`."""
     refuse_unfit(value)
     if not value.startswith("https://") and not is_loopback(value):
         raise InvalidRequestError("backchannel_logout_uri is https, or http on loopback.")
@@ -66,7 +66,7 @@ class BackchannelLogoutFeature(Feature):
         }
 
     def tell_clients(self, app: Flask, *, subject: str, sid: str, client_ids: list[str]) -> None:
-        """Send a logout token to each of `client_ids` that wants one."""
+        """Send a logout token to each of `client_ids` that registered a URI for it."""
         server: Server = app.extensions["pkce"]
         for client, uri in _listeners(server, client_ids):
             fields = {"logout_token": logout_token(server, client, subject, sid)}
@@ -85,7 +85,7 @@ def _listeners(server: Server, client_ids: list[str]) -> Iterator[tuple[Client, 
         try:
             client = server.find_client(client_id)
         except TemporarilyUnavailable:
-            # What describes it cannot be had now; the others are told.
+            # The document that describes this client is unavailable; tell the others.
             logger.warning("client %s was not told of a logout", client_id)
             continue
         uri = client.client_metadata.get("backchannel_logout_uri") if client else None
@@ -114,13 +114,13 @@ def logout_token(server: Server, client: Client, subject: str, sid: str) -> str:
 
 
 def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) -> None:
-    """Send `fields` to `uri`; after a failure wait as long as `waits` says and try again."""
+    """Send `fields` to `uri`; after each failure wait the next of `waits` (seconds) and retry."""
     for wait in (*waits, None):
         try:
             post_form(uri, fields)
         except (OSError, ValueError) as error:
             if wait is None:
-                # The text of an error may be what a stranger answered.
+                # Quoted and truncated: the error may contain what the client answered.
                 logger.warning("client %s was not told of a logout: %.200r", client_id, error)
                 return
             time.sleep(wait)

@@ -1,8 +1,8 @@
-"""Client credentials: a client gets a token in its own name (RFC 6749 4.4).
+"""Client credentials: a client gets a token for itself (RFC 6749 4.4).
 
-No user stands behind such a token: it has the scopes that the operator declared for
-machines and no others, no ID token, no refresh token, and nothing that reads a subject
-finds one in it. For confidential clients that are registered for it.
+No user is behind such a token. It has only scopes that the operator declared for machines,
+comes without an ID token or a refresh token, and its stored subject is empty. Only confidential
+clients that are registered for the grant can use it.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from ..protocol.grant import Grant
 from ..signals import tell, token_issued
 from ..wire.handle import new_identifier
 
-#: What a user grants and nobody else: who they are, and that it goes on without them.
+#: Scopes that only a user can grant: their identity, and access while they are away.
 _OF_USERS = frozenset({"openid", "offline_access"})
 
 
 class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
-    """Authlib's grant, for confidential clients alone and the scopes of machines alone."""
+    """Authlib's grant, restricted to confidential clients and to the scopes of machines."""
 
     def validate_token_request(self) -> None:
-        """Check the client and the scopes; nothing is written yet."""
+        """Check the client and the scopes, without writing anything."""
         client, request = self.check_client(), self.request
         if client.is_public:
-            # RFC 6749 4.4, once more where the tokens are made.
+            # RFC 6749 4.4 requires this, whatever grant types are registered.
             raise UnauthorizedClientError("Only a confidential client has credentials.")
         request.scopes = scopes_of(self.server, client, request.payload.scope)
         request.granted_scopes = request.scopes
 
     def issue_tokens(self) -> dict[str, Any]:
-        """Give an access token, and nothing else."""
+        """Issue an access token, and nothing else."""
         server, request = self.server, self.request
         family = Family(new_identifier(), request.client.client_id, NOBODY, {})
 
@@ -46,8 +46,8 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
             response = self.token_response(
                 family=family, user=None, scopes=request.scopes, now=server.now()
             )
-            given = [row.kind for row in response.rows if isinstance(row, Token)]
-            if given != ["access"] or "id_token" in response.body:
+            kinds = [row.kind for row in response.rows if isinstance(row, Token)]
+            if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("a machine was to be given more than an access token")
             session.add_all(response.rows)
             return response.body
@@ -74,22 +74,24 @@ class ClientCredentialsFeature(Feature):
     def check_settings(self, server: Server) -> None:
         for scope in server.settings.client_credentials_scopes:
             if scope in _OF_USERS or scope not in server.scopes:
-                fit = ", ".join(server.scopes.keys() - _OF_USERS)
+                allowed = ", ".join(server.scopes.keys() - _OF_USERS)
                 raise ConfigurationError(
                     f'PKCE_CLIENT_CREDENTIALS_SCOPES names "{scope}", which no machine can have.',
-                    write=f"some of: {fit}" if fit else 'app.config["PKCE_SCOPES"]["..."] = "..."',
+                    write=f"some of: {allowed}"
+                    if allowed
+                    else 'app.config["PKCE_SCOPES"]["..."] = "..."',
                 )
 
 
 def scopes_of(server: Server, client: Client, text: str | None) -> frozenset[str]:
-    """Return the scopes that `client` gets for itself when it asks for `text`.
+    """Return the scopes that `client` gets for itself when its request names `text`.
 
-    What it is taken to ask for when it names none may be none: its token then says which
-    client it is and opens nothing else. Raises `InvalidScopeError`.
+    A request that names no scopes may get none: its token then identifies the client and
+    grants no other access. Raises `InvalidScopeError`.
     """
-    asked = server.scopes.asked_by(client, text)
-    fit = frozenset(server.settings.client_credentials_scopes) - _OF_USERS
+    requested = server.scopes.asked_by(client, text)
+    allowed = frozenset(server.settings.client_credentials_scopes) - _OF_USERS
     named = (text or "").strip(" ")
-    if named and not asked <= fit and server.scopes.refuses_unknown:
+    if named and not requested <= allowed and server.scopes.refuses_unknown:
         raise InvalidScopeError("A scope that was asked for is granted by users only.")
-    return asked & fit
+    return requested & allowed

@@ -1,9 +1,9 @@
-"""CORS: pages of a client may read what their client may read (Fetch standard 3.2).
+"""CORS: pages of a client may read what the client may read (Fetch standard 3.2).
 
-The public documents are for everybody, and so is registering. Endpoints and guarded views
-answer the origins that the client registered, with the exact origin, errors included: an
-error that a page cannot read looks like a broken network. Never the authorization endpoint,
-which is visited and not fetched.
+Any origin may read the public documents and register a client. Endpoints and guarded views
+allow the origins that the client registered, by naming the exact origin. This includes error
+responses: an error that a page cannot read looks like a network failure. The authorization
+endpoint allows no origin, because browsers visit it and scripts do not fetch it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CorsFeature(Feature):
 
 def share(server: Server, response: Response, route: Route | None) -> None:
     """Add the headers that let a page of the client read `response`."""
-    # A host-wide CORS that has answered already is left to its word.
+    # If the host app has already set CORS headers, they take precedence.
     if (route and route.kind == "page") or "Access-Control-Allow-Origin" in response.headers:
         return
     if route is not None and (route.kind == "document" or route.for_any_origin):
@@ -48,7 +48,7 @@ def share(server: Server, response: Response, route: Route | None) -> None:
         _allow(response, origin)
         response.headers["Access-Control-Allow-Credentials"] = "true"
     elif origin and is_below_guarded_path(server) and _is_before_a_token(response):
-        # A page that is no client yet learns from the challenge where to register.
+        # A page that is not a client yet learns from WWW-Authenticate where to register.
         _allow(response, "*")
 
 
@@ -57,7 +57,7 @@ def _is_before_a_token(response: Response) -> bool:
 
 
 def _speaks_here(server: Server, origin: str) -> bool:
-    """Say whether `origin` is the client's, or some client's where none is named yet."""
+    """Say whether `origin` belongs to the client, or to any client if none is known yet."""
     client = request_state().client
     if client is not None:
         return client.speaks_from(origin)
@@ -65,18 +65,18 @@ def _speaks_here(server: Server, origin: str) -> bool:
         with server.store.reading() as session:
             return client_origin.is_of_any(session, origin)
     except DBAPIError:
-        # The answer is ready, and is an error that tells of it already.
+        # The response is already complete, and already reports the database error.
         return False
 
 
 def _allow(response: Response, origin: str) -> None:
-    headers, asked = response.headers, flask.request.headers
+    headers, incoming = response.headers, flask.request.headers
     headers["Access-Control-Allow-Origin"] = origin
     headers["Access-Control-Expose-Headers"] = "WWW-Authenticate, DPoP-Nonce, Retry-After"
     if flask.request.method != "OPTIONS":
         return
     headers["Access-Control-Allow-Methods"] = headers.get("Allow", "")
     headers["Access-Control-Max-Age"] = _SECONDS_TO_REMEMBER
-    wanted = asked.get("Access-Control-Request-Headers", "")
-    if _HEADER_NAMES.fullmatch(wanted):
-        headers["Access-Control-Allow-Headers"] = wanted
+    requested = incoming.get("Access-Control-Request-Headers", "")
+    if _HEADER_NAMES.fullmatch(requested):
+        headers["Access-Control-Allow-Headers"] = requested

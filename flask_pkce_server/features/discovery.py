@@ -1,8 +1,8 @@
 """Discovery: the document that tells clients what this server can do (RFC 8414).
 
-Served under both well-known names, and for an issuer with a path in both places that
-clients look: `/.well-known/<name>/<path>` and `/<path>/.well-known/<name>`. The lines
-are the rooms' own; nothing is written here a second time.
+The document is served under both well-known names. For an issuer with a path, it is served in
+both places where clients look: `/.well-known/<name>/<path>` and `/<path>/.well-known/<name>`.
+Every feature contributes its own members.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ class DiscoveryFeature(Feature):
     core = True
 
     def routes(self, server: Server) -> Iterable[Route]:
-        inserted = server.issuer.path
+        issuer_path = server.issuer.path
         for name in _NAMES:
-            place = f"/.well-known/{name}"
-            yield _document(name, place, document)
-            if inserted:
-                yield _document(f"{name}_of_path", place + inserted, document)
-            # A catch-all of the host would answer with a page, and clients choke on that.
-            yield _document(f"{name}_unknown", f"{place}/<path:other>", no_document)
+            path = f"/.well-known/{name}"
+            yield _document(name, path, document)
+            if issuer_path:
+                yield _document(f"{name}_of_path", path + issuer_path, document)
+            # Otherwise a catch-all route of the host app answers with an HTML page, which
+            # clients cannot handle.
+            yield _document(f"{name}_unknown", f"{path}/<path:other>", no_document)
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"scopes_supported": list(server.scopes)}
@@ -45,10 +46,10 @@ def _document(name: str, path: str, view: Callable[..., Any]) -> Route:
 
 
 def document(server: Server) -> Response:
-    """Answer with the metadata of this server."""
+    """Return the metadata of this server as JSON."""
     return flask.jsonify(server.metadata())
 
 
 def no_document(server: Server, other: str) -> tuple[Response, int]:
-    """Answer that `other` is no issuer here."""
+    """Return a 404: `other` is not the path of this server's issuer."""
     return flask.jsonify(error="not_found", error_description="No such issuer here."), 404

@@ -1,8 +1,9 @@
-"""Introspection: an API asks what a token is worth (RFC 7662).
+"""Introspection: an API asks whether a token is active and what it grants (RFC 7662).
 
-A confidential client is told of its own tokens; one that is registered as a resource
-server also of access tokens that are meant for it, and of those no scopes but its own.
-Of all others, as of what is no token, the answer is the same: not active.
+A confidential client can introspect its own tokens. A client that is registered as a resource
+server can also introspect access tokens that are meant for it, and then sees only its own
+scopes. For all other tokens, and for text that is not a token, the answer is the same: not
+active.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from ..protocol.state import request_state
 from ..protocol.token_description import token_claims
 from ..wire.jws import ALGORITHMS
 
-#: RFC 9701 5: the answer as a signed JWT.
+#: RFC 9701 5: the media type of an answer that is a signed JWT.
 _JWT = "application/token-introspection+jwt"
 
 
 class TokenIntrospection(IntrospectionEndpoint):
-    """Authlib's endpoint, for confidential clients alone, and deaf to wrong hints.
+    """Authlib's endpoint, restricted to confidential clients and ignoring the hint.
 
-    Authlib 1.9.8 refuses hints that it does not know (RFC 7662 2.1: they may be ignored).
+    Authlib 1.9.8 refuses an unknown token_type_hint, which may be ignored (RFC 7662 2.1).
     """
 
     def create_endpoint_response(self, request: Request) -> tuple[int, dict[str, Any], Any]:
@@ -45,13 +46,13 @@ class TokenIntrospection(IntrospectionEndpoint):
             raise InvalidRequestError("token is missing.")
         server: Server = self.server
         body = describe(server, server.find_token(text), client)
-        # Not the client of the token: whoever asked reads the answer.
+        # The answer is for the client that asked, not for the client of the token.
         request_state().client = client
         return 200, body, default_json_headers
 
 
 def describe(server: Server, token: Token | None, client: Client) -> dict[str, Any]:
-    """Return what `client` may know of `token` (RFC 7662 2.2)."""
+    """Return what `client` may learn about `token` (RFC 7662 2.2)."""
     if token is None or not token.is_live(server.now()):
         return {"active": False}
     scopes = token.scope
@@ -108,7 +109,7 @@ class IntrospectionFeature(Feature):
 
 
 def introspect(server: Server) -> Response:
-    """Answer an introspection request, as JSON or, if that is asked for, as a signed JWT."""
+    """Answer an introspection request with JSON or, if the client asks for it, a signed JWT."""
     response: Response = server.create_endpoint_response("introspection")
     if response.status_code != 200 or _JWT not in flask.request.headers.get("Accept", ""):
         return response
@@ -128,7 +129,7 @@ def introspect(server: Server) -> Response:
 
 
 def _is_meant_for(token: Token, client: Client) -> bool:
-    """Say whether `client` is an API that `token` opens."""
+    """Say whether `client` is a resource server that `token` is meant for."""
     if not client.client_metadata.get("resource_server"):
         return False
     return client.scope is None or bool(token.scope & client.scope)

@@ -1,8 +1,8 @@
-"""Issuer: the one URL that names this server (RFC 8414 2, RFC 9207).
+"""Issuer: the one URL that identifies this server (RFC 8414 2, RFC 9207).
 
-It is configured and never taken from the Host header. `authorization_endpoint`
-puts it into every answer that goes through the browser, so that a client which talks to
-several servers knows which of them answered.
+It is configured and never taken from the Host header. `interaction.authorization` adds it to
+every response that goes through the browser, so that a client which uses several servers
+knows which of them answered.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class IssuerFeature(Feature):
 
 
 def fault_of(issuer: str) -> str | None:
-    """Say what is wrong with `issuer`, or None.
+    """Return what is wrong with `issuer`, None if it is fine.
 
-    Clients compare issuers as text, and some write a URL anew before they do: only the
-    canonical spelling is the same in all of them (RFC 8414 3.3, RFC 3986 6.2).
+    Clients compare issuers as text, and some normalize a URL before they compare it: only the
+    canonical spelling is the same for all of them (RFC 8414 3.3, RFC 3986 6.2).
     """
     fault = base_url.fault_of(issuer)
     if fault is not None:

@@ -1,8 +1,7 @@
-"""JWKS: the public halves of the keys, for all who verify what this server signed (RFC 7517).
+"""JWKS: publishes the public keys that verify what this server signed (RFC 7517).
 
-A next key is published before it signs and a retired one for as long as anything that it
-signed is good, so that whoever keeps a copy of this for an hour never meets a key that
-they do not have.
+A new key is published before it signs, and a retired key for as long as anything that it
+signed is valid. A verifier that caches the set for an hour therefore never lacks a key.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ class JwksFeature(Feature):
 
     def problems(self, server: Server) -> Iterable[Problem]:
         try:
-            lost = server.keys.unreadable()
+            keys = server.keys.unreadable()
         except DBAPIError:
-            return  # of that the doctor speaks himself
-        if lost:
+            return  # the doctor command itself reports a database that fails
+        if keys:
             yield Problem(
                 "WARN",
-                f"{len(lost)} signing keys were encrypted with another secret than this app has; "
+                f"{len(keys)} signing keys were encrypted with another secret than this app has; "
                 "they verify still, and sign no more.",
                 'app.config["PKCE_KEY_SECRET"] = the SECRET_KEY that the app had before',
             )
@@ -53,5 +52,5 @@ class JwksFeature(Feature):
 
 
 def jwks(server: Server) -> Response:
-    """Answer with the JWK Set."""
+    """Respond with the JWK Set."""
     return flask.jsonify(keys=server.keys.published())

@@ -1,8 +1,8 @@
-"""JWT access token: a token that an API verifies by itself (RFC 9068).
+"""JWT access token: a token that an API verifies without asking this server (RFC 9068).
 
-Opt-in, for the whole server, for a client, or for the scopes of an API that lies beside
-this app. Each JWT stands for a row of the token table, as an opaque token does: it is
-revoked with its family, and introspected like any other.
+Opt-in, for the whole server, for a client, or for the scopes of an API outside this app.
+Each JWT has a row in the token table, like an opaque token: it is revoked with its family
+and can be introspected.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TYPES = {"at+jwt", "application/at+jwt"}
 
 
 def check_format(server: Server, client: Client, value: Any) -> None:
-    """Refuse JWTs for a client that must not learn the users' own subjects."""
+    """Refuse JWTs for a pairwise client, which must not learn the users' public subjects."""
     if value == "jwt" and server.is_pairwise(client):
         raise InvalidRequestError("A pairwise client has opaque access tokens.")
 
@@ -53,15 +53,15 @@ class JwtAccessTokenFeature(Feature):
             token.bindings = {**token.bindings, "audience": audience}
         if not is_jwt(server, request, audience):
             return
-        bound = token.bindings.get("openid", {})
+        sign_in = token.bindings.get("openid", {})
         claims = {
             **token_claims(server, token),
             "sub": token.subject or token.client_id,
             "jti": base64url(token.digest),
         }
-        if request.wants_jwt and "sid" in bound:
-            # An SDK that reads it watches the session by it.
-            claims["sid"] = bound["sid"]
+        if request.wants_jwt and "sid" in sign_in:
+            # SDKs that read access tokens use it to watch the session.
+            claims["sid"] = sign_in["sid"]
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )
@@ -74,25 +74,28 @@ class JwtAccessTokenFeature(Feature):
 
 
 def is_jwt(server: Server, request: Request, audience: list[str]) -> bool:
-    """Say whether the client of a token request is given a JWT for `audience`."""
+    """Return whether the client of a token request gets a JWT for `audience`."""
     client: Client = request.client
-    wanted = client.client_metadata.get("access_token_format")
-    if wanted is None and not (server.settings.access_token_format == "jwt" or request.wants_jwt):
-        # An API elsewhere cannot look into our database.
+    token_format = client.client_metadata.get("access_token_format")
+    if token_format is None and not (
+        server.settings.access_token_format == "jwt" or request.wants_jwt
+    ):
+        # An API outside this app cannot look into our database.
         is_here = audience == [server.issuer] or server.resources.here.issuperset(audience)
-        wanted = "opaque" if is_here else "jwt"
-    # A JWT tells everybody the user's own subject.
-    return wanted != "opaque" and not server.is_pairwise(client)
+        token_format = "opaque" if is_here else "jwt"
+    # A JWT reveals the public subject of the user.
+    return token_format != "opaque" and not server.is_pairwise(client)
 
 
 def audience_of(server: Server, scopes: frozenset[str], asked: Iterable[str] = ()) -> list[str]:
-    """Return whom a token with `scopes` is for: this app, and the APIs that they open.
+    """Return the audience of a token, as URIs: the resources in `asked`, if there are any.
 
-    Those that were `asked` for. RFC 9068 3: where no resource was named, the scopes tell it.
+    Otherwise, `scopes` determine the audience (RFC 9068 3): the APIs outside this app that
+    they belong to, and this app for all other scopes.
     """
     if asked:
         return list(dict.fromkeys(asked))
     elsewhere = server.resources.elsewhere
-    audience = [uri for uri, named in elsewhere.items() if scopes & named]
-    theirs = frozenset[str]().union(*elsewhere.values())
-    return [server.issuer, *audience] if scopes - theirs or not audience else audience
+    audience = [uri for uri, api_scopes in elsewhere.items() if scopes & api_scopes]
+    elsewhere_scopes = frozenset[str]().union(*elsewhere.values())
+    return [server.issuer, *audience] if scopes - elsewhere_scopes or not audience else audience

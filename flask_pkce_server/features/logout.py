@@ -1,8 +1,8 @@
 """Logout: a client asks to sign its user out here too (OIDC RP-Initiated Logout 1.0).
 
-At once if the request carries an ID token of this very session, and otherwise after the
-user said yes. An ID token that has expired is good for that, one of somebody else is not,
-and one that was altered is an error. The browser is sent back only to a URI that the
+The user is signed out at once if the request carries an ID token of the current session,
+and otherwise after confirming the logout. An expired ID token counts, one of another user
+does not, and an altered one is an error. The browser is sent back only to a URI that the
 client registered.
 """
 
@@ -32,7 +32,7 @@ from ..wire import redirect_uri as uris
 
 
 def check_uris(server: Server, client: Client, value: Any) -> None:
-    """Refuse URIs that the browser must not be sent to."""
+    """Refuse URIs that the browser must not be redirected to."""
     for uri in value:
         uris.refuse_unfit(uri)
 
@@ -60,21 +60,21 @@ class LogoutFeature(Feature):
 
 @dataclass(frozen=True)
 class Leaving:
-    """A logout request that was checked."""
+    """A checked logout request."""
 
     client: Client | None
-    #: Where the browser goes afterwards; None for a page of ours.
+    #: Where the browser goes afterwards; None for our own page.
     redirect_uri: str | None
     state: str | None
-    #: The claims of the ID token that came with it.
+    #: The claims of the ID token in `id_token_hint`, if there is one.
     hint: Mapping[str, Any] | None
 
     @property
     def is_link_of_stranger(self) -> bool:
-        """Whether nothing shows that its client ever signed somebody in, nor who made it.
+        """Whether a self-registered, unverified client wants a redirect and shows no ID token.
 
-        Where such a link leads anybody may have chosen, and nobody was asked: it would be a
-        link of ours to there (RP-Initiated Logout 1.0 3, RFC 9700 4.11.2).
+        Anybody may have registered that client and chosen its redirect URI, and no user is
+        asked: we would be an open redirector (RP-Initiated Logout 1.0 3, RFC 9700 4.11.2).
         """
         client, uri = self.client, self.redirect_uri
         if self.hint is not None or client is None or uri is None:
@@ -83,7 +83,7 @@ class Leaving:
 
 
 def logout(server: Server) -> Response:
-    """Take a logout request, or the user's word on one."""
+    """Handle a logout request, or the user's decision on one."""
     incoming = flask.request
     user = server.users.current()
     if incoming.method == "POST" and "decision" in incoming.form:
@@ -92,7 +92,7 @@ def logout(server: Server) -> Response:
     leaving = read(server, request)
     if user is None:
         if incoming.method == "POST":
-            # Posted by another site, without the session cookie; a GET has it.
+            # A POST from another site lacks the session cookie; a GET carries it.
             query = urlencode(list(request.payload.data.items()))
             return VerbatimRedirect(f"{incoming.script_root}{incoming.path}?{query}", {})
         if leaving.is_link_of_stranger:
@@ -112,7 +112,7 @@ def _ask(
     client: Client | None,
     again: bool = False,
 ) -> Response:
-    """Ask whether to sign out of the host; `client` wants it, or nobody says who does."""
+    """Ask the user whether to sign out of the host; `client`, if known, wants it."""
     return page(
         server,
         "logout",
@@ -128,7 +128,7 @@ def _ask(
 def read(server: Server, request: Request) -> Leaving:
     """Check a logout request (RP-Initiated Logout 1.0 2, 3, 4).
 
-    Raises `InvalidRequestError`, for the person's eyes: nothing is redirected then.
+    Raises `InvalidRequestError`, which is shown to the user: the browser is not redirected.
     """
     payload = request.payload
     payload.check()
@@ -148,7 +148,7 @@ def read(server: Server, request: Request) -> Leaving:
         raise InvalidRequestError("post_logout_redirect_uri needs an id_token_hint or a client_id.")
     if uri is not None and client is not None:
         registered = client.client_metadata.get("post_logout_redirect_uris", [])
-        if not any(uris.matches(known, uri) for known in registered):
+        if not any(uris.matches(registered_uri, uri) for registered_uri in registered):
             raise InvalidRequestError(
                 "post_logout_redirect_uri is not one that this client registered."
             )
@@ -156,7 +156,7 @@ def read(server: Server, request: Request) -> Leaving:
 
 
 def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
-    """Say whether the ID token is one of the session that is to end."""
+    """Return whether the ID token belongs to the session that is to end."""
     if leaving.hint is None or leaving.client is None:
         return False
     login = server.users.login(user)
@@ -166,29 +166,29 @@ def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
 
 
 def _is_asked_by_its_page(leaving: Leaving, request: Request) -> bool:
-    """Say whether a page of the client itself sent the browser, where that is enough."""
+    """Return whether a page of the client itself sent the browser, if that is enough."""
     client, origin = leaving.client, request.sent_from
     return client is not None and origin is not None and client.speaks_from(origin)
 
 
 def _decide(server: Server, user: Any) -> Response:
-    """Act on the form of the confirmation page."""
+    """Handle the form of the confirmation page."""
     form = DecisionForm()
     request, subject = waiting.read_signed(server, form.request.data or "")
     leaving = read(server, request)
     if user is None:
         return _leave(server, leaving)
-    said = form.read("allow", "deny")
-    if said is None or server.users.subject_of(user) != subject:
+    pressed = form.read("allow", "deny")
+    if pressed is None or server.users.subject_of(user) != subject:
         return _ask(server, request, user, client=leaving.client, again=True)
-    if said == "deny":
+    if pressed == "deny":
         return page(server, "logged_out", stayed=True)
     server.users.end_login()
     return _leave(server, leaving)
 
 
 def _leave(server: Server, leaving: Leaving) -> Response:
-    """Send the browser back to the client, or say that the user is signed out."""
+    """Send the browser back to the client, or show that the user is signed out."""
     if leaving.redirect_uri is None:
         return page(server, "logged_out", stayed=False)
     return VerbatimRedirect(leaving.redirect_uri, {"state": leaving.state} if leaving.state else {})

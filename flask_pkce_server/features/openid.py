@@ -1,8 +1,8 @@
-"""OpenID: tell the client who signed in, in a token that it can verify (OIDC Core 2).
+"""OpenID: tells the client who signed in, in a token that it can verify (OIDC Core 2).
 
-An ID token comes with the access token where `openid` was granted, and again with each
-refresh. It is signed inside the transaction that gives the tokens: if that fails, nothing
-was given.
+If `openid` was granted, an ID token is issued with the access token, and again with each
+refresh. It is signed inside the transaction that issues the tokens: if signing fails, no
+token is issued.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from ..wire.handle import base64url
 from ..wire.jws import ALGORITHMS
 
 _MAX_NONCE = 1024
-#: What is noted of a sign-in and told to APIs too.
+#: Claims about the sign-in, which APIs get too.
 _SIGN_IN_CLAIMS = ("auth_time", "acr", "amr")
-#: What an ID token says besides what is known about the user.
+#: Claims of an ID token besides those that come from the host app.
 _PROTOCOL_CLAIMS = (
     "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "at_hash", "sid", "acr", "amr",
 )  # fmt: skip
 
 
 def check_subject_type(server: Server, client: Client, value: Any) -> None:
-    """Refuse a pairwise client where pairwise subjects cannot be made."""
+    """Refuse a pairwise client if pairwise subjects cannot be made."""
     if value == "pairwise":
         if server.settings.openid_pairwise_salt is None:
             raise InvalidRequestError("Pairwise subjects need PKCE_OPENID_PAIRWISE_SALT.")
@@ -54,7 +54,7 @@ def check_subject_type(server: Server, client: Client, value: Any) -> None:
 
 
 class OpenIDFeature(Feature):
-    """OIDC Core 2, 3.1 and 5: ID tokens and what they say."""
+    """OIDC Core 2, 3.1 and 5: ID tokens and their claims."""
 
     name = "openid"
     models = (SessionClient,)
@@ -92,18 +92,18 @@ class OpenIDFeature(Feature):
             )
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
-        opened = claims.opened_by(server.scopes, server.settings.openid_claims)
+        released = claims.opened_by(server.scopes, server.settings.openid_claims)
         kinds = {server.settings.openid_subject_type, "public"}
         if server.settings.openid_pairwise_salt is not None:
             kinds.add("pairwise")
         return {
             "subject_types_supported": sorted(kinds),
             "id_token_signing_alg_values_supported": list(ALGORITHMS),
-            "claims_supported": [*_PROTOCOL_CLAIMS, *sorted(opened)],
+            "claims_supported": [*_PROTOCOL_CLAIMS, *sorted(released)],
             "claims_parameter_supported": True,
             "claim_types_supported": ["normal"],
             "request_parameter_supported": False,
-            # Where it is left out, true is meant (OIDC Discovery 3).
+            # If it is omitted, it defaults to true (OIDC Discovery 3).
             "request_uri_parameter_supported": False,
         }
 
@@ -117,37 +117,37 @@ class OpenIDFeature(Feature):
             return
         if len(data.get("nonce", "")) > _MAX_NONCE:
             raise InvalidRequestError(f"nonce has at most {_MAX_NONCE} characters.")
-        asked = claims.read_request(data["claims"]) if "claims" in data else {}
-        bound: dict[str, Any] = {"nonce": data.get("nonce")}
-        # Userinfo has all that the scopes open; of that, the ID token has what is named here.
-        opened = claims.opened_by(request.scopes, server.settings.openid_claims)
-        bound["id_token_claims"] = sorted(opened.intersection(asked.get("id_token", ())))
+        requested = claims.read_request(data["claims"]) if "claims" in data else {}
+        bindings: dict[str, Any] = {"nonce": data.get("nonce")}
+        # Userinfo has every claim that the scopes release; the ID token, those named here.
+        released = claims.opened_by(request.scopes, server.settings.openid_claims)
+        bindings["id_token_claims"] = sorted(released.intersection(requested.get("id_token", ())))
         if request.user is not None:
             login = server.users.login(request.user)
-            _check_wishes(server, request, asked, login)
-            bound |= {
-                # A device stays signed in when this browser does not.
+            _check_wishes(server, request, requested, login)
+            bindings |= {
+                # A device stays signed in after this browser signs out.
                 "sid": None if request.on_device else login.sid,
                 "auth_time": login.auth_time,
                 "acr": login.acr,
                 "amr": list(login.amr),
             }
-        request.bindings["openid"] = {name: value for name, value in bound.items() if value}
+        request.bindings["openid"] = {name: value for name, value in bindings.items() if value}
 
     def check_token_request(self, server: Server, request: Request) -> None:
         if "openid" in request.granted_scopes:
-            # Before the transaction that signs: within it nothing else is read.
+            # Load the keys before the transaction that signs: signing reads no database.
             server.keys.prepare()
 
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
         if "openid" not in response.scopes:
             return
-        client, bound = response.request.client, response.family.bindings.get("openid", {})
+        client, bindings = response.request.client, response.family.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
-        # Some scopes may have been taken back since: those that are left say what is released.
+        # The user may have removed scopes since: only the remaining ones release claims.
         names = claims.opened_by(response.scopes, server.settings.openid_claims)
         if not (server.settings.openid_claims_in_id_token or response.request.wants_claims):
-            names &= set(bound.get("id_token_claims", ()))
+            names &= set(bindings.get("id_token_claims", ()))
         token = {
             **user_claims(server, client, response.family.subject, response.user, names),
             "iss": server.issuer,
@@ -155,12 +155,12 @@ class OpenIDFeature(Feature):
             "exp": response.now + server.settings.openid_id_token_lifetime,
             "iat": response.now,
             "at_hash": half_hash(response.body["access_token"]),
-            **_noted(bound, *_SIGN_IN_CLAIMS, "sid"),
+            **_noted(bindings, *_SIGN_IN_CLAIMS, "sid"),
         }
         if response.parent is None:
-            # OIDC Core 12.2: not in the ID token of a refresh.
-            token |= _noted(bound, "nonce")
-            response.rows.extend(_taking_part(server, response, bound))
+            # OIDC Core 12.2: the ID token of a refresh has no nonce.
+            token |= _noted(bindings, "nonce")
+            response.rows.extend(_taking_part(server, response, bindings))
         response.body["id_token"] = server.keys.sign(token, algorithm)
 
     def describe_token(self, server: Server, token: Token) -> Mapping[str, Any]:
@@ -171,9 +171,9 @@ class OpenIDFeature(Feature):
         return login_session.prune(session, server.now(), limit)
 
 
-def _noted(bound: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return those claims of `names` that were noted when the user signed in."""
-    return {name: bound[name] for name in names if name in bound}
+def _noted(bindings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return those of `names` that `bindings` has, with their values."""
+    return {name: bindings[name] for name in names if name in bindings}
 
 
 def half_hash(text: str) -> str:
@@ -182,27 +182,27 @@ def half_hash(text: str) -> str:
 
 
 def _check_wishes(
-    server: Server, request: Request, asked: Mapping[str, Mapping[str, Any]], login: Login
+    server: Server, request: Request, requested: Mapping[str, Mapping[str, Any]], login: Login
 ) -> None:
-    """Refuse what is asked of the sign-in and cannot be had (OIDC Core 5.5.1, 5.5.1.1)."""
-    for wishes in asked.values():
-        sub = wishes.get("sub", {}).get("value")
+    """Refuse a request for claims that this sign-in does not meet (OIDC Core 5.5.1, 5.5.1.1)."""
+    for claim_requests in requested.values():
+        sub = claim_requests.get("sub", {}).get("value")
         if sub is not None and sub != server.subject_for(request.client, login.subject):
             raise LoginRequiredError("The user who is signed in is not the one asked for.")
-        wish = wishes.get("acr", {})
-        wanted = wish.get("values") or [wish.get("value")]
-        if wish.get("essential") is True and wanted != [None] and login.acr not in wanted:
+        acr = claim_requests.get("acr", {})
+        accepted = acr.get("values") or [acr.get("value")]
+        if acr.get("essential") is True and accepted != [None] and login.acr not in accepted:
             raise UnmetRequirementsError()
 
 
 def _taking_part(
-    server: Server, response: TokenResponse, bound: Mapping[str, Any]
+    server: Server, response: TokenResponse, bindings: Mapping[str, Any]
 ) -> Iterable[SessionClient]:
-    """Give the row that says that the client takes part in the session of the sign-in."""
-    if "sid" not in bound:
+    """Yield the row that records the client as part of the user's login session."""
+    if "sid" not in bindings:
         return
     yield login_session.joined(
-        sid=bound["sid"],
+        sid=bindings["sid"],
         subject=response.family.subject,
         client_id=response.family.client_id,
         family_id=response.family.family_id,

@@ -1,8 +1,9 @@
 """PAR: a client pushes its authorization request to the server (RFC 9126).
 
-The browser then carries a reference instead of the request: nobody reads it there or changes
-it, and it may be long. A reference is good for a minute, for its client alone, and is used up
-by the code that is issued for it. A user who has to sign in first may take their time.
+The browser then carries a reference instead of the request: nobody can read or change the
+request there, and it may be long. A reference is valid for `PKCE_PAR_LIFETIME` seconds and for
+its client only, and is used up when a code is issued for it. A user who has to sign in first
+has more time.
 """
 
 from __future__ import annotations
@@ -26,39 +27,39 @@ from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Payload, Request
 from ..wire.handle import digest, is_handle, new_handle
 
-#: Requests pushed by clients that anybody can say to be. A confidential client is known.
+#: Rate limit of public clients, whose client_id anybody can use; others have no limit.
 PUSHES = RateLimit("pushed_authorization_request", 100)
 
 _HANDLE = "fpk_pr_"
 _REFERENCE = "urn:ietf:params:oauth:request_uri:"
 _MAX_CHARACTERS = 16384
-#: How a client shows who it is, which is of no use later and is kept nowhere.
+#: Parameters with client credentials, which are not needed later and so not stored.
 _CREDENTIALS = {"client_secret", "client_assertion", "client_assertion_type"}
 
 
 class InvalidRequestUriError(OAuth2Error):
-    """RFC 9101 7: the request_uri leads to no request."""
+    """RFC 9101 7: the request_uri does not refer to a valid request."""
 
     error = "invalid_request_uri"
     description = "The request_uri is unknown, expired, used, or another client's. Start again."
 
 
 class RequestTooLarge(InvalidRequestError):
-    """RFC 9126 2.3: the pushed request is larger than what the server takes."""
+    """RFC 9126 2.3: the pushed request is larger than the server accepts."""
 
     description = f"A pushed request has at most {_MAX_CHARACTERS} characters."
     status_code = 413
 
 
 class PushedRequest(Base):
-    """The parameters of an authorization request that was pushed and is not used up."""
+    """The parameters of a pushed authorization request that is not used up yet."""
 
     __tablename__ = "pkce_pushed_request"
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     client_id: Mapped[str] = mapped_column(Identifier, index=True)
     parameters: Mapped[dict[str, Any]]
-    #: Until when the browser has to bring it; from then on it waits for its user alone.
+    #: Epoch seconds by which the browser must bring it; the user may then still sign in.
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
 
 
@@ -91,7 +92,7 @@ class ParFeature(Feature):
             return
         request.payload.check("client_id", "request_uri")
         pushed = _find(server, uri.removeprefix(_REFERENCE), request)
-        # What else the browser carries counts for nothing (RFC 9126 4, RFC 9101 5).
+        # Ignore all other parameters that the browser carries (RFC 9126 4, RFC 9101 5).
         request.carried = Payload([("client_id", pushed.client_id), ("request_uri", uri)])
         request.payload = Payload(
             (name, value) for name, values in pushed.parameters.items() for value in values
@@ -112,7 +113,7 @@ class ParFeature(Feature):
 
 
 def push(server: Server) -> Response:
-    """Take an authorization request from its client, and give a reference to it (RFC 9126 2)."""
+    """Store an authorization request of a client and return a reference to it (RFC 9126 2)."""
     request = server.create_oauth2_request(None)
     client = server.authenticate_client(request, endpoint="pushed_authorization_request")
     if "request_uri" in request.payload.data:
@@ -130,7 +131,7 @@ def push(server: Server) -> Response:
     request.notes["par"] = None
     authorization.check(server, request)
     handle, now = new_handle(_HANDLE), server.now()
-    counted = PUSHES.ask(server) if client.is_public else {}
+    limits = PUSHES.ask(server) if client.is_public else {}
     row = {
         "digest": digest(handle),
         "client_id": client.client_id,
@@ -139,23 +140,25 @@ def push(server: Server) -> Response:
     }
 
     def store(session: Session) -> None:
-        guess.take(session, counted, now)
+        guess.take(session, limits, now)
         session.add(PushedRequest(**row))
 
     server.store.write(store)
-    answer = flask.jsonify(request_uri=_REFERENCE + handle, expires_in=server.settings.par_lifetime)
-    answer.status_code = 201
-    return answer
+    response = flask.jsonify(
+        request_uri=_REFERENCE + handle, expires_in=server.settings.par_lifetime
+    )
+    response.status_code = 201
+    return response
 
 
 def _find(server: Server, handle: str, request: Request) -> PushedRequest:
-    """Return the request that was pushed; raises `InvalidRequestUriError`."""
+    """Return the pushed request with this handle; raises `InvalidRequestUriError`."""
     pushed = None
     if is_handle(handle, _HANDLE):
         pushed = server.store.get(PushedRequest, digest(handle))
-    # Who has brought it in time may sign in first.
-    more = server.settings.authorize_lifetime if request.resumed else 0
-    if pushed is None or server.now() >= pushed.expires_at + more:
+    # A reference that the browser brought in time stays valid while the user signs in.
+    extra_seconds = server.settings.authorize_lifetime if request.resumed else 0
+    if pushed is None or server.now() >= pushed.expires_at + extra_seconds:
         raise InvalidRequestUriError()
     if pushed.client_id != request.payload.client_id:
         raise InvalidRequestUriError()
@@ -163,5 +166,8 @@ def _find(server: Server, handle: str, request: Request) -> PushedRequest:
 
 
 def _use_up(session: Session, pushed: PushedRequest) -> bool:
-    """Delete a pushed request; of any number of codes at once, one is issued for it."""
+    """Delete a pushed request; return whether this call deleted it.
+
+    Of several concurrent calls only one returns True, so that only one code is issued.
+    """
     return changed_rows(session, delete(PushedRequest).filter_by(digest=pushed.digest)) == 1

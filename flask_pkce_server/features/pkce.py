@@ -1,8 +1,8 @@
-"""PKCE: whoever redeems a code is whoever asked for it (RFC 7636).
+"""PKCE: only the client that requested a code can redeem it (RFC 7636).
 
-The client sends the SHA-256 of a secret of its own with the authorization request and
-the secret itself, the verifier, with the token request. Here it is demanded of every
-client, public or confidential, with S256 and nothing else (RFC 9700 2.1.1).
+The client sends the SHA-256 of a secret with the authorization request, and the secret
+itself, the code_verifier, with the token request. This package requires PKCE of every
+client, public or confidential, and supports only S256 (RFC 9700 2.1.1).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from ..wire import code_challenge
 
 
 class MandatoryCodeChallenge(CodeChallenge):
-    """Authlib's CodeChallenge without its ways out.
+    """Authlib's CodeChallenge without its loopholes.
 
-    Authlib 1.9.8 takes a request without a challenge, takes a missing method for `plain`,
-    and asks only public clients for a verifier.
+    Authlib 1.9.8 accepts a request without a code_challenge, treats a missing method as
+    `plain`, and requires a code_verifier of public clients only.
     """
 
     SUPPORTED_CODE_CHALLENGE_METHOD = code_challenge.METHODS
@@ -31,11 +31,11 @@ class MandatoryCodeChallenge(CodeChallenge):
         super().__init__(required=True)
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str | None) -> None:
-        """Demand an S256 challenge and note it in the request."""
+        """Require an S256 code_challenge and note it in the request."""
         grant.request.code_challenge = code_challenge.read(grant.request.payload.data)
 
     def validate_code_verifier(self, grant: Any, result: Any) -> None:
-        """Demand the verifier of the challenge and note the proof in the request."""
+        """Require the matching code_verifier and note the proven challenge in the request."""
         request = grant.request
         verifier = request.form.get("code_verifier")
         request.proven_challenge = prove(grant.server, request.authorization_code, verifier)

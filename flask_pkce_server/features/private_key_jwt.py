@@ -1,8 +1,8 @@
-"""Private key JWT: a client shows who it is by what it signed (RFC 7523 2.2, 3).
+"""Private key JWT: clients authenticate with assertions that they sign (RFC 7523 2.2, 3).
 
-No secret is shared: the server knows the public keys of the client, as they were registered
-or as they are at its `jwks_uri`. Each assertion is short-lived, for this server alone, and
-good once, at whatever endpoint it is shown.
+No secret is shared: the server knows the public keys of the client, which are registered or
+published at its `jwks_uri`. Each assertion is short-lived, meant for this server only, and
+accepted once across all endpoints.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from ..wire.fetch import FetchError, is_fetchable
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from ..wire.remembered import Fetched, Remembered
 
-#: What a client may sign with; the strongest first.
+#: The algorithms that a client may sign with, the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
-#: Seconds that an assertion may be good for, and that clocks may differ.
+#: How long an assertion may be valid, and the clock skew; in seconds.
 _MAX_LIFETIME, _SKEW = 300, 30
-#: Seconds that keys of a jwks_uri are used before they are asked for again; for how long
-#: where its host does not answer; and the least between two questions.
+#: How long the keys of a jwks_uri are used before they are fetched again, how long they are
+#: used if that fails, and the least time between two fetches; in seconds.
 _FRESH_SECONDS, _USABLE_SECONDS, _PAUSE_SECONDS = 3600, 86400, 60
-#: What an assertion may call itself; of JWTs made for something else, none.
+#: The `typ` values of an assertion; JWTs made for another purpose have others.
 _TYPES = {"jwt", "client-authentication+jwt"}
-#: The endpoints that clients authenticate at, as RFC 8414 2 calls them, and their routes.
+#: The endpoints where clients authenticate, as named in RFC 8414 2, and their routes.
 _ENDPOINTS = {"token": "token", "revocation": "revoke", "introspection": "introspect"}
 
 
 def check_jwks(server: Server, client: Client, value: Any) -> None:
-    """Refuse what is no set of public keys."""
+    """Refuse a value that is not a set of public keys."""
     from ..wire.jwk import UnfitKey, check_set
 
     if "jwks_uri" in client.client_metadata:
@@ -52,7 +52,7 @@ def check_jwks(server: Server, client: Client, value: Any) -> None:
 
 
 def check_jwks_uri(server: Server, client: Client, value: Any) -> None:
-    """Refuse a URI that would never be asked for."""
+    """Refuse a URI that this server would never fetch."""
     if not is_fetchable(value):
         raise InvalidRequestError("jwks_uri is an https URL with the name of a public host.")
 
@@ -108,23 +108,26 @@ class PrivateKeyJwtFeature(Feature):
         }
 
     def proves(self, server: Server, client: Client, assertion: str) -> bool:
-        """Say whether `client` made `assertion`, for this server and this once (RFC 7523 3)."""
+        """Return whether `client` made `assertion` for this server, and mark it as used.
+
+        See RFC 7523 3. An assertion that was used before is refused.
+        """
         from ..wire.jwk import verifies
         from ..wire.jws import read_jwt
 
         header, claims, signed, signature = read_jwt(assertion)
         algorithm, kid = header.get("alg"), header.get("kid")
-        wanted = client.client_metadata.get("token_endpoint_auth_signing_alg", algorithm)
-        # The client is told by its registration what to sign with, not we by the assertion.
-        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or algorithm != wanted:
+        registered = client.client_metadata.get("token_endpoint_auth_signing_alg", algorithm)
+        # If an algorithm is registered, the assertion cannot choose another one.
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS or algorithm != registered:
             return False
         if not isinstance(kid, str | None) or "crit" in header:
             return False
         if str(header.get("typ", "JWT")).lower() not in _TYPES:
             return False
         now = server.now()
-        until = _good_until(claims, client, _names_of(server, client), now)
-        if until is None:
+        expires_at = _good_until(claims, client, _names_of(server, client), now)
+        if expires_at is None:
             return False
 
         def fits(keys: list[Any]) -> bool:
@@ -139,19 +142,19 @@ class PrivateKeyJwtFeature(Feature):
         ):
             return False
         try:
-            # The last of all: what is refused is not spent.
+            # Last of all, so that a refused assertion is not used up.
             server.store.write(
-                lambda session: spend(session, client.client_id, claims["jti"], until)
+                lambda session: spend(session, client.client_id, claims["jti"], expires_at)
             )
         except SpentBefore:
             return False
         return True
 
     def keys_at(self, server: Server, uri: str, again: bool = False) -> list[Any]:
-        """Return the keys at `uri`, which is asked at most once a minute.
+        """Return the keys at `uri`, fetching them at most once a minute.
 
-        `again` is for a signature that none of the remembered keys has made. Raises
-        `TemporarilyUnavailable` if the keys could not be asked for in time.
+        Set `again` to refetch keys if none of the remembered ones fits a signature. Raises
+        `TemporarilyUnavailable` if the keys could not be fetched in time.
         """
         now = server.now()
 
@@ -166,7 +169,10 @@ class PrivateKeyJwtFeature(Feature):
 
 
 def read_assertion(request: Request) -> tuple[str, str] | None:
-    """Return the client_id that an assertion names and the assertion, None if there is none."""
+    """Return the client_id in the assertion and the assertion, or None if there is none.
+
+    Raises `InvalidClientError` if the assertion cannot be read.
+    """
     from ..wire.jws import read_jwt
 
     form = request.form
@@ -185,17 +191,17 @@ def read_assertion(request: Request) -> tuple[str, str] | None:
 
 
 def _names_of(server: Server, client: Client) -> tuple[str, ...]:
-    """Return what an assertion of `client` may call this server, at the endpoint it came to.
+    """Return the values of `aud` that are accepted from `client` at the current endpoint.
 
-    The issuer, as one string and alone (draft-ietf-oauth-rfc7523bis): an assertion that is
-    for the URL of an endpoint, or for others too, can be drawn out of a client by a server
-    that names our endpoints as its own, and be shown here (CVE-2025-27370, CVE-2025-27371).
+    Only the issuer, as a single string (draft-ietf-oauth-rfc7523bis). A server that publishes
+    our endpoints as its own could obtain an assertion for an endpoint URL, or for several
+    audiences, from a client and use it here (CVE-2025-27370, CVE-2025-27371).
     """
     route = server.routes.get(flask.request.endpoint)
     if client.document is not None and route is not None and route.name == "token":
-        # ChatGPT names the token endpoint, and nobody can tell it otherwise. A server that
-        # draws such an assertion out of it can say to be it, as with `none`, at this one
-        # endpoint; a code or a refresh token of a user it has not by that.
+        # ChatGPT names the token endpoint, and cannot be configured otherwise. A server that
+        # obtains such an assertion can pose as the client at this endpoint only, as with `none`.
+        # It still lacks a code or a refresh token of a user.
         return server.issuer, server.url_of("token")
     return (server.issuer,)
 
@@ -203,17 +209,20 @@ def _names_of(server: Server, client: Client) -> tuple[str, ...]:
 def _good_until(
     claims: Mapping[str, Any], client: Client, names: tuple[str, ...], now: int
 ) -> int | None:
-    """Return when `claims` expire, skew included; None if they show nothing here and now."""
+    """Return when `claims` expire (epoch seconds, with skew), or None if they are not valid.
+
+    `names` are the accepted values of `aud`; `now` is in epoch seconds.
+    """
     if not claims.get("iss") == claims.get("sub") == client.client_id:
         return None
     if claims.get("aud") not in names:
         return None
     times = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
-    # NaN and infinity, which Python's JSON knows, lie between no two numbers.
+    # The range check also refuses NaN and infinity, which Python's JSON parser accepts.
     if not all(type(at) in (int, float) and 0 <= at < 2**53 for at in times.values()):
         return None
-    until: float = times.get("exp", -math.inf) + _SKEW
-    if not now < until <= now + _MAX_LIFETIME + 2 * _SKEW:
+    expires_at: float = times.get("exp", -math.inf) + _SKEW
+    if not now < expires_at <= now + _MAX_LIFETIME + 2 * _SKEW:
         return None
     if max(times.get("iat", now), times.get("nbf", now)) > now + _SKEW:
         return None
@@ -222,4 +231,4 @@ def _good_until(
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= 512 or not jti.isprintable():
         return None
-    return math.ceil(until)
+    return math.ceil(expires_at)

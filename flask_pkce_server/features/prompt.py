@@ -1,9 +1,10 @@
-"""Prompt: what a client asks of the sign-in itself (OpenID Connect Core 3.1.2.1).
+"""Prompt: what a client requires of the sign-in itself (OpenID Connect Core 3.1.2.1).
 
-`prompt` says what the user must be asked, or that nothing may be; `max_age` how long ago
-the sign-in may have been; `id_token_hint` who it should be. All three are turned into
-what the authorization endpoint has to do. `login_hint`, `ui_locales`, `display` and
-`acr_values` are taken and change nothing here.
+`prompt` says what the user must be asked, or that the user must not be asked at all;
+`max_age`, how many seconds ago the user may have signed in; `id_token_hint`, who the user
+should be. This feature translates all three into instructions for the authorization
+endpoint. `login_hint`, `display` and `acr_values` are accepted and ignored. `ui_locales` is
+not handled here: it chooses the language of the pages (`i18n/language.py`).
 """
 
 from __future__ import annotations
@@ -46,35 +47,39 @@ class PromptFeature(Feature):
         max_age = data.get("max_age")
         if max_age is not None and not _SECONDS.fullmatch(max_age):
             raise InvalidRequestError("max_age is a number of seconds.")
-        hinted = _hinted_subject(server, request)
+        hinted_subject = _hinted_subject(server, request)
         request.must_not_ask = "none" in prompts
         request.must_consent = "consent" in prompts
         request.must_sign_up = "create" in prompts
         if request.user is None:
             return
         login = server.users.login(request.user)
-        another = hinted not in (None, server.subject_for(request.client, login.subject))
+        subject = server.subject_for(request.client, login.subject)
+        is_other_user = hinted_subject not in (None, subject)
         if request.login_before not in (None, login.mark):
-            # They signed in since the request came: that is what it wanted.
-            if another:
+            # The user has signed in since the request came, as it required.
+            if is_other_user:
                 raise LoginRequiredError("The user who signed in is not that of id_token_hint.")
             return
-        anew = bool(prompts & {"login", "select_account", "create"})
+        must_prove = bool(prompts & {"login", "select_account", "create"})
         too_old = max_age is not None and (
-            # Both are cut to whole seconds: better ask once too often.
+            # Both times are cut to whole seconds: if in doubt, ask once more.
             login.auth_time is None or server.now() - login.auth_time >= int(max_age)
         )
-        request.must_login = anew or too_old or another
+        request.must_login = must_prove or too_old or is_other_user
 
 
 def prompts_of(server: Server) -> list[str]:
-    """Return the values of `prompt` that this server knows."""
+    """Return the values of `prompt` that this server supports."""
     create = ["create"] if server.settings.prompt_sign_up_view else []
     return ["none", "login", "consent", "select_account", *create]
 
 
 def _hinted_subject(server: Server, request: Request) -> str | None:
-    """Return the subject of the id_token_hint, which may have expired."""
+    """Return the subject of the id_token_hint, which may have expired; None without a hint.
+
+    Raises `InvalidRequestError` for an ID token of another server or client.
+    """
     hint = request.payload.data.get("id_token_hint")
     if hint is None:
         return None

@@ -1,8 +1,9 @@
-"""Protected resource: the document by which a client finds the server of an API (RFC 9728).
+"""Protected resource: tells clients which server issues tokens for an API (RFC 9728).
 
-The host declares the APIs of its app, with `pkce.resource`, `pkce.mcp` or the `resource` of
-`pkce.require`. Each has a document at `/.well-known/oauth-protected-resource/<its path>`;
-the challenges of its views lead there. This room tells; `protect` guards, with it or without.
+The host declares the APIs of its app with `pkce.resource`, `pkce.mcp` or the `resource` of
+`pkce.require`. Each API has a document at `/.well-known/oauth-protected-resource/<its path>`,
+and the challenges of its views point there. This feature only publishes the documents; the
+package `resource_server` guards the views, even if this feature is switched off.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..protocol.request import Request
 from ..protocol.resources import Resource
 
 _PLACE = "/.well-known/oauth-protected-resource"
-#: Where MCP clients that know no metadata look, from the root of the origin (MCP 2025-03-26).
+#: Paths at the root of the origin for MCP clients that read no metadata (MCP 2025-03-26).
 _FALLBACKS = {"/authorize": "authorize", "/token": "token", "/register": "register"}
 
 
@@ -30,7 +31,7 @@ class ProtectedResourceFeature(Feature):
     name = "protected_resource"
 
     def routes(self, server: Server) -> Iterable[Route]:
-        # Whatever the path is: a catch-all of the host would answer with a page.
+        # For every path: otherwise, a catch-all route of the host would answer with a page.
         for name, path in {"": "", "_of_path": "/<path:path>"}.items():
             yield Route(
                 f"protected_resource{name}",
@@ -52,11 +53,11 @@ class ProtectedResourceFeature(Feature):
             and "resource" not in payload.data
             and _is_fallback(server)
         ):
-            # MCP 2025-03-26: the server at the root is the only API's, and nobody names it.
+            # MCP 2025-03-26: clients name no resource at the root; they mean the only guarded one.
             request.replace(resource=guarded[0].uri)
 
     def resource_metadata(self, server: Server, resource: Resource) -> Mapping[str, Any]:
-        # MCP 2026-07-28: offline_access is the server's, and no resource has it.
+        # MCP 2026-07-28: offline_access is a scope of the server, not of a resource.
         scopes = [
             scope
             for scope in resource.scopes
@@ -89,7 +90,7 @@ class ProtectedResourceFeature(Feature):
 
 
 def _is_fallback(server: Server) -> bool:
-    """Say whether the browser came by the name at the root, and not by the endpoint's own."""
+    """Return whether the browser used the path at the root, not the endpoint's own path."""
     rule = flask.request.url_rule
     if rule is None or rule.endpoint != "pkce.authorize":
         return False
@@ -98,7 +99,7 @@ def _is_fallback(server: Server) -> bool:
 
 
 def document(server: Server, path: str = "") -> Response | tuple[Response, int]:
-    """Answer with the metadata of the resource that has this path in its URI."""
+    """Respond with the metadata of the resource whose URI has this path."""
     resource = find(server, "/" + path)
     if resource is None:
         return flask.jsonify(error="not_found", error_description="No such resource here."), 404
@@ -106,17 +107,18 @@ def document(server: Server, path: str = "") -> Response | tuple[Response, int]:
 
 
 def find(server: Server, path: str) -> Resource | None:
-    """Return the resource that the document for `path` is about.
+    """Return the resource that the document for `path` describes, or None.
 
-    At the root that is the one without a path. Where there is none, it is the only one that
-    there is: MCP clients look there last, and read in the document whose it is.
+    At the root, that is the resource without a path. If there is none, it is the only declared
+    resource: MCP clients look at the root last, and the document says which resource it is for.
     """
     path = path.rstrip("/")
-    known = list(server.resources.own.values())
-    fitting = [one for one in known if one.path == path]
-    if not path and not fitting and len(known) == 1:
-        return known[0]
-    if len(fitting) > 1:
-        # An app of several hosts: the document is one of the host that was asked.
-        fitting = [one for one in fitting if one.host == flask.request.host.lower()]
-    return fitting[0] if fitting else None
+    resources = list(server.resources.own.values())
+    matches = [resource for resource in resources if resource.path == path]
+    if not path and not matches and len(resources) == 1:
+        return resources[0]
+    if len(matches) > 1:
+        # The app serves several hosts: choose the resource of the requested host.
+        host = flask.request.host.lower()
+        matches = [resource for resource in matches if resource.host == host]
+    return matches[0] if matches else None

@@ -1,9 +1,9 @@
-"""Refresh token: stay, without the user, until it is taken back (RFC 6749 6).
+"""Refresh token: keeps a client's access without the user, until it is revoked (RFC 6749 6).
 
-Each use exchanges the token for its successor. One that is used again shows that two
-hold it, and ends the whole family (RFC 9700 4.14.2). A client whose network lost the
-answer may ask again within `PKCE_REFRESH_TOKEN_GRACE` seconds and gets the same answer:
-successors are derived from the token that came, so nothing need be kept in clear.
+Each use exchanges the token for its successor. Reuse of a token shows that two parties
+hold it, and revokes its whole family (RFC 9700 4.14.2). A client that lost the response
+may repeat the request within `PKCE_REFRESH_TOKEN_GRACE` seconds and gets the same response:
+successors are derived from the presented token, so no token is stored in clear text.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from ..wire.handle import REFRESH, digest, is_handle
 
 
 class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
-    """Authlib's grant, with tokens that are spent by use and told apart from stolen ones."""
+    """Authlib's grant, with refresh tokens that are consumed by use and detected on reuse."""
 
     def validate_token_request(self) -> None:
-        """Check the client, its token and the scopes; nothing is written yet."""
+        """Check the client, its token and the scopes; write nothing."""
         client, form = self.check_client(), self.request.form
         handle = form.get("refresh_token")
         if not handle:
@@ -43,13 +43,13 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         token = self.authenticate_refresh_token(handle)
         if token is None or not token.check_client(client):
             raise DeadRefreshTokenError()
-        asked = frozenset(form.get("scope", "").split(" ")) - {""}
-        if not asked <= token.scope:
+        requested = frozenset(form.get("scope", "").split(" ")) - {""}
+        if not requested <= token.scope:
             raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
         self.request.refresh_token = token
         self.request.granted_scopes = token.scope
         self.request.granted_bindings = token.bindings
-        self.request.scopes = asked or token.scope
+        self.request.scopes = requested or token.scope
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
         """Return the refresh token with this handle, whatever its state."""
@@ -58,7 +58,7 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         return self.server.store.get(Token, digest(refresh_token))
 
     def issue_tokens(self) -> dict[str, Any]:
-        """Consume the token and give its successor, in one transaction."""
+        """Consume the token and issue its successor, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.refresh_token
         user = self.find_user(token.subject)
@@ -79,52 +79,53 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
             check_as_read(token, current, now)
             if current is None or current.revoked_at is not None or current.consumed_at is None:
                 return UNKNOWN
-            # Another's clock may have been read later and its row locked earlier.
+            # A concurrent request may have read the clock later but locked the row first.
             if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
-                # Made as of then: the same answer, down to its times.
+                # Made as of that time, so that the response is the same, even its times.
                 response = self.token_response(now=current.consumed_at, **facts)
                 return repeat(session, response, now)
             tokens.revoke_family(session, token.family_id, now)
             return REPLAYED
 
         redemption = server.store.write(rotate)
-        told = {
+        event = {
             "client_id": token.client_id,
             "subject": token.subject,
             "family_id": token.family_id,
         }
         if redemption is REPLAYED:
-            tell(token_reuse_detected, server.app, **told)
+            tell(token_reuse_detected, server.app, **event)
             raise DeadRefreshTokenError("The refresh token was used before; its family is revoked.")
         if redemption is UNKNOWN:
             raise DeadRefreshTokenError()
-        tell(token_refreshed, server.app, scopes=request.scopes, **told)
+        tell(token_refreshed, server.app, scopes=request.scopes, **event)
         return redemption.body
 
 
 def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
-    """Give the answer that was given before, unless it was used or taken back since.
+    """Repeat the response of an earlier refresh, unless its tokens were used or revoked since.
 
-    Only the immediate predecessor is shielded: once the successor is spent, so is this.
+    The grace period covers only the immediate predecessor: once the successor is consumed, a
+    repeated request is a replay.
     """
-    given = [row for row in response.rows if isinstance(row, Token)]
+    issued = [row for row in response.rows if isinstance(row, Token)]
     stored = {
         token.digest: token
         for token in session.scalars(
-            select(Token).where(Token.digest.in_([token.digest for token in given]))
+            select(Token).where(Token.digest.in_([token.digest for token in issued]))
         )
     }
-    for token in given:
-        before = stored.get(token.digest)
-        if before is None or not before.is_live(now):
+    for token in issued:
+        earlier = stored.get(token.digest)
+        if earlier is None or not earlier.is_live(now):
             tokens.revoke_family(session, response.family.family_id, now)
             return REPLAYED
-        if before.scope != token.scope:
+        if earlier.scope != token.scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
-        if before.audience != token.audience:
+        if earlier.audience != token.audience:
             raise InvalidTargetError("A repeated refresh asks for the same resources.")
-        if before.kind == "access":
-            response.body["expires_in"] = before.expires_at - now
+        if earlier.kind == "access":
+            response.body["expires_in"] = earlier.expires_at - now
     return Redemption(Outcome.ISSUED, response.body)
 
 
@@ -143,14 +144,14 @@ class RefreshTokenFeature(Feature):
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
         settings = server.settings
         if response.access.is_machine or response.access.actors:
-            # RFC 6749 4.4.3: it asks with its credentials instead; or exchanges again.
+            # RFC 6749 4.4.3: the client uses its credentials again, or exchanges another token.
             return
         if response.parent is None and not (
             response.request.client.check_grant_type("refresh_token")
             and (settings.refresh_token_when == "always" or "offline_access" in response.scopes)
         ):
             return
-        # RFC 6749 6: the scope of the grant, even where the access token got less.
+        # RFC 6749 6: the scope of the grant, even if the access token has less.
         response.body["refresh_token"], _ = response.add(
             "refresh", REFRESH, settings.refresh_token_lifetime, response.scopes
         )

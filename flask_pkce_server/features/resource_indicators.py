@@ -1,8 +1,8 @@
-"""Resource indicators: a client says which API its tokens are for (RFC 8707).
+"""Resource indicators: a client names the APIs that its tokens are for (RFC 8707).
 
-What is named at the authorization endpoint binds the grant; a token request may name some
-of it again, and its access token is then for those alone. The APIs are this app, by its
-issuer, those that it declares with `pkce.resource` and `pkce.mcp`, and those of
+The resources named at the authorization endpoint bind the grant. A token request may name
+some of them again; its access token is then for those only. The APIs are this app, named by
+its issuer, those that it declares with `pkce.resource` and `pkce.mcp`, and those of
 `PKCE_JWT_ACCESS_TOKEN_RESOURCES`.
 """
 
@@ -51,7 +51,7 @@ class ResourceIndicatorsFeature(Feature):
         request.resources = tuple(named or granted)
 
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
-        # What the grant is for is the family's; what this token is for is its audience.
+        # The family keeps the resources of the grant; the token has only its own, as audience.
         token, issuer = response.access, server.issuer
         bindings = {name: value for name, value in token.bindings.items() if name != "resource"}
         if set(response.request.resources) - {issuer}:
@@ -60,14 +60,14 @@ class ResourceIndicatorsFeature(Feature):
 
 
 def read(server: Server, request: Request) -> list[str]:
-    """Return the resources that a request names, as they are configured.
+    """Return the resources that a request names, spelled as configured.
 
-    Raises `InvalidTargetError` for one that is unknown or is no absolute URI.
+    Raises `InvalidTargetError` for a resource that is unknown or not an absolute URI.
     """
     if "resource" not in request.payload.datalist:
         return []
-    known = server.resources.known
+    uris = server.resources.known
     named = [canonical(uri) for uri in request.payload.datalist["resource"]]
-    if not known.keys() >= set(named):
+    if not uris.keys() >= set(named):
         raise InvalidTargetError()
-    return [known[uri] for uri in dict.fromkeys(named)]
+    return [uris[uri] for uri in dict.fromkeys(named)]

@@ -1,7 +1,8 @@
-"""Revocation: a client gives back what it was given (RFC 7009).
+"""Revocation: a client revokes a token that it was issued (RFC 7009).
 
-Access or refresh token, and whatever the hint says: the whole family goes, since a
-client that signs its user out wants nothing to be left.
+Whether it is an access or a refresh token, and whatever the hint says, its whole family is
+revoked, since a client that signs its user out wants no token to remain valid. For an
+exchanged token, only that token and those made from it are revoked.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from ..signals import tell, token_revoked
 
 
 class FamilyRevocation(RevocationEndpoint):
-    """Authlib's endpoint, open to public clients, and deaf to wrong hints.
+    """Authlib's endpoint, open to public clients, that ignores `token_type_hint`.
 
-    Authlib 1.9.8 leaves a token alone whose `token_type_hint` names the other kind
+    Authlib 1.9.8 does not revoke a token if `token_type_hint` names the other type
     (RFC 7009 2.1: the server extends its search).
     """
 
@@ -39,7 +40,7 @@ class FamilyRevocation(RevocationEndpoint):
 
     def revoke_token(self, token: Token, request: Request) -> None:
         server: Server = self.server
-        # What was exchanged is not the whole of what the user gave, nor its holder's to end.
+        # The holder of an exchanged token may not end the grant of the app that the user allowed.
         revoked = server.store.write(
             lambda session: (
                 tokens.revoke_exchanged(session, token, server.now())
@@ -75,5 +76,5 @@ class RevocationFeature(Feature):
 
 
 def revoke(server: Server) -> Response:
-    """Answer a revocation request: 200 for whatever is not live afterwards."""
+    """Respond to a revocation request: with 200 for every token that is no longer live."""
     return server.create_endpoint_response("revocation")

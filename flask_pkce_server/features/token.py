@@ -1,8 +1,8 @@
-"""Token: where a client exchanges its grant for tokens (RFC 6749 3.2).
+"""Token: the endpoint where a client exchanges a grant for tokens (RFC 6749 3.2).
 
-The grants are rooms of their own. This one has the door, and the ways in which a client
-shows who it is: `none` by its client_id alone, `client_secret_basic` in a header,
-`client_secret_post` in the body (RFC 6749 2.3.1).
+Each grant is a separate feature. This feature has the endpoint, and the two client
+authentication methods with a secret (RFC 6749 2.3.1): `client_secret_basic` in a header and
+`client_secret_post` in the body.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ class TokenFeature(Feature):
 
 
 def token(server: Server) -> Response:
-    """Answer a token request."""
+    """Respond to a token request."""
     return server.create_token_response()
 
 
 def read_basic(request: Request) -> tuple[str, str] | None:
-    """Return the client_id and the secret of a Basic header, None if there is none.
+    """Return the client_id and the secret of a Basic header, or None if there is none.
 
-    Each half is form-encoded (RFC 6749 2.3.1).
+    Both are form-encoded (RFC 6749 2.3.1). Raises `InvalidClientError` if they are malformed.
     """
     scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "basic":
@@ -72,6 +72,6 @@ def read_basic(request: Request) -> tuple[str, str] | None:
 
 
 def read_post(request: Request) -> tuple[str, str] | None:
-    """Return the client_id and the secret of the body, None if it has no secret."""
+    """Return the client_id and the secret of the body, or None if it has no secret."""
     form = request.form
     return (form.get("client_id", ""), form["client_secret"]) if "client_secret" in form else None

@@ -1,10 +1,10 @@
-"""Token exchange: an API gets a narrower token to call another one with (RFC 8693).
+"""Token exchange: an API gets a narrower token for calling another API (RFC 8693).
 
-A user's access token came to an API, which exchanges it for one of its own: for the same
-user, with no more scopes, for no longer, and with its name in it. Only a client that an
-operator registered for it does so, and only with tokens that are meant for an API which
-that client serves, or are its own. What it is given descends from what it showed, and
-ends with it, whatever ends that.
+An API exchanges a user's access token that was sent to it for a token of its own: for the
+same user, with no more scopes, with no later expiry, and naming the API's client as an actor.
+Only a client that an operator registered for it may do so, and only with tokens for an API
+that it serves, or with its own tokens. The new token descends from the exchanged one:
+whatever revokes that one revokes it too.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from ..wire.resource_uri import canonical
 # RFC 8693 3: the second one is for those of our access tokens that are JWTs.
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 JWT = "urn:ietf:params:oauth:token-type:jwt"
-#: How many clients may stand between the app that the user let in and an API.
+#: How many clients may come between the app that the user authorized and an API.
 MOST_ACTORS = 4
-#: What a user grants to the app that they let in, and nobody else has.
+#: Scopes for the app that the user authorized; exchanged tokens never have them.
 _OF_APPS = frozenset({"openid", "offline_access"})
 _FROM, _TO = "token_exchange_from", "token_exchange_to"
-# RFC 8693 2.2.2: the same for whatever is the matter with it; who found it learns nothing.
+# RFC 8693 2.2.2: one text for every fault, so that the finder of a token learns nothing.
 _UNFIT = (
     "The subject_token is no live access token of a user that this client may exchange: one "
     "for an API of its token_exchange_from, or its own."
@@ -49,15 +49,15 @@ _UNFIT = (
 
 
 class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
-    """The grant of RFC 8693: what comes out is never more than what went in."""
+    """The grant of RFC 8693: the new token never allows more than the exchanged one."""
 
     GRANT_TYPE = TOKEN_EXCHANGE
 
     def validate_token_request(self) -> None:
-        """Check the client, its tokens, the targets and the scopes; nothing is written yet."""
+        """Check the client, its tokens, the targets and the scopes; write nothing."""
         client, request = self.check_client(), self.request
         if client.is_public:
-            # Whoever found a token could say to be it; once more where tokens are made.
+            # Anybody who found a token could pose as this client. Registration refuses it too.
             raise UnauthorizedClientError("Only a confidential client exchanges tokens.")
         if request.form.get("requested_token_type", ACCESS_TOKEN) not in (ACCESS_TOKEN, JWT):
             raise InvalidRequestError(f"requested_token_type is {ACCESS_TOKEN}, or left out.")
@@ -71,15 +71,15 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         request.scopes = scopes_of(self.server, client, token, targets, request.payload.scope)
         request.granted_scopes = request.scopes
         request.granted_bindings = {**token.bindings, "resource": targets}
-        # In the words of one of both parameters, for the rooms that read that.
+        # Name all targets in `resource`, the one parameter that other features read.
         request.replace(resource=targets, audience=None)
         request.resources = tuple(targets)
         request.credential = token
 
     def shown(self, name: str, otherwise: str) -> Token:
-        """Return the live access token that the parameter `name` holds, with its type.
+        """Return the live access token in the parameter `name`, after checking `<name>_type`.
 
-        Raises `InvalidRequestError`, with the sentence `otherwise` where it is no such token.
+        Raises `InvalidRequestError`, with the text `otherwise` if it is not such a token.
         """
         text, kind = self.request.form.get(name), self.request.form.get(f"{name}_type")
         if not text or not kind:
@@ -92,7 +92,10 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         return token
 
     def check_actor(self, client: Client) -> None:
-        """Refuse an actor_token that does not say who asks, which it need not (RFC 8693 2.1)."""
+        """Refuse an actor_token that is not a machine token of `client` (RFC 8693 2.1).
+
+        The parameter is optional.
+        """
         if not self.request.form.keys() & {"actor_token", "actor_token_type"}:
             return
         unfit = "The actor_token is no live token that this client got by client_credentials."
@@ -101,7 +104,7 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
             raise InvalidRequestError(unfit)
 
     def issue_tokens(self) -> dict[str, Any]:
-        """Hold the token that was shown and give one that is made from it, in one transaction."""
+        """Lock the presented token and issue one derived from it, in one transaction."""
         server, request = self.server, self.request
         token: Token = request.credential
         user = server.users.load(token.subject)
@@ -115,8 +118,8 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
                 check_as_read(token, session.get(Token, token.digest), now)
                 raise InvalidRequestError(_UNFIT)
             response = self.token_response(family=family, user=user, scopes=request.scopes, now=now)
-            given = [row.kind for row in response.rows if isinstance(row, Token)]
-            if given != ["access"] or "id_token" in response.body:
+            kinds = [row.kind for row in response.rows if isinstance(row, Token)]
+            if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("an exchange was to give more than an access token")
             response.body["issued_token_type"] = self.issued_type(response.body["access_token"])
             session.add_all(response.rows)
@@ -134,33 +137,36 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         return body
 
     def bindings(self, token: Token) -> dict[str, Any]:
-        """Return what the new token is tied to: all that the shown one is, and who asked."""
-        bound = {name: its for name, its in token.bindings.items() if name != "audience"}
+        """Return the bindings of the new token: those of `token`, its audience and the actors."""
+        bindings = {name: value for name, value in token.bindings.items() if name != "audience"}
         targets = list(self.request.resources)
         if targets != [self.server.issuer]:
-            bound["audience"] = targets
+            bindings["audience"] = targets
         return {
-            **bound,
-            # It is good for no longer than what it is made from.
+            **bindings,
+            # The new token expires no later than the exchanged one.
             UNTIL: token.expires_at,
             EXCHANGED: token.exchanged(self.request.client.client_id),
         }
 
     def issued_type(self, text: str) -> str:
-        """Return the type of what is given (RFC 8693 2.2.1), the one that was asked for."""
-        wanted = self.request.form.get("requested_token_type", ACCESS_TOKEN)
-        if wanted == JWT and is_handle(text):
+        """Return the type of the new token, which is the requested one (RFC 8693 2.2.1).
+
+        Raises `InvalidRequestError` if a JWT was requested and the token is not one.
+        """
+        requested_type = self.request.form.get("requested_token_type", ACCESS_TOKEN)
+        if requested_type == JWT and is_handle(text):
             raise InvalidRequestError("This client is given no JWTs; ask for an access_token.")
-        return wanted
+        return requested_type
 
 
 def check_known(server: Server, client: Client, value: Any) -> None:
-    """Refuse an API that this server has no tokens for."""
+    """Refuse an API for which this server issues no tokens."""
     try:
-        known = server.resources.known.keys() >= set(map(canonical, value))
+        are_known = server.resources.known.keys() >= set(map(canonical, value))
     except (InvalidTargetError, AttributeError, TypeError):
-        known = False
-    if not known:
+        are_known = False
+    if not are_known:
         raise InvalidRequestError(
             "Tokens are exchanged between APIs that this server knows: the issuer, and those of "
             "PKCE_JWT_ACCESS_TOKEN_RESOURCES, pkce.resource and pkce.mcp."
@@ -196,44 +202,44 @@ class TokenExchangeFeature(Feature):
 
 
 def may_exchange(server: Server, client: Client, token: Token) -> bool:
-    """Say whether `token` came to `client` by right: sent to an API of it, or its own."""
-    serves = set(map(canonical, client.client_metadata.get(_FROM, ())))
-    return token.check_client(client) or not serves.isdisjoint(
+    """Return whether `token` is for an API that `client` serves, or is a token of `client`."""
+    served = set(map(canonical, client.client_metadata.get(_FROM, ())))
+    return token.check_client(client) or not served.isdisjoint(
         map(canonical, token.audience or [server.issuer])
     )
 
 
 def targets_of(server: Server, client: Client, token: Token, request: Request) -> list[str]:
-    """Return the APIs that the new token is for; those of `token` where none is named.
+    """Return the URIs of the APIs that the new token is for; by default, those of `token`.
 
     Raises `InvalidTargetError` (RFC 8693 2.2.2).
     """
-    known, given = server.resources.known, request.payload.datalist
+    uris, values = server.resources.known, request.payload.datalist
     audience = [canonical(uri) for uri in token.audience or [server.issuer]]
-    further = [canonical(uri) for uri in client.client_metadata.get(_TO, ())]
-    named = [canonical(uri) for name in ("resource", "audience") for uri in given.get(name, ())]
+    exchangeable = [canonical(uri) for uri in client.client_metadata.get(_TO, ())]
+    named = [canonical(uri) for name in ("resource", "audience") for uri in values.get(name, ())]
     targets = dict.fromkeys(named or audience)
-    if not targets.keys() <= {*audience, *further} & known.keys():
+    if not targets.keys() <= {*audience, *exchangeable} & uris.keys():
         raise InvalidTargetError(
             "The subject_token is not for this resource or audience, nor is that one of the "
             "token_exchange_to of the client."
         )
-    return [known[uri] for uri in targets]
+    return [uris[uri] for uri in targets]
 
 
 def scopes_of(
     server: Server, client: Client, token: Token, targets: list[str], text: str | None
 ) -> frozenset[str]:
-    """Return the scopes of the new token: of those of `token`, what `targets` have.
+    """Return the scopes of the new token: those of `token` that `targets` have.
 
-    And of these what the client asks for as `text`. Raises `InvalidScopeError`.
+    If the client requests scopes by `text`, only these of them. Raises `InvalidScopeError`.
     """
-    fit = token.scope & server.scopes.at(targets) - _OF_APPS
-    named = (text or "").strip(" ")
-    allowed = fit if client.scope is None else fit & client.scope
-    asked = server.scopes.asked_by(client, named) if named else allowed
-    if not asked <= fit and server.scopes.refuses_unknown:
+    available = token.scope & server.scopes.at(targets) - _OF_APPS
+    text = (text or "").strip(" ")
+    allowed = available if client.scope is None else available & client.scope
+    requested = server.scopes.asked_by(client, text) if text else allowed
+    if not requested <= available and server.scopes.refuses_unknown:
         raise InvalidScopeError("A scope is not one that the subject_token has for this target.")
-    if not asked & fit:
+    if not requested & available:
         raise InvalidScopeError("The subject_token has no scope for this target.")
-    return asked & fit
+    return requested & available

@@ -1,7 +1,7 @@
-"""Userinfo: what the access token may know about the user (OIDC Core 5.3).
+"""Userinfo: the claims about the user that an access token gives access to (OIDC Core 5.3).
 
-By GET or POST, the token in the header or in the body of a POST (RFC 6750 2.1, 2.2);
-JSON, or a signed JWT for the clients that registered it.
+The request is a GET or a POST, with the token in the header or in the body of a POST (RFC
+6750 2.1, 2.2). The response is JSON, or a signed JWT for clients that registered for one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UserinfoFeature(Feature):
 
 
 def userinfo(server: Server) -> Response:
-    """Answer with the claims about the user that the token opens."""
+    """Respond with the claims about the user that the token gives access to."""
     scopes, posted = ("openid",), _token_of_body()
     try:
         token = access_token.acquire(server, posted, scopes)
@@ -62,17 +62,20 @@ def userinfo(server: Server) -> Response:
     tell_of_use(server, token, token.scope & {*claims.SCOPE_CLAIMS, *server.settings.openid_claims})
     client = cast(Client, request_state().client)
     names = claims.opened_by(token.scope, server.settings.openid_claims)
-    told = user_claims(server, client, token.subject, user, names)
+    released = user_claims(server, client, token.subject, user, names)
     algorithm = client.client_metadata.get("userinfo_signed_response_alg")
     if algorithm is None:
-        return flask.jsonify(told)
+        return flask.jsonify(released)
     server.keys.prepare()
-    signed = server.keys.sign({**told, "iss": server.issuer, "aud": client.client_id}, algorithm)
-    return Response(signed, mimetype="application/jwt")
+    released |= {"iss": server.issuer, "aud": client.client_id}
+    return Response(server.keys.sign(released, algorithm), mimetype="application/jwt")
 
 
 def _token_of_body() -> str | None:
-    """Return the token of a POSTed form, None if it comes in the header."""
+    """Return the token of a POSTed form, or None if there is none.
+
+    Raises `InvalidRequestError` if the request has an Authorization header too.
+    """
     incoming = flask.request
     token = incoming.form.get("access_token")
     if token and "Authorization" in incoming.headers:

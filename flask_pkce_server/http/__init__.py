@@ -1,1 +1,1 @@
-"""How requests come in, and how answers leave."""
+"""HTTP: how requests come in and how responses leave."""

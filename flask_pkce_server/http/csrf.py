@@ -1,4 +1,4 @@
-"""CSRF: which views the host's CSRFProtect is told to let pass."""
+"""CSRF: which views are exempt from the host's CSRFProtect."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
-    """Let the host's CSRFProtect pass what needs it not, whenever it was set up.
+    """Exempt views that need no protection, whenever the host sets up CSRFProtect.
 
-    Our forms check their own token; endpoints and guarded views know no session that
-    another site could ride on.
+    Our forms check their own token. Endpoints and guarded views use no session that another
+    site could abuse.
     """
     protect = flask.current_app.extensions.get("csrf")
     view = flask.current_app.view_functions.get(endpoint or "")
@@ -27,17 +27,18 @@ def exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
     server: Server = flask.current_app.extensions["pkce"]
     if not _needs_no_csrf_token(server, endpoint or ""):
         return
-    # Flask-WTF knows a view by its module and name: what lets one pass lets all of them pass.
-    known = flask.current_app.view_functions.items()
-    called = [name for name, other in known if _place_of(other) == _place_of(view)]
-    if all(_needs_no_csrf_token(server, name) for name in called):
+    # Flask-WTF identifies a view by its module and name, so an exemption of one view exempts
+    # all views of that name.
+    views = flask.current_app.view_functions.items()
+    namesakes = [name for name, other in views if _place_of(other) == _place_of(view)]
+    if all(_needs_no_csrf_token(server, name) for name in namesakes):
         protect.exempt(view)
     elif flask.request.method not in ("GET", "HEAD", "OPTIONS"):
         logger.error(
             "CSRFProtect cannot let %s pass: it cannot tell it from other views of this name, "
             "which have a session. Give the function a name of its own (%s).",
             endpoint,
-            ", ".join(called),
+            ", ".join(namesakes),
         )
 
 

@@ -1,9 +1,9 @@
 """Endpoint: how pages, endpoints and documents answer.
 
-A page is for people: HTML errors, no framing, a strict content security policy. An endpoint is
+A page is for people: HTML errors, no framing, a strict Content Security Policy. An endpoint is
 for programs: JSON errors, never stored, no session. A document is public and may be cached.
-Whatever goes wrong in a view of ours is answered as an error of its kind; nothing gets out as
-the host's error page.
+Every error in one of our views is answered in the way of its kind and never reaches the host's
+error pages.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from .refusals import json_error, named_error, page_error
 
 @dataclass(frozen=True)
 class _Kind:
-    """What makes an answer of an error, and what finishes any answer."""
+    """How one kind of route answers an error, and how it finishes every response."""
 
     refuse: Callable[[OAuth2Error], Response]
     finish: Callable[[Response], Response]
 
 
 def answer(route: Route) -> Callable[..., Response]:
-    """Return the Flask view of `route`: its own view, in the way of its kind."""
+    """Return the Flask view of `route`, which wraps its view in the behavior of its kind."""
     kind, methods = _KINDS[route.kind], {*route.methods}
     allowed = methods | {"HEAD"} if "GET" in methods else methods
 
@@ -43,14 +43,14 @@ def answer(route: Route) -> Callable[..., Response]:
         app, method = current_app, flask.request.method
         try:
             if method == "OPTIONS":
-                # A preflight is answered before anything is asked; CORS adds to it.
+                # A preflight never reaches the view; the CORS feature adds its headers later.
                 response = Response(status=204)
             elif method not in allowed:
                 raise MethodNotAllowed()
             else:
-                passed = {name: value for name, value in values.items() if name[0] != "_"}
-                response = app.make_response(route.view(app.extensions["pkce"], **passed))
-        except Exception as raised:  # noqa: BLE001 - nothing may get out of here unnamed
+                arguments = {name: value for name, value in values.items() if name[0] != "_"}
+                response = app.make_response(route.view(app.extensions["pkce"], **arguments))
+        except Exception as raised:  # noqa: BLE001 - every error becomes an OAuth error
             response = kind.refuse(named_error(raised))
         if method == "OPTIONS" or response.status_code == 405:
             response.headers["Allow"] = ", ".join([*route.methods, "OPTIONS"])
@@ -60,7 +60,7 @@ def answer(route: Route) -> Callable[..., Response]:
 
 
 def refused_before(raised: HTTPException) -> Any:
-    """Answer as our routes do, where the host's own rate limits refuse what came to one."""
+    """Answer in the way of the route if the host's own rate limits refuse a request to it."""
     route = server_of(current_app).routes.get(flask.request.endpoint)
     if route is None or raised.response is not None:
         return raised
@@ -69,14 +69,14 @@ def refused_before(raised: HTTPException) -> Any:
 
 
 def complete(response: Response) -> Response:
-    """Let features add to answers of ours, and of views that need a token; to no others."""
+    """Let features complete the responses of our routes and of guarded views, and no others."""
     server: Server = current_app.extensions["pkce"]
     route = server.routes.get(flask.request.endpoint)
     if route is None and not needs_token(server, flask.request.endpoint):
         return response
     try:
         server.hooks.complete_response(server, response, route)
-    except Exception as raised:  # noqa: BLE001 - it runs after the views, which have caught theirs
+    except Exception as raised:  # noqa: BLE001 - this runs outside the views' own handling
         kind = _KINDS["endpoint" if route is None else route.kind]
         response = kind.finish(kind.refuse(named_error(raised)))
     return response

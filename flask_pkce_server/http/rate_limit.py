@@ -1,8 +1,8 @@
-"""Rate limit: so many of something in ten minutes, for each who asks for it.
+"""Rate limit: how many requests for one purpose a sender may make within ten minutes.
 
-The database counts, where all workers see it. In an app with Flask-Limiter that one does:
-in the storage and by the strategy that the host chose, and for whom its key function names.
-Guesses at user codes are none of this: `models.guess` counts them, whatever the host has.
+The database counts, so that all workers share the count. If the app has Flask-Limiter, that
+counts instead: in the host's storage, with its strategy, by the host's key function. Guesses of
+user codes are separate: `models.guess` always counts them in the database.
 """
 
 from __future__ import annotations
@@ -27,88 +27,90 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Some proxies tell the port too, which is another one for each connection.
+#: Some proxies send the port along, which differs for each connection.
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9]+(?:\.[0-9]+){3}):[0-9]+")
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most so many of one purpose within `guess.WINDOW`, for each who asks."""
+    """At most `most` requests for `purpose` within `guess.WINDOW` seconds, for each sender."""
 
     purpose: str
     most: int
 
     def ask(self, server: Server) -> dict[str, int]:
-        """Have this request counted; return what is left for the database to count.
+        """Count this request, or return the limits that the database has to count.
 
-        That is for `guess.take`, in the transaction of what the request does, and empty if
+        Pass them to `guess.take` in the transaction that does the work. They are empty if
         Flask-Limiter counted. Raises `TooManyRequests`.
         """
         address = flask.request.remote_addr or ""
-        counted = [self._hit(server, one, address) for one in _limiters(server)]
+        counted = [self._hit(server, limiter, address) for limiter in _limiters(server)]
         if counted and all(counted):
             return {}
         return {f"{self.purpose} {network(address)}": self.most}
 
     def take(self, server: Server) -> None:
-        """Have this request counted, before it does what no transaction can undo.
+        """Count this request before work that no transaction can undo.
 
-        What an operator does at the command line is not. Raises `TooManyRequests`.
+        Commands are not counted. Raises `TooManyRequests`.
         """
         if not flask.has_request_context():
             return
-        left, now = self.ask(server), server.now()
-        if left:
-            server.store.write(lambda session: guess.take(session, left, now))
+        limits, now = self.ask(server), server.now()
+        if limits:
+            server.store.write(lambda session: guess.take(session, limits, now))
 
     def _hit(self, server: Server, limiter: Limiter, address: str) -> bool:
-        """Say whether `limiter` counted the request; raises `TooManyRequests`."""
-        # With Flask-Limiter, as the rules that it counts by.
+        """Return whether `limiter` could count the request; raises `TooManyRequests`."""
+        # Imported here because `limits` comes with Flask-Limiter, which is optional.
         from limits import RateLimitItemPerMinute
 
         rule = RateLimitItemPerMinute(self.most, guess.WINDOW // 60)
-        # The one public way to the key function of the host; Flask-Limiter 3 has a shorter name.
-        own = limiter.limit(str(rule))
-        name = "key_function" if hasattr(own, "key_function") else "key_func"
-        who = getattr(own, name)()
-        # Other apps may have the same storage.
-        names = ("pkce", server.issuer, self.purpose, network(str(who or address)))
+        # The only public access to the host's key function; Flask-Limiter 3 has a shorter name.
+        decorator = limiter.limit(str(rule))
+        attribute = "key_function" if hasattr(decorator, "key_function") else "key_func"
+        sender = getattr(decorator, attribute)()
+        # Other apps may use the same storage.
+        names = ("pkce", server.issuer, self.purpose, network(str(sender or address)))
         try:
             if limiter.limiter.hit(rule, *names):
                 return True
             ends_at = limiter.limiter.get_window_stats(rule, *names)[0]
         except _failures(limiter) as error:
-            # Its text may name the server, and the password for it.
-            name = type(error).__name__
-            logger.warning("Flask-Limiter cannot count (%s); the database does", name)
+            # The text of the error may contain the storage server and its password.
+            kind = type(error).__name__
+            logger.warning("Flask-Limiter cannot count (%s); the database does", kind)
             return False
         raise TooManyRequests(max(1, math.ceil(ends_at - time.time())))
 
 
 def network(address: str) -> str:
-    """Return what one customer is given: an address, of IPv6 the 64 bits before it.
+    """Return what one customer typically gets: an IPv4 address, or the /64 of an IPv6 address.
 
-    What is no address stays as it is.
+    Text that is not an address is returned unchanged, one with a port without the port.
     """
     with_port = _WITH_PORT.fullmatch(address)
     if with_port is not None:
         address = with_port[1] or with_port[2]
     try:
-        wide = ipaddress.IPv6Address(address.partition("%")[0])
+        ipv6 = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(wide.ipv4_mapped or ipaddress.IPv6Network((int(wide), 64), strict=False))
+    return str(ipv6.ipv4_mapped or ipaddress.IPv6Network((int(ipv6), 64), strict=False))
 
 
 def _limiters(server: Server) -> list[Limiter]:
-    """Return those that count for the app now; one that is switched off does not."""
-    known = server.app.extensions.get("limiter")
-    return [one for one in known if one.enabled] if isinstance(known, set) else []
+    """Return the enabled Flask-Limiter instances of the app."""
+    limiters = server.app.extensions.get("limiter")
+    if not isinstance(limiters, set):
+        return []
+    return [limiter for limiter in limiters if limiter.enabled]
 
 
 def _failures(limiter: Limiter) -> tuple[type[Exception], ...]:
-    """Return what the storage of `limiter` raises if it cannot be reached."""
+    """Return the exceptions that mean that the storage of `limiter` is unreachable."""
     from limits.errors import StorageError
 
-    own = limiter.storage.base_exceptions
-    return (*(own if isinstance(own, tuple) else (own,)), StorageError, OSError)
+    errors = limiter.storage.base_exceptions
+    return (*(errors if isinstance(errors, tuple) else (errors,)), StorageError, OSError)

@@ -32,7 +32,10 @@ logger = logging.getLogger(__name__)
 
 
 def named_error(raised: Exception) -> OAuth2Error:
-    """Return the OAuth error that tells of `raised` no more than it may."""
+    """Return an OAuth error for `raised` that reveals no internals.
+
+    Unexpected errors are logged, and raised again in debug mode and in tests.
+    """
     if isinstance(raised, OAuth2Error):
         return raised
     if isinstance(raised, HTTPException):
@@ -45,7 +48,7 @@ def named_error(raised: Exception) -> OAuth2Error:
     if isinstance(raised, ConfigurationError):
         logger.error("%s", raised)
     elif isinstance(raised, DBAPIError):
-        # The first line only: what follows may hold the values of the statement.
+        # The first line only: the following lines may contain values of the statement.
         logger.error("the database refused: %s", str(raised.orig).partition("\n")[0])
     else:
         logger.exception("an unexpected error at %s", flask.request.endpoint)
@@ -60,42 +63,42 @@ def json_error(error: OAuth2Error) -> Response:
 
 
 def page_error(error: OAuth2Error) -> Response:
-    """Return the page that tells a person of `error`."""
+    """Return the error page for `error`."""
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
-    told = {
+    values = {
         "error": error,
         "fault": _fault(error),
         "reference": reference,
         "explanation": _explain() if current_app.debug else [],
     }
     try:
-        response = page(current_server, "error", error.status_code or 400, **told)
+        response = page(current_server, "error", error.status_code or 400, **values)
     except Exception:
-        # A layout of the host that fails must not take this page away too.
+        # A broken layout of the host must not break the error page too.
         logger.exception("the error page could not be shown in the layout of the host")
-        told["layout"] = OWN_LAYOUT
-        response = page(current_server, "_error", error.status_code or 400, **told)
+        values["layout"] = OWN_LAYOUT
+        response = page(current_server, "_error", error.status_code or 400, **values)
     if isinstance(error, TooManyRequests):
         response.headers.update(error.headers)
     return response
 
 
 def _fault(error: OAuth2Error) -> str:
-    """Say whose fault it is: `ours`, `nobody` (it took too long), or `app`."""
+    """Return whose fault the error is: `ours`, `nobody` (it took too long) or `app`."""
     if isinstance(error, ServerError | TemporarilyUnavailable):
         return "ours"
     return "nobody" if isinstance(error, InteractionExpired) else "app"
 
 
 def _explain() -> list[str]:
-    """Say what in the request differs from what is registered; in debug, for its developer."""
-    asked = flask.request.values
+    """Explain how the request differs from the registration; for debug mode only."""
+    parameters = flask.request.values
     client = request_state().client
     if client is None:
         with current_server.store.reading() as session:
-            known = session.scalars(select(Client.client_id)).all()
-        return explanation.of_client_id(asked.get("client_id", ""), known)
+            client_ids = session.scalars(select(Client.client_id)).all()
+        return explanation.of_client_id(parameters.get("client_id", ""), client_ids)
     for name, registered in (
         ("redirect_uri", client.redirect_uris),
         (
@@ -103,7 +106,7 @@ def _explain() -> list[str]:
             client.client_metadata.get("post_logout_redirect_uris", []),
         ),
     ):
-        presented = asked.get(name)
+        presented = parameters.get(name)
         if presented and not any(matches(uri, presented) for uri in registered):
             return explanation.of_redirect_uri(presented, registered)
     return []

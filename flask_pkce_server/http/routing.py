@@ -1,4 +1,4 @@
-"""Routing: where the routes of the features lie in the app."""
+"""Routing: mounts the routes of the features in the app."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ _STATIC = Path(__file__).parent.parent / "pages" / "static" / "pkce"
 
 
 def mount(server: FeatureServer, prefix: str) -> None:
-    """Add the routes of all features and their aliases: below `prefix` or at the root.
+    """Add the routes of all features and their aliases, below `prefix` or at the root.
 
-    An issuer with a path names its endpoints below that path. A proxy may take the path
-    away before the app sees it, or may not: the routes are there in both cases.
+    The endpoints of an issuer with a path are below that path. A proxy may strip the path or
+    pass it on to the app; the routes work in both cases. Raises `ConfigurationError`.
     """
     moved = server.settings.endpoints
-    written = {f'PKCE_ENDPOINTS["{name}"]': path for name, path in moved.items()}
-    for key, path in {"PKCE_URL_PREFIX": prefix or "/-", **written}.items():
+    settings = {f'PKCE_ENDPOINTS["{name}"]': path for name, path in moved.items()}
+    for key, path in {"PKCE_URL_PREFIX": prefix or "/-", **settings}.items():
         if not path.startswith("/") or path.endswith("/"):
             raise ConfigurationError(
                 f"{key} is {path!r}, and a path starts with a slash and does not end with one.",
                 write=f"/{path.strip('/')}",
             )
     for route in server.hooks.routes(server).values():
-        usual = route.path if route.at_root else prefix + route.path
-        path = moved.get(route.name, usual)
-        if _VARIABLE.findall(path) != _VARIABLE.findall(usual):
+        default = route.path if route.at_root else prefix + route.path
+        path = moved.get(route.name, default)
+        if _VARIABLE.findall(path) != _VARIABLE.findall(default):
             raise ConfigurationError(
                 f'PKCE_ENDPOINTS["{route.name}"] is {path!r}, and has other variables in it than '
                 "its view takes.",
-                write=f"{path} with the variables of {usual}",
+                write=f"{path} with the variables of {default}",
             )
         server.routes[f"pkce.{route.name}"], server.paths[route.name] = route, path
         _add_rules(server, path, route.name, answer(route))
@@ -52,24 +52,25 @@ def mount(server: FeatureServer, prefix: str) -> None:
 
 
 def mount_aliases(server: FeatureServer) -> None:
-    """Mount the further paths that features want for routes, as far as they are not yet."""
+    """Mount the aliases of all features that are not mounted yet."""
     for path, name in server.hooks.aliases(server):
+        # The default equals `path`: an alias of a route that does not exist is skipped.
         if path != server.paths.get(name, path):
-            known = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
-            if path not in known:
+            mounted = {rule.rule for rule in server.app.url_map.iter_rules(f"pkce.{name}")}
+            if path not in mounted:
                 _add_rules(server, path, name)
 
 
 def _add_rules(
     server: FeatureServer, path: str, name: str, view: Callable[..., Response] | None = None
 ) -> None:
-    """Route `path` to the view of a name, below the path of the issuer too."""
+    """Route `path` to the endpoint `name`, and the same path below the issuer's path."""
     for mounted in dict.fromkeys((path, server.issuer.path + path)):
         server.app.add_url_rule(
             mounted,
             f"pkce.{name}",
             view,
-            # All of them: a wrong method too is answered by us, in the way of the route.
+            # All methods, so that we answer a wrong method too, in the way of the route.
             methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             provide_automatic_options=False,
             strict_slashes=False,

@@ -1,8 +1,9 @@
-"""Language: which language a page is in, and what it says in it.
+"""Language: the choice of the language of a page, and its texts.
 
-In this order: `ui_locales` of the request (OIDC Core 3.1.2.1), the locale of the host's
-Flask-Babel, the browser's Accept-Language, the first of the host's languages. Catalogs are
-read by the standard library: Babel itself is needed to make them and not to use them.
+The language comes from the first of these that matches: `ui_locales` in the request (OIDC Core
+3.1.2.1), the locale of the host app's Flask-Babel, the browser's Accept-Language, the first of
+the host app's languages. The standard library reads the catalogs; Babel is only needed to
+compile them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from ..errors import ConfigurationError
 _CATALOGS = Path(__file__).parent / "translations"
 _TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _RIGHT_TO_LEFT = {"ar", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"}
-#: Tags of one header or parameter that are looked at.
+#: Language tags of one header or parameter that are tried.
 _MOST_TAGS = 20
 
 
 class Language:
-    """One language: its texts, its direction, its dates."""
+    """One language: its texts, its text direction and its date format."""
 
     def __init__(self, tag: str, own: Mapping[str, str]) -> None:
         self.tag = tag
@@ -37,18 +38,18 @@ class Language:
         self._own = own
 
     def text(self, message: str, **values: Any) -> Markup:
-        """Return `message` in this language, with escaped `values` in the place of `{names}`."""
-        found = self._own.get(message) or self._of_host(message) or self._catalog.gettext(message)
-        return escape(found).format(**values) if values else escape(found)
+        """Return `message` in this language, with its `{names}` replaced by escaped `values`."""
+        text = self._own.get(message) or self._of_host(message) or self._catalog.gettext(message)
+        return escape(text).format(**values) if values else escape(text)
 
     def count(self, one: str, many: str, number: int, **values: Any) -> Markup:
-        """Return `one` or `many`, as `number` wants it in this language."""
+        """Return the text for `number`, from the English singular `one` and plural `many`."""
         own = self._own.get(one if number == 1 else many)
-        found = own or self._catalog.ngettext(one, many, number)
-        return escape(found).format(number=number, **values)
+        text = own or self._catalog.ngettext(one, many, number)
+        return escape(text).format(number=number, **values)
 
     def day(self, seconds: int) -> str:
-        """Return the day (UTC) of `seconds` since the epoch, as it is written here."""
+        """Return the day (UTC) of `seconds` since the epoch, written in this language."""
         return _written(_day(seconds), self.tag)
 
     @property
@@ -56,7 +57,7 @@ class Language:
         return _catalog(self.tag)
 
     def _of_host(self, message: str) -> str | None:
-        """Return what the host's Flask-Babel makes of a text that is the host's own."""
+        """Return the translation of a text of the host app by its Flask-Babel, or None."""
         if "babel" not in flask.current_app.extensions or message in _english():
             return None
         import flask_babel
@@ -64,17 +65,17 @@ class Language:
 
         try:
             with flask_babel.force_locale(self.tag.replace("-", "_")):
-                found: str = flask_babel.gettext(message)
+                text: str = flask_babel.gettext(message)
         except UnknownLocaleError:
             return None
-        return found
+        return text
 
 
 class Languages:
-    """The languages that the pages of one app may be in.
+    """The languages that the pages of one app are available in.
 
-    `wanted` are their tags, all that are shipped where it is empty. `texts` are what the
-    host says in the place of ours, by language and by the English text.
+    `wanted` contains their tags; if it is empty, all available languages are used. `texts` is
+    the host app's own wording, by language tag and English text. Raises `ConfigurationError`.
     """
 
     def __init__(self, wanted: Iterable[str], texts: Mapping[str, Mapping[str, str]]) -> None:
@@ -98,13 +99,13 @@ class Languages:
 
     @property
     def tags(self) -> list[str]:
-        """The tags of all languages; the first is that of who asks for none of them."""
+        """The tags of all languages; the first is the fallback."""
         return [language.tag for language in self._languages.values()]
 
     def choose(self, ui_locales: str | None = None) -> Language:
-        """Return the language of the page that answers this request.
+        """Return the language for the response to the current request.
 
-        `ui_locales` are those of a request that is not in the address of the page.
+        `ui_locales` is the parameter of an authorization request that is not in the page's URL.
         """
         for tag in self._asked(ui_locales):
             language = self._find(tag)
@@ -125,24 +126,24 @@ class Languages:
                 yield tag
 
     def _find(self, tag: str) -> Language | None:
-        """Return the language of `tag`, or of what it is a kind of (RFC 4647 3.4)."""
+        """Return the language with `tag` or its longest known prefix (RFC 4647 3.4), or None."""
         if not _TAG.fullmatch(tag):
             return None
         parts = tag.lower().split("-")
         for length in range(len(parts), 0, -1):
-            found = self._languages.get("-".join(parts[:length]))
-            if found is not None:
-                return found
+            language = self._languages.get("-".join(parts[:length]))
+            if language is not None:
+                return language
         return None
 
 
 def iso_day(seconds: int) -> str:
-    """Return the day (UTC) of `seconds` since the epoch, for machines."""
+    """Return the day (UTC) of `seconds` since the epoch, in ISO 8601 format."""
     return _day(seconds).isoformat()
 
 
 def shipped() -> list[str]:
-    """Return the languages that there are catalogs for."""
+    """Return the tags of the languages with a catalog."""
     return sorted(path.parts[-3] for path in _CATALOGS.glob("*/LC_MESSAGES/messages.mo"))
 
 
@@ -153,13 +154,13 @@ def _catalog(tag: str) -> gettext.NullTranslations:
 
 @lru_cache
 def _english() -> frozenset[str]:
-    """Return the texts of this package, by which they are told from the host's."""
-    found: set[str] = set()
+    """Return the English texts of this package, to distinguish them from the host app's."""
+    texts: set[str] = set()
     for tag in shipped():
         catalog: Any = _catalog(tag)
         for key in catalog._catalog:
-            found.add(key[0] if isinstance(key, tuple) else key)
-    return frozenset(found)
+            texts.add(key[0] if isinstance(key, tuple) else key)
+    return frozenset(texts)
 
 
 def _day(seconds: int) -> date:
@@ -167,7 +168,7 @@ def _day(seconds: int) -> date:
 
 
 def _written(day: date, tag: str) -> str:
-    """Return `day` as people write it, where Babel is installed; as ISO 8601 elsewhere."""
+    """Return `day` in the long format of the language; without Babel, as ISO 8601."""
     try:
         from babel.core import UnknownLocaleError
         from babel.dates import format_date
@@ -180,16 +181,16 @@ def _written(day: date, tag: str) -> str:
 
 
 def _check_placeholders(message: str, text: str) -> None:
-    """Refuse a text of the host that could not be filled in."""
+    """Refuse a text with placeholders that `message` lacks; raises `ConfigurationError`."""
     try:
-        ours, theirs = (
-            {name for _, name, _, _ in Formatter().parse(one) if name is not None}
-            for one in (message, text)
+        expected, actual = (
+            {name for _, name, _, _ in Formatter().parse(template) if name is not None}
+            for template in (message, text)
         )
     except ValueError:
-        ours, theirs = set(), {"{"}
-    if not theirs <= ours:
+        expected, actual = set(), {"{"}
+    if not actual <= expected:
         raise ConfigurationError(
             f"PKCE_TEXTS: {text!r} has a placeholder that {message!r} does not have.",
-            write=f"of these: {', '.join(sorted(ours)) or 'none'}",
+            write=f"of these: {', '.join(sorted(expected)) or 'none'}",
         )

@@ -1,1 +1,1 @@
-"""What a person is asked, and the request that waits meanwhile."""
+"""Interaction: what the user is asked, and the request that waits meanwhile."""

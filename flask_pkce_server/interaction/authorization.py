@@ -1,6 +1,6 @@
-"""Authorization endpoint: in which order a request is checked, and what goes back.
+"""Authorization: the order of checks on an authorization request, and the response.
 
-RFC 6749 4.1.1 and 4.1.2. Whom to ask, and what, is for the rooms that answer at it.
+RFC 6749 4.1.1 and 4.1.2. The features that answer at the endpoint decide what to ask the user.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _MAX_STATE = 2048
 
 
 def check(server: Server, request: Request) -> Any:
-    """Return the grant of a valid authorization request; the one place that decides it.
+    """Validate an authorization request and return its grant.
 
-    Raises an `OAuth2Error`. It may be sent to the client only if
-    `request.valid_redirect_uri` is set by then; else it is for the person's eyes.
+    This is the only place that validates one. Raises `OAuth2Error`: send it to the client if
+    `request.valid_redirect_uri` is set, otherwise show it to the user.
     """
     request.payload.check("client_id", "redirect_uri")
-    # What was put aside, pushed or signed is not in the URL of the page.
+    # The page needs it even if the parameters are not in its URL but put aside or pushed.
     request_state().ui_locales = request.payload.data.get("ui_locales")
     request.client = client = _find_client(server, request)
     _check_state(request)
     request.valid_redirect_uri = client.resolve_redirect_uri(request.payload.redirect_uri)
-    # From here on an error goes to the client.
+    # From here on, errors go to the client.
     _check_payload(server, request, client, request.valid_redirect_uri)
-    # Before the scopes are known: those of a request that names none hang on it.
+    # Before the scopes are read: the scopes of a request without any depend on this hook.
     server.hooks.complete_authorization_request(server, request)
-    # The response type, the scopes and the code_challenge.
+    # This checks the response type, the scopes and the code_challenge.
     grant = server.get_consent_grant(request, end_user=request.user)
     server.hooks.check_authorization_request(server, request)
     return grant
@@ -59,12 +59,12 @@ def _find_client(server: Server, request: Request) -> Client:
 
 def _check_state(request: Request) -> None:
     if len(request.payload.state or "") > _MAX_STATE:
-        # To the person: what is too long cannot be sent back as it came.
+        # Shown to the user, since a `state` this long cannot be sent back unchanged.
         raise InvalidRequestError(f"state has at most {_MAX_STATE} characters.")
 
 
 def _check_payload(server: Server, request: Request, client: Client, uri: str) -> None:
-    """Refuse what is not well formed: by the response mode, if that at least will do."""
+    """Refuse malformed parameters, using the requested response mode if that is usable."""
     name = request.payload.data.get("response_mode", "query")
     mode = server.response_modes.get(name)
     fits = mode is not None and mode.fits(client, uri)
@@ -78,10 +78,10 @@ def _check_payload(server: Server, request: Request, client: Client, uri: str) -
 
 
 def respond(server: Server, request: Request, grant: Any, user: Any) -> Response:
-    """Issue a code to `user`, or say that access was denied if there is none.
+    """Issue a code for `user`, or answer access_denied if `user` is None.
 
-    Authlib would validate the request a second time. It was validated in this very HTTP
-    request, and the grant itself refuses to issue without what that found.
+    This does not call Authlib's method, which would validate the request again. `check` has
+    validated it in the same HTTP request, and the grant refuses to issue without that.
     """
     try:
         params = grant.create_authorization_response(request.valid_redirect_uri, user)
@@ -91,16 +91,16 @@ def respond(server: Server, request: Request, grant: Any, user: Any) -> Response
 
 
 def send_back_error(server: Server, request: Request, error: OAuth2Error) -> Response:
-    """Tell the client of `error` through the browser (RFC 6749 4.1.2.1)."""
+    """Send `error` to the client through the browser (RFC 6749 4.1.2.1)."""
     params = {"error": error.error, "error_description": described(error)}
     return send_back(server, request, params)
 
 
 def send_back(server: Server, request: Request, params: Mapping[str, str]) -> Response:
-    """Send the browser back to the client; the only function that does.
+    """Send the browser back to the client; no other function does.
 
-    Adds `state` as it came (RFC 6749 4.1.2) and `iss` (RFC 9207 2), to the very bytes of
-    the redirect URI.
+    Adds the unchanged `state` (RFC 6749 4.1.2) and `iss` (RFC 9207 2) to the redirect URI,
+    which stays byte for byte as it is.
     """
     if request.valid_redirect_uri is None:
         raise AssertionError("a redirect URI that was not validated")
@@ -110,7 +110,7 @@ def send_back(server: Server, request: Request, params: Mapping[str, str]) -> Re
     fields["iss"] = server.issuer
     origin = origin_of(request.valid_redirect_uri)
     if origin is not None and "none" in request.payload.data.get("prompt", "").split():
-        # Nobody is asked anything: what a client loads into a frame of its own.
+        # A client may load a prompt=none request in a frame of its own page.
         allow_here(frame_ancestors=origin)
     mode = server.response_modes[request.response_mode]
     return mode.send(request.valid_redirect_uri, fields)

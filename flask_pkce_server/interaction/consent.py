@@ -1,4 +1,4 @@
-"""Consent view: what a user is shown of an app that asks, to decide by."""
+"""Consent: what the user sees about an app before deciding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..wire import redirect_uri as uris
 from .decision import Decision, form_for, is_optional
 from .waiting import path_of
 
-#: The steps in which people who use an app are counted: it is nobody's business who they are.
+#: The number of users of an app is rounded down to these, to protect their privacy.
 _STEPS = (1000, 100, 10)
 
 
@@ -30,11 +30,11 @@ class AskedScope:
     """A scope that an app asks for."""
 
     name: str
-    #: What the host says that it means.
+    #: The sentence that explains it.
     sentence: str
-    #: Whether it was granted before.
+    #: Whether the user granted it before.
     known: bool
-    #: Whether it was not, while others were.
+    #: Whether the user granted other scopes before, but not this one.
     is_new: bool
     #: Whether the user may leave it out.
     optional: bool
@@ -42,7 +42,7 @@ class AskedScope:
 
 @dataclass(frozen=True)
 class Link:
-    """A page of the app's makers; they say where it is, so its host is shown."""
+    """A link to a page of the developer; unverified, so the consent page shows the host."""
 
     uri: str
     host: str
@@ -50,50 +50,50 @@ class Link:
 
 @dataclass(frozen=True)
 class ConsentView:
-    """What the consent template gets, as `consent`."""
+    """The object `consent` of the consent template and of the host's consent view."""
 
     #: The client that asks.
     client: Client
-    #: What the page calls the signed-in account.
+    #: The name of the signed-in account.
     account: str
-    #: What it asks for: who the user is first, staying when they are gone last.
+    #: The scopes it asks for; `openid` is first, `offline_access` last.
     scopes: list[AskedScope]
-    #: Where the browser goes after the decision: a host, or the scheme of an app; "" if nowhere.
+    #: Where the browser goes after the decision: a host or the scheme of an app; "" if nowhere.
     destination: str
-    #: Whether that is a program on this computer rather than a web site.
+    #: Whether the destination is a program on this computer rather than a website.
     destination_is_local: bool
-    #: The host of the document that describes the app, "" if it is registered here; and whether
-    #: the browser goes to the host of somebody else.
+    #: The host of the document that describes the app, "" if the app is registered here; and
+    #: whether the destination is on another host.
     described_at: str
     destination_is_elsewhere: bool
-    #: Who makes the app, as they say themselves; None if they do not.
+    #: The name of the developer, unverified; None if none is registered.
     developer: str | None
     home: Link | None
     privacy: Link | None
     terms: Link | None
-    #: So many people here use the app, or more; 0 for a handful or nobody.
+    #: At least this many people use the app here: 1000, 100 or 10; 0 if there are fewer.
     people: int
-    #: For how many days it may be allowed, besides until removed; 0 is for this once.
+    #: The numbers of days that the user can choose, apart from "until removed"; 0 is "once".
     days: list[int]
-    #: Where the form is sent.
+    #: The path that the form is sent to.
     action: str
-    #: Whether the form came back undecided, or too late to count.
+    #: Whether the user sent the form, but without a valid decision or too late.
     again: bool
     #: The Flask-WTF form; render `form.csrf_token` and `form.request`.
     form: DecisionForm
-    #: What acts on the decision of this user: see `allow` and `deny`.
+    #: Acts on the decision; call `allow` or `deny` instead.
     settle: Callable[[Decision], Response]
 
     @property
     def is_warned_of(self) -> bool:
-        """Whether anybody may have given the app any name."""
+        """Whether a stranger registered the app, so that its name proves nothing."""
         return self.client.self_registered and not self.client.verified
 
     def allow(self, scopes: Iterable[str] | None = None, days: int | None = None) -> Response:
-        """Send the browser back with a code for `scopes`, or for all that were asked for.
+        """Send the browser back with a code for `scopes`, or for all requested scopes if None.
 
-        For `days`, or until it is removed. For a host that decides in a view of its own. Raises
-        `ConfigurationError` for an app that a stranger registered: only the user can let it in.
+        The grant lasts `days` days, or until the user removes the app if None. For a consent view
+        of the host. Raises `ConfigurationError` if `is_warned_of`: then only the user may decide.
         """
         if self.is_warned_of:
             raise ConfigurationError(
@@ -122,7 +122,7 @@ def ask_consent(
 ) -> Response:
     """Show the consent page, ours or the host's.
 
-    `again` says that the form came back in a state that decides nothing.
+    `again` is True if the user sent the form without a valid decision.
     """
     consent = _view(server, request, user, standing, settle, path_of(reference), again)
     answer = server.users.answer_consent(consent)
@@ -142,9 +142,9 @@ def ask_device_consent(
     reference: str = "",
     again: bool = False,
 ) -> Response:
-    """Show the consent page for a device, which shows `user_code`; always ours.
+    """Show the consent page for the device that displays `user_code`.
 
-    What it warns of must not be left out: whoever sent somebody a code would get in.
+    Host apps cannot replace this page: it has to warn users whom an attacker has sent a code.
     """
     consent = _view(server, request, user, standing, settle, path_of(reference), again)
     status = 400 if again else 200
@@ -161,19 +161,19 @@ def _view(
     again: bool,
 ) -> ConsentView:
     client: Client = request.client
-    # Of a device there is none: nobody is sent anywhere.
+    # None for a device.
     uri = request.valid_redirect_uri
-    local = uri is not None and (uris.is_loopback(uri) or uris.is_private_use(uri))
-    described = client.document is not None
-    elsewhere = described and uri is not None and not local and not client.is_at_home(uri)
+    is_local = uri is not None and (uris.is_loopback(uri) or uris.is_private_use(uri))
+    is_described = client.document is not None
+    is_elsewhere = is_described and uri is not None and not is_local and not client.is_at_home(uri)
     return ConsentView(
         client=client,
         account=server.users.name_of(user),
         scopes=_asked(server, request, standing.scopes),
         destination="" if uri is None else uris.shown_host(uri),
-        destination_is_local=local,
-        described_at=uris.shown_host(client.client_id) if described else "",
-        destination_is_elsewhere=elsewhere,
+        destination_is_local=is_local,
+        described_at=uris.shown_host(client.client_id) if is_described else "",
+        destination_is_elsewhere=is_elsewhere,
         developer=client.client_metadata.get("developer"),
         home=_link(client, "client_uri"),
         privacy=_link(client, "policy_uri"),
@@ -187,14 +187,14 @@ def _view(
     )
 
 
-def _asked(server: Server, request: Request, known: frozenset[str]) -> list[AskedScope]:
+def _asked(server: Server, request: Request, granted: frozenset[str]) -> list[AskedScope]:
     return [
         AskedScope(
             name=scope,
             sentence=sentence,
-            known=scope in known,
-            is_new=bool(known) and scope not in known,
-            optional=is_optional(server, scope) and scope not in known,
+            known=scope in granted,
+            is_new=bool(granted) and scope not in granted,
+            optional=is_optional(server, scope) and scope not in granted,
         )
         for scope, sentence in in_order(server.scopes.items())
         if scope in request.scopes

@@ -1,4 +1,4 @@
-"""Decision: the forms by which a user says it, and what they said."""
+"""Decision: the form in which a user decides, and the decision that it contains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY = 86400
 
 
 def form_for(server: Server, request: Request, user: Any) -> DecisionForm:
-    """Return the form in which `user` decides on `request`, and nobody else does."""
+    """Return the form in which `user`, and nobody else, decides on `request`."""
     form = DecisionForm(formdata=None)
     form.request.data = sign(server, request, server.users.subject_of(user))
     return form
@@ -29,13 +29,16 @@ class Decision:
 
     #: The scopes that were allowed; None if access was denied.
     scopes: frozenset[str] | None
-    #: For how many days: 0 for this once, None until the user removes the app.
+    #: The number of days; 0 means once, None means until the user removes the app.
     days: int | None = None
-    #: Whether somebody else wants to sign in and decide.
+    #: Whether another user wants to sign in and decide.
     is_for_another: bool = False
 
     def until(self, now: int, once: int) -> int | None:
-        """Return when it ends (epoch seconds), None for never; `once` seconds are this once."""
+        """Return when the grant ends (epoch seconds), None for never.
+
+        `now` is in epoch seconds; a decision for once lasts `once` seconds.
+        """
         return None if self.days is None else now + (self.days * _DAY or once)
 
 
@@ -46,11 +49,11 @@ def read_decision(
     shown: list[Any] | None,
     known: Callable[[], frozenset[str]],
 ) -> Decision | None:
-    """Return what the consent form says of `request`; None if it decides nothing.
+    """Return the decision on `request` in the consent form, None if there is no valid one.
 
-    So it is with a form that expired or is incomplete, and where something else was `shown`
-    than what would be granted now: the app may have changed its registration meanwhile.
-    `known` returns the scopes that were granted before.
+    A decision is invalid if the form has expired or is incomplete, or if what the user was
+    `shown` differs from what would be granted now: the client may have changed its registration
+    meanwhile. `known` returns the scopes that the user granted before.
     """
     pressed, days = form.read("allow", "deny", "switch"), flask.request.form.get("days", "")
     if pressed is None or shown != shown_of(request):
@@ -71,5 +74,5 @@ def read_decision(
 
 
 def is_optional(server: Server, scope: str) -> bool:
-    """Say whether users may leave `scope` out."""
+    """Return whether users may leave out `scope`."""
     return scope in server.settings.consent_optional_scopes

@@ -1,4 +1,4 @@
-"""Login: how a user is sent to sign in, and what it ends when they sign out."""
+"""Login: sends the user to sign in, and ends what depends on the session at sign-out."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 def ask_login(server: Server, request: Request, reference: str) -> Response:
-    """Send the user to the host's login page, to come back to what was put aside.
+    """Send the user to the host's login page, which leads back to the request put aside.
 
-    Somebody who is signed in may have to prove it once more. A login page that sends them
-    straight back is tried again without its session; one that does so even then cannot be
-    used for this. Raises `LoginRequiredError`.
+    A user who is signed in already may have to sign in again. If the login page sends them
+    straight back, end their session and try once more. Raises `LoginRequiredError` if the page
+    sends them straight back even then.
     """
     if server.users.current() is None:
         return _login_page(server, request, reference)
@@ -51,7 +51,10 @@ def _login_page(server: Server, request: Request, reference: str) -> Response:
 def signed_in(
     server: Server, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()
 ) -> None:
-    """Note that `user` has just proved who they are; whoever was here before is gone."""
+    """Record that `user` has just signed in; end the session of any other user before them.
+
+    `acr` and `amr` tell how they signed in (OIDC Core 2, RFC 8176).
+    """
     subject = server.users.subject_of(user)
     before = noted_login()
     if before is not None and before.subject != subject:
@@ -60,10 +63,10 @@ def signed_in(
 
 
 def signed_out(server: Server) -> None:
-    """End the session of this browser: what hung on it is revoked, its clients are told.
+    """End the session of this browser: revoke its tokens and notify its clients.
 
-    What was granted for good (`offline_access`) stays. A database that fails is logged:
-    the user is signed out of the host all the same.
+    Grants with `offline_access` stay. A database error is only logged, since the user is signed
+    out of the host anyway.
     """
     login = noted_login()
     forget_login()
@@ -71,11 +74,11 @@ def signed_out(server: Server) -> None:
         return
 
     def end(session: Session) -> list[str]:
-        taking_part = login_session.end(session, login.sid)
-        for one in taking_part:
-            if not one.offline:
-                revoke_family(session, one.family_id, server.now())
-        return sorted({one.client_id for one in taking_part})
+        participants = login_session.end(session, login.sid)
+        for participant in participants:
+            if not participant.offline:
+                revoke_family(session, participant.family_id, server.now())
+        return sorted({participant.client_id for participant in participants})
 
     try:
         client_ids = server.store.write(end)
@@ -92,7 +95,7 @@ def signed_out(server: Server) -> None:
 
 
 def listen_to_flask_login(server: FeatureServer) -> None:
-    """Note who signs in and out, where the host has Flask-Login."""
+    """Record who signs in and out if the host uses Flask-Login."""
     try:
         from flask_login import user_logged_in, user_logged_out
     except ImportError:

@@ -1,7 +1,7 @@
-"""Response mode: how an authorization response travels through the browser.
+"""Response mode: how the browser carries an authorization response to the client.
 
-In the query or the fragment of the redirect URI (OAuth 2.0 Multiple Response Types 2.1),
-or by a form that posts itself (OAuth 2.0 Form Post Response Mode). Features may add others.
+It goes in the query or the fragment of the redirect URI (OAuth 2.0 Multiple Response Types 2.1)
+or in a self-submitting form (OAuth 2.0 Form Post Response Mode). Features may add other modes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _in_fragment(uri: str, fields: Mapping[str, str]) -> Response:
 
 
 def _by_form(uri: str, fields: Mapping[str, str]) -> Response:
-    # It sends itself where scripts run.
+    # For the script that submits the form.
     allow_here(script_src="'self'")
     return page(current_server, "form_post", action=uri, fields=fields)
 

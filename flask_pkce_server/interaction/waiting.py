@@ -1,9 +1,9 @@
-"""Interaction: what a request waits for: that somebody signs in, or makes up their mind.
+"""Waiting: keeps an authorization request in the browser while the user signs in or decides.
 
-The authorization request waits meanwhile in the browser, signed, so that nothing is
-written before a user is known and nothing in it can be altered. On the way to the
-host's login page it lies in a cookie of its own, and the login page gets a short
-`next`; in the consent form it is a hidden field. Tabs do not disturb each other.
+The request is signed, so the browser cannot alter it, and nothing is stored before the user is
+known. During sign-in it is in a cookie, and the host's login page gets a short `next`. In the
+consent form it is a hidden field. Each request has its own cookie, so browser tabs do not
+disturb each other.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ logger = logging.getLogger(__name__)
 
 _COOKIE = "pkce_r_"
 _REFERENCE = re.compile(r"[0-9a-f]{16}")
-#: Browsers drop a cookie whose name and value have more than 4096 bytes.
+#: Browsers drop a cookie whose name and value together exceed 4096 bytes.
 _LARGEST_COOKIE = 3900
 
 
 def sign(server: Server, request: Request, subject: str | None = None) -> str:
-    """Return `request` as text that only this server can have made.
+    """Return `request` as signed text.
 
-    With a `subject` it is good for that user's decision only, on what they are shown.
+    With a `subject`, the text is for a decision of that user and includes what they are shown.
     """
     content = {
         "p": (request.carried or request.payload).datalist,
@@ -47,9 +47,9 @@ def sign(server: Server, request: Request, subject: str | None = None) -> str:
 
 
 def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
-    """Return the request of a text made by `sign`, and the subject it is for.
+    """Return the request in `text`, which `sign` made, and the subject it is for.
 
-    Raises `InteractionExpired` if it was altered or has waited too long.
+    Raises `InteractionExpired` if the text was altered or is too old.
     """
     try:
         content = _signer(server).loads(text)
@@ -65,16 +65,16 @@ def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
 
 
 def shown_of(request: Request) -> list[Any]:
-    """Return what a user decides on: who asks, where the browser goes, and the scopes.
+    """Return what a user decides on: the client's name, the redirect URI and the scopes.
 
-    It may hang on the client's registration, which the client may change meanwhile.
+    It depends on the client's registration, which the client may change meanwhile.
     """
     name = None if request.client is None else request.client.client_name
     return [name, request.valid_redirect_uri, sorted(request.scopes)]
 
 
 def put_aside(server: Server, request: Request) -> Response:
-    """Keep `request` in a cookie and go on at the short URL that means it."""
+    """Keep `request` in a cookie and redirect to the short URL that refers to it."""
     reference = secrets.token_hex(8)
     response = Response(status=303 if flask.request.method == "POST" else 302)
     response.headers["Location"] = path_of(reference)
@@ -82,7 +82,10 @@ def put_aside(server: Server, request: Request) -> Response:
 
 
 def keep(server: Server, request: Request, reference: str, response: Response) -> Response:
-    """Keep `request` in a cookie of `response`, under `reference`."""
+    """Keep `request` in a cookie of `response`, named by `reference`.
+
+    Raises `InvalidRequestError` if the request is too long for a cookie.
+    """
     text = sign(server, request)
     if len(text) > _LARGEST_COOKIE:
         raise InvalidRequestError("The authorization request is too long; shorten state.")
@@ -99,9 +102,9 @@ def keep(server: Server, request: Request, reference: str, response: Response) -
 
 
 def read_reference() -> str:
-    """Return what this request says that it means, "" if it says nothing.
+    """Return the reference in the URL of the current request, "" if there is none.
 
-    Raises `InteractionExpired` for what is not from here: it becomes the name of a cookie.
+    Raises `InteractionExpired` for any other text, since it becomes part of a cookie name.
     """
     reference = flask.request.args.get("r", "")
     if reference and not _REFERENCE.fullmatch(reference):
@@ -110,23 +113,23 @@ def read_reference() -> str:
 
 
 def take_up(server: Server, reference: str) -> Request:
-    """Return the request that was put aside; raises `InteractionExpired` if it is gone."""
+    """Return the request put aside as `reference`; raises `InteractionExpired` if it is gone."""
     return read_signed(server, flask.request.cookies.get(_COOKIE + reference, ""))[0]
 
 
 def forget(response: Response, reference: str) -> Response:
-    """Take away the cookie of a request that was answered."""
+    """Delete the cookie of a request that has been answered."""
     response.delete_cookie(_COOKIE + reference, path=path_of())
     return response
 
 
 def path_of(reference: str = "") -> str:
-    """Return the path of this request as the browser knows it, for `reference` if given."""
+    """Return the path of the current request as the browser sees it, with `reference` if any."""
     return f"{here()}?r={reference}" if reference else here()
 
 
 def _signer(server: Server) -> URLSafeSerializer:
-    # Good at the endpoint that made it: who agrees to a logout has agreed to nothing else.
+    # Valid only at the endpoint that signed it: a confirmed logout must not pass as a consent.
     return URLSafeSerializer(
         server.key("authorization request"), salt=flask.request.endpoint or "pkce"
     )

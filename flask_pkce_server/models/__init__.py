@@ -1,1 +1,1 @@
-"""The nouns: what is stored, and the statements that keep it true."""
+"""Models: the database tables, and the statements that keep them consistent."""

@@ -1,4 +1,4 @@
-"""Authorization code: what the browser carries to the client, good once (RFC 6749 4.1.2)."""
+"""Authorization code: a one-time code that the browser takes to the client (RFC 6749 4.1.2)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .token import Token
 
 
 class AuthorizationCode(Base, AuthorizationCodeMixin):
-    """A code, known by its digest, bound to all that was asked with it.
+    """An authorization code, stored by its digest and bound to the authorization request.
 
-    A consumed row stays until what the code gave has expired: only so is a second use
-    told from an unknown code.
+    A consumed row is kept until the tokens issued for the code have expired: this
+    distinguishes a second use from an unknown code.
     """
 
     __tablename__ = "pkce_authorization_code"
@@ -38,10 +38,10 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
         return f"<AuthorizationCode of {self.client_id}>"
 
     def is_live(self, now: int) -> bool:
-        """Say whether it may be redeemed at `now` (epoch seconds)."""
+        """Return whether the code can be redeemed at `now` (epoch seconds)."""
         return self.consumed_at is None and self.expires_at > now
 
-    # What Authlib asks of a code.
+    # The interface that Authlib expects of a code.
 
     def get_redirect_uri(self) -> str:
         return self.redirect_uri
@@ -51,10 +51,10 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
 
 
 def consume(session: Session, code: AuthorizationCode, code_challenge: str, now: int) -> bool:
-    """Consume `code` if it is live and `code_challenge` is its own; say who won.
+    """Consume `code` if it is live and has this `code_challenge`; return whether it worked.
 
-    The statement is the gate: of any number of redemptions at once, one sees True.
-    Proof of the verifier is part of it, so that no way in can leave it out.
+    One atomic UPDATE decides: of any number of concurrent redemptions, only one gets True.
+    The challenge is part of its WHERE clause, so that no caller can skip the proof.
     """
     statement = (
         update(AuthorizationCode)
@@ -62,7 +62,7 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
             AuthorizationCode.digest == code.digest,
             AuthorizationCode.client_id == code.client_id,
             AuthorizationCode.code_challenge == code_challenge,
-            # Nothing of it was taken back since it was read.
+            # No scope was withdrawn since the code was read.
             AuthorizationCode.scope == code.scope,
             AuthorizationCode.consumed_at.is_(None),
             AuthorizationCode.expires_at > now,
@@ -73,10 +73,10 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
 
 
 def sharing_a_challenge(session: Session, limit: int) -> set[str]:
-    """Return the clients that sent one code_challenge more than once, of up to `limit` pairs.
+    """Return the client_ids that reused a code_challenge, from up to `limit` pairs of clients.
 
-    A verifier is for one sign-in (RFC 7636 4.1). Two clients may share a challenge too,
-    where both have it from the same example.
+    A verifier is for one sign-in (RFC 7636 4.1). Two clients may also share a challenge, if
+    both copied it from the same example.
     """
     first, last = func.min(AuthorizationCode.client_id), func.max(AuthorizationCode.client_id)
     statement = (
@@ -90,10 +90,10 @@ def sharing_a_challenge(session: Session, limit: int) -> set[str]:
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` codes that nothing depends on any more; return how many."""
-    gave_something_live = exists().where(
+    """Delete up to `limit` expired codes without live tokens; return how many."""
+    has_live_token = exists().where(
         Token.family_id == AuthorizationCode.family_id, Token.expires_at > now
     )
-    nothing_hangs_on_it = or_(AuthorizationCode.consumed_at.is_(None), ~gave_something_live)
-    over = and_(AuthorizationCode.expires_at <= now, nothing_hangs_on_it)
-    return delete_some(session, AuthorizationCode, over, limit)
+    is_unneeded = or_(AuthorizationCode.consumed_at.is_(None), ~has_live_token)
+    is_prunable = and_(AuthorizationCode.expires_at <= now, is_unneeded)
+    return delete_some(session, AuthorizationCode, is_prunable, limit)

@@ -1,8 +1,8 @@
-"""The ground under the nouns: column types, the unit of work, retries.
+"""Base: column types, units of work and retries.
 
-The tables live on a metadata of their own and are copied into the host's, so that
-`db.create_all()` and Alembic see them. Protocol work runs on the host's engine but in
-sessions of our own: the host's `db.session` is never committed, flushed or rolled back.
+The tables have their own metadata and are copied into that of the host app, so that
+`db.create_all()` and Alembic see them. Protocol code uses the host app's engine but opens
+its own sessions: it never commits, flushes or rolls back the host app's `db.session`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 T = TypeVar("T")
 M = TypeVar("M", bound="Base")
 
-#: Tries of one unit of work before the database counts as too busy.
+#: Attempts at one unit of work before the database counts as too busy.
 ATTEMPTS = 14
 
 # PostgreSQL: serialization failure, deadlock, lock not available.
@@ -45,7 +45,7 @@ _MYSQL_ERRORS = {1205, 1213, 1020}
 
 
 class ScopeSet(TypeDecorator[frozenset[str]]):
-    """A set of scopes, stored as the wire string, sorted."""
+    """A set of scopes, stored as a sorted, space-separated string."""
 
     impl = Text
     cache_ok = True
@@ -57,18 +57,18 @@ class ScopeSet(TypeDecorator[frozenset[str]]):
         return None if value is None else frozenset(value.split())
 
 
-# The default collations of MySQL and MariaDB would take "App" and "app" for one client.
+# By their default collations, MySQL and MariaDB would treat "App" and "app" as one client.
 Identifier = String(255).with_variant(
     mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb"
 )
 #: SHA-256 of a handle: 32 bytes.
 Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
-#: Seconds since the epoch. A DateTime loses its zone on SQLite and MariaDB.
+#: Seconds since the epoch. A DateTime would lose its time zone on SQLite and MariaDB.
 EpochSeconds = BigInteger()
 
 
 class Base(DeclarativeBase):
-    """What all tables of this package descend from."""
+    """The base class of all tables of this package."""
 
     metadata = MetaData()
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a class attribute
@@ -80,10 +80,10 @@ class Base(DeclarativeBase):
 
 
 def copy_tables(metadata: MetaData) -> None:
-    """Make the tables of this package known to the host's `metadata`, once.
+    """Copy the tables of this package into the host app's `metadata`, if they are missing.
 
-    With plain column types: a migration that is generated from them lives for years, and must
-    not import this package.
+    The copies have plain column types: a migration that is generated from them lives for
+    years and must not import this package.
     """
     for table in Base.metadata.sorted_tables:
         if table.name not in metadata.tables:
@@ -93,9 +93,9 @@ def copy_tables(metadata: MetaData) -> None:
 
 
 class Store:
-    """Short units of work on the host's engine.
+    """Short units of work on the host app's engine.
 
-    `engine` gives the engine of the current app.
+    `engine` returns the engine of the current app.
     """
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
@@ -103,31 +103,31 @@ class Store:
 
     @cached_property
     def engine(self) -> Engine:
-        """The host's engine; asked for within its app context."""
+        """The host app's engine; first read it within the app context."""
         return self._engine()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Give a session to read with; it ends before any unit of work starts.
+        """Open a session for reading; close it before a unit of work starts.
 
-        Kept apart from `write`, so that no transaction reads first and writes later:
-        SQLite refuses that at once when another one writes in between.
+        Reading is separate from `write`, so that no transaction reads first and writes later:
+        SQLite fails at once if another transaction writes in between.
         """
         with Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     def get(self, kind: type[M], key: Any) -> M | None:
-        """Return the row of the table `kind` with this primary key, None if there is none."""
+        """Return the row of the table `kind` with this primary key, or None."""
         with Session(self.engine, expire_on_commit=False) as session:
             return session.get(kind, key)
 
     def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction, commit, and return what it returned.
+        """Run `work` in one transaction, commit, and return its result.
 
-        `work` gets the session. It is run again when the database asks for that
+        `work` receives the session. It runs again if the database requires a retry
         (serialization failure, deadlock, a locked file, a row that another transaction
-        inserted first), so it must do nothing outside the database. Raises what the
-        last try raised.
+        inserted first), so it must have no effects outside the database. Raises the error
+        of the last attempt.
         """
         for attempt in range(ATTEMPTS):
             try:
@@ -136,25 +136,25 @@ class Store:
             except DBAPIError as error:
                 if attempt == ATTEMPTS - 1 or not asks_for_retry(error):
                     raise
-            # Full jitter: the losers of one collision must not meet again.
+            # Full jitter, so that transactions that collided do not collide again.
             time.sleep(random.uniform(0, min(0.4, 0.01 * 2**attempt)))  # noqa: S311
         raise AssertionError("unreachable")  # pragma: no cover
 
 
 def changed_rows(session: Session, statement: UpdateBase) -> int:
-    """Run an UPDATE or DELETE and return how many rows it met.
+    """Run an UPDATE or DELETE and return how many rows its WHERE clause matched.
 
-    Every engine counts the rows that the WHERE matched, and MariaDB has no RETURNING for
-    an UPDATE: the count is what tells who won.
+    Every engine reports this count, while MariaDB has no RETURNING for an UPDATE. Of
+    concurrent callers, the count shows which one won.
     """
-    done = session.execute(statement, execution_options={"synchronize_session": False})
-    return cast("CursorResult[Any]", done).rowcount
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    return cast("CursorResult[Any]", result).rowcount
 
 
 def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int:
     """Delete up to `limit` rows of `table` that meet `condition`; return how many.
 
-    First the keys, then the rows: MariaDB knows no LIMIT in a subquery of DELETE.
+    Selects the keys first: MariaDB does not support LIMIT in a subquery of DELETE.
     """
     digests = session.scalars(select(table.digest).where(condition).limit(limit)).all()
     if digests:
@@ -163,7 +163,7 @@ def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int
 
 
 def asks_for_retry(error: DBAPIError) -> bool:
-    """Say whether the same unit of work may succeed when it is run again."""
+    """Return whether the same unit of work may succeed if it is run again."""
     if isinstance(error, IntegrityError):
         return True
     cause: Any = error.orig
@@ -173,7 +173,7 @@ def asks_for_retry(error: DBAPIError) -> bool:
 
 
 def set_sqlite_pragmas(engine: Engine) -> None:
-    """Put SQLite behind `engine` into WAL mode; other databases are left alone."""
+    """Put the SQLite database of `engine` into WAL mode; leave other databases alone."""
     if engine.dialect.name != "sqlite":
         return
 

@@ -16,21 +16,21 @@ from ..wire.client_metadata import ClientMetadata
 from ..wire.handle import digest
 from .base import Base, Digest, Identifier
 
-#: The line of a client that a document describes: of when the copy is, in epoch seconds.
+#: The `client_metadata` member of a described client: the epoch seconds of its copy.
 DOCUMENT = "document"
-#: What the names of the methods that use a secret begin with.
+#: The prefix of the client authentication methods that use a secret.
 BY_SECRET = "client_secret_"
 
 
 class Client(Base, ClientMixin):
-    """A registered client; public where its auth method is `none`."""
+    """A client; public if its client authentication method is `none`."""
 
     __tablename__ = "pkce_client"
 
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     client_name: Mapped[str] = mapped_column(Identifier)
     token_endpoint_auth_method: Mapped[str] = mapped_column(Identifier)
-    #: Two secrets at most: the one that was made last, and the one before it.
+    #: At most two secrets: the newest one and the one before it.
     secret_digest: Mapped[bytes | None] = mapped_column(Digest)
     secret_issued_at: Mapped[int | None]
     older_secret_digest: Mapped[bytes | None] = mapped_column(Digest)
@@ -38,16 +38,16 @@ class Client(Base, ClientMixin):
     redirect_uris: Mapped[list[str]]
     origins: Mapped[list[str]]
     grant_types: Mapped[list[str]]
-    #: What it may ask for; None for every scope that is declared.
+    #: The scopes that the client may ask for; None for every declared scope.
     scope: Mapped[frozenset[str] | None]
-    #: What the rooms keep about it, under the names of RFC 7591 2.
+    #: What the features store about the client, under the names of RFC 7591 2.
     client_metadata: Mapped[dict[str, Any]]
     skip_consent: Mapped[bool] = mapped_column(default=False)
     self_registered: Mapped[bool] = mapped_column(default=False)
     issued_at: Mapped[int]
 
     def __init__(self, **values: Any) -> None:
-        # Also while it is not stored: rooms may bring clients that never are.
+        # SQLAlchemy sets column defaults on insert only, and features may use unstored clients.
         empty: dict[str, Any] = {"origins": [], "client_metadata": {}}
         super().__init__(**{**empty, "skip_consent": False, "self_registered": False, **values})
 
@@ -56,49 +56,49 @@ class Client(Base, ClientMixin):
 
     @property
     def is_public(self) -> bool:
-        """Whether it cannot keep a secret (RFC 6749 2.1)."""
+        """Whether the client cannot keep a secret (RFC 6749 2.1)."""
         return self.token_endpoint_auth_method == "none"
 
     @property
     def has_secret(self) -> bool:
-        """Whether it shows who it is by a secret."""
+        """Whether the client authenticates with a secret."""
         return self.token_endpoint_auth_method.startswith(BY_SECRET)
 
     @property
     def verified(self) -> bool:
-        """Whether the operator of this server has checked it."""
+        """Whether the operator of this server has verified the client."""
         return bool(self.client_metadata.get("verified"))
 
     @property
     def document(self) -> Mapping[str, int] | None:
-        """Of when the copy is, where a document at its client_id describes it; else None."""
+        """The times of the stored copy (epoch seconds) of a described client; None for others."""
         return self.client_metadata.get(DOCUMENT)
 
     @property
     def changed_at(self) -> int:
-        """Since when it is what users read of it (epoch seconds); 0 for ever.
+        """When the name or the redirect URIs last changed (epoch seconds); 0 for never.
 
-        Its document may say something else than when they agreed.
+        It is set for described clients only. Consents from before do not count.
         """
         return (self.document or {}).get("changed_at", 0)
 
     @property
     def shown_host(self) -> str:
-        """Where it lives: a host, or the scheme of an app; "" if that is not known."""
-        where = self.redirect_uris if self.document is None else [self.client_id]
-        return uris.shown_host(where[0]) if where else ""
+        """The host to show to users, or the scheme of a native app; "" if unknown."""
+        urls = self.redirect_uris if self.document is None else [self.client_id]
+        return uris.shown_host(urls[0]) if urls else ""
 
     @property
     def sector(self) -> str:
-        """What pairwise subjects are made for: the one host of its redirect URIs.
+        """The sector of pairwise subjects: the one host of the redirect URIs (OIDC Core 8.1).
 
-        OIDC Core 8.1; one without any, on a device say, stands for itself. Raises
-        `InvalidRequestError` where there are several hosts and the registration does not say
-        which of them speaks for all.
+        A client without redirect URIs, such as a device, is its own sector. Raises
+        `InvalidRequestError` if the redirect URIs have several hosts and the registration
+        names no sector.
         """
         named: str | None = self.client_metadata.get("sector")
         if named is None and self.document is not None:
-            # That of its document: only who has it can say what the client is.
+            # The host of the document: only its owner can describe the client.
             return urlsplit(self.client_id).netloc
         hosts = {uris.shown_host(uri) for uri in self.redirect_uris} or {self.client_id}
         if named is None and len(hosts) != 1:
@@ -106,25 +106,25 @@ class Client(Base, ClientMixin):
         return named or hosts.pop()
 
     def check_sector(self) -> None:
-        """Refuse a client whose pairwise subjects would be made for no one host.
+        """Refuse a client without an unambiguous sector.
 
         Raises `InvalidRequestError`.
         """
         _ = self.sector
 
     def always_asks(self, redirect_uri: str) -> bool:
-        """Say whether the user must be asked even for what they allowed before.
+        """Return whether the user must be asked even for scopes that they granted before.
 
-        Anybody may have registered one that nobody checked; only who has its host can describe
-        one that goes back there. A public client that is reached by a loopback port or a
-        private-use scheme can be impersonated by any program of that computer (RFC 8252 8.6).
+        Anybody can register an unverified client; but only the owner of a host can describe a
+        client that redirects to that host. Any program on the user's computer can impersonate a
+        public client that uses a loopback port or a private-use scheme (RFC 8252 8.6).
         """
         if self.self_registered and not self.verified:
             return not self.is_at_home(redirect_uri)
         return self.is_public and not redirect_uri.startswith("https://")
 
     def is_at_home(self, redirect_uri: str) -> bool:
-        """Say whether `redirect_uri` is of the host at which the client is described."""
+        """Return whether `redirect_uri` is on the host of the client's document or below it."""
         if self.document is None or not redirect_uri.startswith("https://"):
             return False
         host, home = (urlsplit(uri).hostname or "" for uri in (redirect_uri, self.client_id))
@@ -133,8 +133,8 @@ class Client(Base, ClientMixin):
     def resolve_redirect_uri(self, presented: str | None) -> str:
         """Return the URI to send the browser back to (RFC 6749 3.1.2.3, RFC 9700 4.1.3).
 
-        Raises `InvalidRequestError` if `presented` is not registered, or is None and there
-        is not exactly one to choose.
+        Raises `InvalidRequestError` if `presented` is not registered, or if it is None and the
+        client has not registered exactly one URI.
         """
         if presented and not self.check_redirect_uri(presented):
             raise InvalidRequestError("redirect_uri is not one that this client registered.")
@@ -147,65 +147,65 @@ class Client(Base, ClientMixin):
 
     @property
     def web_origins(self) -> set[str]:
-        """The web origins that it may speak from: those that it names, and its redirect URIs'."""
+        """The web origins of the client: the registered ones and those of its redirect URIs."""
         return {*self.origins, *filter(None, map(uris.origin_of, self.redirect_uris))}
 
     def speaks_from(self, origin: str) -> bool:
-        """Say whether pages of this client are served from the web origin `origin`."""
+        """Return whether pages of this client are served from the web origin `origin`."""
         return origin in self.web_origins
 
-    def restate(self, said: ClientMetadata) -> None:
-        """Put `said` in the place of what it said before; what the operator said stays.
+    def restate(self, metadata: ClientMetadata) -> None:
+        """Replace the client's metadata with `metadata`; keep what the operator set.
 
-        But what was checked is not checked any more once it has changed.
+        If anything changes, the client is no longer verified and no longer skips consent.
         """
-        changes = self._members_of(said)
+        changes = self._members_of(metadata)
         if any(getattr(self, name) != value for name, value in changes.items()):
             changes["client_metadata"].pop("verified", None)
             self.skip_consent = False
         for name, value in changes.items():
             setattr(self, name, value)
 
-    def describe(self, said: ClientMetadata, document: Mapping[str, int]) -> None:
-        """Put what its `document` says in the place of what that said before."""
-        for name, value in self._members_of(said).items():
+    def describe(self, metadata: ClientMetadata, times: Mapping[str, int]) -> None:
+        """Replace the client's metadata with that of its document; store the document's times."""
+        for name, value in self._members_of(metadata).items():
             setattr(self, name, value)
-        self.client_metadata = {**self.client_metadata, DOCUMENT: dict(document)}
+        self.client_metadata = {**self.client_metadata, DOCUMENT: dict(times)}
 
-    def _members_of(self, said: ClientMetadata) -> dict[str, Any]:
-        others = {n: v for n, v in self.client_metadata.items() if n not in said.replaced}
+    def _members_of(self, metadata: ClientMetadata) -> dict[str, Any]:
+        kept = {n: v for n, v in self.client_metadata.items() if n not in metadata.replaced}
         return {
-            "client_name": said.client_name,
-            "redirect_uris": said.redirect_uris,
-            "token_endpoint_auth_method": said.auth_method,
-            "grant_types": said.grant_types,
-            "scope": said.scope,
-            "client_metadata": {**others, **said.members},
+            "client_name": metadata.client_name,
+            "redirect_uris": metadata.redirect_uris,
+            "token_endpoint_auth_method": metadata.auth_method,
+            "grant_types": metadata.grant_types,
+            "scope": metadata.scope,
+            "client_metadata": {**kept, **metadata.members},
         }
 
-    # What Authlib asks of a client.
+    # The interface that Authlib expects of a client.
 
     def get_client_id(self) -> str:
         return self.client_id
 
     def get_default_redirect_uri(self) -> str | None:
-        # RFC 6749 3.1.2.3: the parameter may be left out only when one is registered.
+        # RFC 6749 3.1.2.3: the parameter is optional only if exactly one URI is registered.
         return self.redirect_uris[0] if len(self.redirect_uris) == 1 else None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
         return any(uris.matches(registered, redirect_uri) for registered in self.redirect_uris)
 
     def check_client_secret(self, client_secret: str) -> bool:
-        shown = digest(client_secret)
-        fits = [
-            hmac.compare_digest(known, shown)
-            for known in (self.secret_digest, self.older_secret_digest)
-            if known is not None
+        presented = digest(client_secret)
+        matches = [
+            hmac.compare_digest(stored, presented)
+            for stored in (self.secret_digest, self.older_secret_digest)
+            if stored is not None
         ]
-        return any(fits)
+        return any(matches)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        # One method for all endpoints: a confidential client's id alone opens nothing.
+        # One method for all endpoints: a confidential client's client_id is never enough.
         return method == self.token_endpoint_auth_method
 
     def check_response_type(self, response_type: str) -> bool:
@@ -215,7 +215,7 @@ class Client(Base, ClientMixin):
         return grant_type in self.grant_types
 
     def as_json(self) -> dict[str, Any]:
-        """Return what may be shown of it, under the names of RFC 7591."""
+        """Return what may be shown of the client, under the names of RFC 7591."""
         return {
             "client_id": self.client_id,
             "client_name": self.client_name,

@@ -1,7 +1,7 @@
-"""Client document: a client that a document at its own URL describes (CIMD 3, 4).
+"""Client document: a client described by the document at its client_id URL (CIMD 3, 4).
 
-CIMD is draft-ietf-oauth-client-id-metadata-document. Who has the host says what the client
-is; what is stored of it is a copy, made when a user first lets it in.
+CIMD is draft-ietf-oauth-client-id-metadata-document. The owner of the host describes the
+client; the database holds a copy, stored when a user first authorizes the client.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token
 
-#: Seconds after its life for which a copy is used while the document cannot be had.
+#: Seconds for which an outdated copy is still used while the document is unavailable.
 STALE = 86400
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _METHODS = ("none", "private_key_jwt")
@@ -36,7 +36,7 @@ _BATCH = 100
 
 @dataclass(frozen=True)
 class Description:
-    """What a document says, and of when it is (epoch seconds)."""
+    """The metadata in a document, and the times of the fetched copy (epoch seconds)."""
 
     metadata: ClientMetadata
     fetched_at: int
@@ -44,63 +44,64 @@ class Description:
 
 
 def is_client_url(client_id: str) -> bool:
-    """Say whether `client_id` can be the URL of a document (CIMD 3).
+    """Return whether `client_id` can be the URL of a client document (CIMD 3).
 
-    What it leads to is known when it is asked for; `https://h/%2e%2e/x` is no URL of one.
+    The address of its host is checked when the document is fetched. Dot segments are refused,
+    even if encoded, as in `https://h/%2e%2e/x`.
     """
     if len(client_id) > 255 or not _CHARACTERS.fullmatch(client_id) or not is_fetchable(client_id):
         return False
     path = urlsplit(client_id).path
-    # As often as a proxy may decode it.
+    # Twice, because a proxy may decode it once more.
     parts = unquote(unquote(path)).replace("\\", "/").split("/")
     return path not in ("", "/") and not {".", ".."} & {*parts}
 
 
 def host_of(client_id: str) -> str:
-    """Return the host of a client's URL, as a person should read it."""
+    """Return the host of a client's URL, with its port, to show to users."""
     return urlsplit(client_id).netloc.lower()
 
 
 def is_below(host: str, domains: Iterable[str]) -> bool:
-    """Say whether `host` is one of `domains`, or a subdomain of one."""
+    """Return whether `host` is one of `domains`, or a subdomain of one."""
     name = host.partition(":")[0]
-    return any(name == one or name.endswith(f".{one}") for one in domains)
+    return any(name == domain or name.endswith(f".{domain}") for domain in domains)
 
 
-def read(client_id: str, said: Mapping[str, Any], offer: Offer) -> ClientMetadata:
-    """Return what the document at `client_id` says of the client (CIMD 4).
+def read(client_id: str, content: Mapping[str, Any], offer: Offer) -> ClientMetadata:
+    """Return the client metadata in the document at `client_id` (CIMD 4).
 
     Raises `InvalidClientMetadataError` or `InvalidRedirectUriError`.
     """
-    if said.get("client_id") != client_id:
+    if content.get("client_id") != client_id:
         raise InvalidClientMetadataError("client_id is not the URL of the document.")
-    if {"client_secret", "client_secret_expires_at"} & said.keys():
+    if {"client_secret", "client_secret_expires_at"} & content.keys():
         raise InvalidClientMetadataError("A document that all can read has a secret in it.")
-    method = _auth_method(said, offer)
+    method = _auth_method(content, offer)
     return client_metadata.read(
         {
-            **said,
+            **content,
             "token_endpoint_auth_method": method,
-            # That at least is true.
-            "client_name": said.get("client_name") or host_of(client_id),
-            # It is written for all servers, and names the scopes of none.
+            # The host is the one name that the client cannot invent.
+            "client_name": content.get("client_name") or host_of(client_id),
+            # The document is written for all servers, and knows the scopes of none.
             "scope": None,
         },
         replace(offer, auth_methods=_METHODS, members=offer.members_for(method)),
     )
 
 
-def _auth_method(said: Mapping[str, Any], offer: Offer) -> str:
-    """Return how the client shows who it is, which a shared secret never does.
+def _auth_method(content: Mapping[str, Any], offer: Offer) -> str:
+    """Return the client authentication method; a shared secret is never accepted.
 
-    ChatGPT names `private_key_jwt` and lists `none` beside it: then whoever comes without a
-    signature is not it. Only where nobody here reads signatures does the list count.
+    ChatGPT's document names `private_key_jwt` and also lists `none` as supported. Such a client
+    has to sign its requests; the list counts only if this server does not accept signatures.
     """
-    listed = said.get("token_endpoint_auth_methods_supported")
+    listed = content.get("token_endpoint_auth_methods_supported")
     listed = listed if isinstance(listed, list) else []
-    named = said.get("token_endpoint_auth_method")
+    named = content.get("token_endpoint_auth_method")
     if named is None:
-        named = next((one for one in _METHODS if one in (listed or _METHODS)), None)
+        named = next((method for method in _METHODS if method in (listed or _METHODS)), None)
     if named == "private_key_jwt" and named not in offer.auth_methods and "none" in listed:
         named = "none"
     if named not in _METHODS or named not in offer.auth_methods:
@@ -109,7 +110,7 @@ def _auth_method(said: Mapping[str, Any], offer: Offer) -> str:
 
 
 def client_of(client_id: str, description: Description) -> Client:
-    """Return a described client that is not stored yet."""
+    """Return a new described client, without storing it."""
     client = Client(
         client_id=client_id,
         self_registered=True,
@@ -121,35 +122,35 @@ def client_of(client_id: str, description: Description) -> Client:
 
 
 def keep(session: Session, client: Client) -> bool:
-    """Store a described client; say whether it was not there, by a faster process say."""
-    # First that which writes.
-    same = update(Client).where(Client.client_id == client.client_id)
-    if changed_rows(session, same.values(self_registered=True)):
+    """Store a described client; return False if it exists, perhaps from another process."""
+    # Write first, so that no transaction reads first and writes later (see `Store.reading`).
+    statement = update(Client).where(Client.client_id == client.client_id)
+    if changed_rows(session, statement.values(self_registered=True)):
         return False
     clients.save(session, client)
     return True
 
 
 def renew(session: Session, client_id: str, description: Description) -> Client:
-    """Put what the document says now in the place of what it said; return the client.
+    """Update a stored client from its document, if that is newer; return the client.
 
-    What the operator said of it stays. But if it has another name or other redirect URIs
-    now, it is not what was checked, nor what users agreed to.
+    Keeps what the operator set. But if the name or the redirect URIs have changed, the client
+    is no longer verified, no longer skips consent, and needs new consents.
     """
     stored = session.get(Client, client_id, with_for_update=True)
     if stored is None:
-        # Deleted meanwhile: it begins anew.
+        # It was deleted meanwhile: start over.
         return client_of(client_id, description)
-    before = stored.document or {}
-    if before.get("fetched_at", 0) < description.fetched_at:
-        said = description.metadata
-        same = stored.client_name == said.client_name and (
-            sorted(stored.redirect_uris) == sorted(said.redirect_uris)
+    times = stored.document or {}
+    if times.get("fetched_at", 0) < description.fetched_at:
+        metadata = description.metadata
+        is_same = stored.client_name == metadata.client_name and (
+            sorted(stored.redirect_uris) == sorted(metadata.redirect_uris)
         )
-        if not same:
+        if not is_same:
             kept = {n: v for n, v in stored.client_metadata.items() if n != "verified"}
             stored.client_metadata, stored.skip_consent = kept, False
-        _write(stored, description, stored.changed_at if same else description.fetched_at)
+        _write(stored, description, stored.changed_at if is_same else description.fetched_at)
         clients.save(session, stored)
     return stored
 
@@ -166,30 +167,30 @@ def _write(client: Client, description: Description, changed_at: int) -> None:
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` copies that nobody uses and that are too old; return how many.
+    """Delete up to `limit` unused copies that are too old; return how many.
 
-    Whoever comes back with one of these URLs brings the document along. What the operator
-    has checked stays, and who needs no consent: of those nothing else may be left for days.
+    If such a client returns, its document is fetched again. Verified clients are kept, and so
+    are clients that skip consent: they may have no other rows for days.
     """
     unused = [
         ~select(table.client_id).where(table.client_id == Client.client_id).exists()
         for table in (Token, AuthorizationCode, DeviceCode, Consent)
     ]
-    gone = [
-        one.client_id
-        for one in copies(session, *unused)
-        if not (one.verified or one.skip_consent or is_usable(one, now))
+    outdated = [
+        client.client_id
+        for client in copies(session, *unused)
+        if not (client.verified or client.skip_consent or is_usable(client, now))
     ]
-    return sum(clients.remove(session, client_id) for client_id in gone[: min(limit, _BATCH)])
+    return sum(clients.remove(session, client_id) for client_id in outdated[: min(limit, _BATCH)])
 
 
 def copies(session: Session, *conditions: ColumnElement[bool]) -> list[Client]:
-    """Return the clients that documents describe, as far as they are stored."""
-    urls = Client.client_id.like("https://%"), Client.self_registered.is_(True)
-    found = session.scalars(select(Client).where(*urls, *conditions))
-    return [client for client in found if client.document is not None]
+    """Return the stored clients that documents describe and that meet `conditions`."""
+    are_described = Client.client_id.like("https://%"), Client.self_registered.is_(True)
+    rows = session.scalars(select(Client).where(*are_described, *conditions))
+    return [client for client in rows if client.document is not None]
 
 
 def is_usable(client: Client, now: int) -> bool:
-    """Say whether the copy of a document counts at `now` (epoch seconds)."""
+    """Return whether the copy of the document is usable at `now` (epoch seconds)."""
     return client.document is None or now < client.document["fresh_until"] + STALE

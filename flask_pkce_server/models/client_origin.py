@@ -1,4 +1,4 @@
-"""Client origin: a web origin that pages of a client are served from, to be found by origin."""
+"""Client origin: a web origin of a client, indexed by origin."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .base import Base, Digest, Identifier
 
 
 class ClientOrigin(Base):
-    """One origin of one client; made from the client's row when that is saved.
+    """One origin of one client, derived from the client whenever it is saved.
 
-    A preflight names an origin and no client.
+    The lookup is by origin because a CORS preflight names an origin but no client.
     """
 
     __tablename__ = "pkce_client_origin"
@@ -25,7 +25,7 @@ class ClientOrigin(Base):
 
 
 def replace(session: Session, client_id: str, origins: Iterable[str]) -> None:
-    """Store `origins` in the place of all that the client had."""
+    """Replace the origins of the client `client_id` with `origins`."""
     session.execute(delete(ClientOrigin).where(ClientOrigin.client_id == client_id))
     session.add_all(
         [
@@ -36,7 +36,7 @@ def replace(session: Session, client_id: str, origins: Iterable[str]) -> None:
 
 
 def is_of_any(session: Session, origin: str) -> bool:
-    """Say whether pages of some client are served from `origin`."""
+    """Return whether any client has the web origin `origin`."""
     rows = session.execute(
         select(ClientOrigin.digest).where(ClientOrigin.origin == origin).limit(1)
     )

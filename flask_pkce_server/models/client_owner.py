@@ -19,7 +19,7 @@ class ClientOwner(Base):
 
 
 def owned(session: Session, subject: str) -> list[Client]:
-    """Return the clients of a user, by their names."""
+    """Return the clients of the user `subject`, ordered by name."""
     return list(
         session.scalars(
             select(Client)
@@ -31,7 +31,7 @@ def owned(session: Session, subject: str) -> list[Client]:
 
 
 def find(session: Session, subject: str, client_id: str) -> Client | None:
-    """Return a client if it is the user's own."""
+    """Return the client `client_id` if the user `subject` owns it, or None."""
     owner = session.get(ClientOwner, client_id)
-    mine = owner is not None and owner.subject == subject
-    return session.get(Client, client_id) if mine else None
+    is_owner = owner is not None and owner.subject == subject
+    return session.get(Client, client_id) if is_owner else None

@@ -1,4 +1,4 @@
-"""Client secret: two may live at once, so that a client changes them without a pause."""
+"""Client secret: a client may have two, so that it can change them without an outage."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .client import Client
 
 @dataclass(frozen=True)
 class LiveSecret:
-    """What may be shown of a secret."""
+    """A valid secret, as far as it may be shown."""
 
-    #: Names it among those of its client, and tells nothing of it.
+    #: Identifies the secret among those of its client, without revealing it.
     name: str
     digest: bytes
     #: Epoch seconds.
@@ -24,20 +24,20 @@ class LiveSecret:
 
 
 def of_client(client: Client) -> list[LiveSecret]:
-    """Return the secrets of a client that are good, the newest first."""
-    known = (
+    """Return the valid secrets of a client, newest first."""
+    stored = (
         (client.secret_digest, client.secret_issued_at),
         (client.older_secret_digest, client.older_secret_issued_at),
     )
     return [
         LiveSecret(digest.hex()[:16], digest, issued_at or 0)
-        for digest, issued_at in known
+        for digest, issued_at in stored
         if digest is not None
     ]
 
 
 def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
-    """Give a confidential client a second secret; say whether it had room for one."""
+    """Add a second secret to a confidential client; return False unless it has exactly one."""
     statement = (
         update(Client)
         .where(
@@ -45,7 +45,7 @@ def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> boo
             Client.secret_digest.is_not(None),
             Client.older_secret_digest.is_(None),
         )
-        # In this order: MariaDB assigns from left to right, and the next one sees it.
+        # In this order: MariaDB assigns from left to right, and each assignment sees the last.
         .ordered_values(
             (Client.older_secret_digest, Client.secret_digest),
             (Client.older_secret_issued_at, Client.secret_issued_at),
@@ -57,7 +57,7 @@ def add(session: Session, client_id: str, secret_digest: bytes, now: int) -> boo
 
 
 def replace(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
-    """Give a confidential client one secret in the place of all that it has, or of none."""
+    """Replace all secrets of a confidential client; return False if there is no such client."""
     statement = (
         update(Client)
         .where(Client.client_id == client_id, Client.token_endpoint_auth_method != "none")
@@ -74,22 +74,22 @@ def replace(session: Session, client_id: str, secret_digest: bytes, now: int) ->
 
 
 def end(session: Session, client: Client, name: str) -> bool:
-    """End that one of two secrets which is called `name`; say whether it was one of them.
+    """Revoke the secret `name` of a client with two secrets; return whether it was one of them.
 
-    The last one stays.
+    The only secret of a client cannot be revoked.
     """
     wanted = [secret.digest for secret in of_client(client) if secret.name == name]
-    of_two = Client.client_id == client.client_id, Client.older_secret_digest.is_not(None)
+    has_two = Client.client_id == client.client_id, Client.older_secret_digest.is_not(None)
     older = (
         update(Client)
-        .where(*of_two, Client.older_secret_digest.in_(wanted))
+        .where(*has_two, Client.older_secret_digest.in_(wanted))
         .values(older_secret_digest=None, older_secret_issued_at=None)
     )
     if changed_rows(session, older) == 1:
         return True
     newer = (
         update(Client)
-        .where(*of_two, Client.secret_digest.in_(wanted))
+        .where(*has_two, Client.secret_digest.in_(wanted))
         .ordered_values(
             (Client.secret_digest, Client.older_secret_digest),
             (Client.secret_issued_at, Client.older_secret_issued_at),

@@ -1,4 +1,4 @@
-"""Client storage: clients are made, stored and deleted with all that belongs to them."""
+"""Client storage: create, store and delete clients with everything that belongs to them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def new_client(
     client_secret: str | None = None,
     client_metadata: Mapping[str, Any] | None = None,
 ) -> tuple[Client, str | None]:
-    """Make a client that is not stored yet; return it with its secret in clear.
+    """Create a client without storing it; return it with its secret in clear text.
 
-    The secret is made here unless one is given, and is None for a client that has none. `now`
-    is in epoch seconds. Raises `InvalidRequestError` for a secret that it must not have; the
-    rest of it is for the registrar to check.
+    The secret is generated unless one is given; it is None if `auth_method` uses no secret.
+    `now` is in epoch seconds. Raises `InvalidRequestError` if the client must not have the given
+    secret; the registrar checks everything else.
     """
     has_secret = auth_method.startswith(BY_SECRET)
     if not has_secret and client_secret is not None:
@@ -62,22 +62,22 @@ def new_client(
 
 
 def save(session: Session, client: Client) -> None:
-    """Store a new or a changed client, and the web origins that it may speak from."""
+    """Store a new or changed client, and its web origins."""
     session.add(client)
     session.flush()
     client_origin.replace(session, client.client_id, client.web_origins)
 
 
 def remove(session: Session, client_id: str) -> bool:
-    """Delete a client and all that hangs on it; say whether it was there.
+    """Delete a client and everything that belongs to it; return whether it existed.
 
-    That is every row with its client_id: who registers the same id again starts anew. Each
-    statement is repeated until it finds nothing: it waits for a refresh that is under way, but
-    does not see what that inserted.
+    Deletes every row with its client_id, so that nothing is left if the same client_id is
+    registered again. Each statement is repeated until it finds nothing: it waits for a
+    concurrent refresh, but does not see the rows which that refresh inserted.
     """
-    for mapper in sorted(Base.registry.mappers, key=lambda one: one.class_.__tablename__):
+    for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__tablename__):
         if mapper.class_ is not Client and "client_id" in mapper.columns:
-            its = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
-            while changed_rows(session, its):
+            statement = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
+            while changed_rows(session, statement):
                 pass
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1

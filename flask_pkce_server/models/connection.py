@@ -1,4 +1,4 @@
-"""Connection: all that a client holds of a user, read from consents and live tokens."""
+"""Connection: a client's access to a user's account, read from consents and live tokens."""
 
 from __future__ import annotations
 
@@ -16,64 +16,65 @@ from .token import UNTIL, Token, is_live_token
 
 @dataclass(frozen=True)
 class SignIn:
-    """One sign-in of a client: a family of tokens."""
+    """One sign-in to a client: a family of tokens."""
 
     family_id: str
-    #: What the rooms noted when it was allowed, and with each token of it since.
+    #: What the features recorded with the grant and with each of its tokens since.
     bindings: dict[str, Any]
-    #: Epoch seconds.
+    #: Epoch seconds; `last_seen` is when the newest live token was issued.
     since: int
     last_seen: int
 
 
 @dataclass(frozen=True)
 class Connection:
-    """What one client holds of one user."""
+    """The access that one client has to one user's account."""
 
     client: Client
     scopes: frozenset[str]
-    #: Epoch seconds; it was used when it was last given a token, or used one.
+    #: Epoch seconds; issuing a token or a consent counts as use.
     since: int
     last_used: int
-    #: When the last of it has to be asked again; None for never.
+    #: When all access has ended (epoch seconds); None for never.
     until: int | None
-    #: The scopes that it has really used, where that is noted.
+    #: The scopes that the client has really used, if their use is recorded.
     used: frozenset[str]
-    #: The most recent first.
+    #: Most recent first.
     sign_ins: list[SignIn]
 
 
 def of_subject(session: Session, subject: str, now: int) -> list[Connection]:
-    """Return the connections of a user, the last used first."""
+    """Return the connections of the user `subject` at `now`, most recently used first."""
     granted = session.scalars(select(Consent).where(Consent.subject == subject, is_live(now))).all()
     live = session.scalars(select(Token).where(Token.subject == subject, is_live_token(now))).all()
-    ids = {one.client_id for one in granted} | {one.client_id for one in live}
+    ids = {consent.client_id for consent in granted} | {token.client_id for token in live}
     clients = session.scalars(select(Client).where(Client.client_id.in_(ids))).all()
     uses = session.scalars(select(ScopeUse).where(ScopeUse.subject == subject)).all()
-    found = [
+    connections = [
         _connection(
             client,
-            [one for one in granted if one.client_id == client.client_id],
-            [one for one in live if one.client_id == client.client_id],
-            [one for one in uses if one.client_id == client.client_id],
+            [consent for consent in granted if consent.client_id == client.client_id],
+            [token for token in live if token.client_id == client.client_id],
+            [use for use in uses if use.client_id == client.client_id],
         )
         for client in clients
     ]
-    return sorted(found, key=lambda one: (-one.last_used, one.client.client_id))
+    return sorted(connections, key=lambda item: (-item.last_used, item.client.client_id))
 
 
 def _connection(
     client: Client, consents: list[Consent], tokens: list[Token], uses: list[ScopeUse]
 ) -> Connection:
-    seen = [*(one.issued_at for one in consents), *(one.issued_at for one in tokens)]
-    ends = [*(one.expires_at for one in consents), *(one.bindings.get(UNTIL) for one in tokens)]
+    issued = [*(row.issued_at for row in consents), *(row.issued_at for row in tokens)]
+    ends = [consent.expires_at for consent in consents]
+    ends += [token.bindings.get(UNTIL) for token in tokens]
     return Connection(
         client=client,
-        scopes=frozenset(one.scope for one in consents).union(*(one.scope for one in tokens)),
-        since=min(seen),
-        last_used=max([*(one.used_at for one in uses), *seen]),
+        scopes=frozenset(row.scope for row in consents).union(*(row.scope for row in tokens)),
+        since=min(issued),
+        last_used=max([*(use.used_at for use in uses), *issued]),
         until=None if None in ends else max(end for end in ends if end is not None),
-        used=frozenset(one.scope for one in uses),
+        used=frozenset(use.scope for use in uses),
         sign_ins=_sign_ins(tokens),
     )
 
@@ -82,23 +83,23 @@ def _sign_ins(tokens: Iterable[Token]) -> list[SignIn]:
     families: dict[str, list[Token]] = {}
     for token in tokens:
         families.setdefault(token.family_id, []).append(token)
-    found = [
+    sign_ins = [
         SignIn(
             family_id=family_id,
-            bindings=_joined(its),
-            since=min(one.issued_at for one in its),
-            last_seen=max(one.issued_at for one in its),
+            bindings=_joined(family),
+            since=min(token.issued_at for token in family),
+            last_seen=max(token.issued_at for token in family),
         )
-        for family_id, its in families.items()
+        for family_id, family in families.items()
     ]
-    return sorted(found, key=lambda one: (-one.last_seen, one.family_id))
+    return sorted(sign_ins, key=lambda sign_in: (-sign_in.last_seen, sign_in.family_id))
 
 
 def _joined(tokens: Iterable[Token]) -> dict[str, Any]:
-    """Return what the tokens of a family are tied to; of their audiences all."""
-    found = {name: value for one in tokens for name, value in one.bindings.items()}
-    audience = dict.fromkeys(uri for one in tokens for uri in one.audience)
-    return {**found, **({"audience": [*audience]} if audience else {})}
+    """Return the bindings of the tokens of a family, with all of their audiences."""
+    bindings = {name: value for token in tokens for name, value in token.bindings.items()}
+    audience = dict.fromkeys(uri for token in tokens for uri in token.audience)
+    return {**bindings, **({"audience": [*audience]} if audience else {})}
 
 
 def people_of(session: Session, client_id: str, now: int) -> int:

@@ -1,4 +1,4 @@
-"""Consent: what a user has allowed a client, remembered scope by scope."""
+"""Consent: the scopes that a user has granted to a client, remembered one by one."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_s
 from .device_code import DeviceCode
 from .token import Token
 
-#: People who let a client in are counted up to here.
+#: The users of a client are counted up to this number.
 MOST_PEOPLE = 1000
 
 
 class Consent(Base):
     """One scope that one user has granted to one client.
 
-    A row a scope: two tabs that grant different scopes at once lose nothing.
+    There is one row per scope, so that two tabs can grant different scopes at once.
     """
 
     __tablename__ = "pkce_consent"
     __table_args__ = (
         Index("ix_pkce_consent_subject_client_id", "subject", "client_id"),
-        # To count people without reading all their rows.
+        # To count users without reading all their rows.
         Index("ix_pkce_consent_client_id_subject", "client_id", "subject"),
     )
 
@@ -38,26 +38,26 @@ class Consent(Base):
     client_id: Mapped[str] = mapped_column(Identifier)
     scope: Mapped[str] = mapped_column(Identifier)
     issued_at: Mapped[int]
-    #: When it has to be asked again; None for never.
+    #: When the user has to be asked again; None for never.
     expires_at: Mapped[int | None] = mapped_column(EpochSeconds, index=True)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a user and a client stand to each other."""
+    """What a user has granted to a client, and how many users the client has."""
 
-    #: What the user has granted before, and when each has to be asked again (None: never).
+    #: The scopes granted before, each with the time when it ends (None: never).
     granted: Mapping[str, int | None]
-    #: How many people let the client in, counted up to `MOST_PEOPLE`.
+    #: How many users have granted the client anything, counted up to `MOST_PEOPLE`.
     people: int
 
     @property
     def scopes(self) -> frozenset[str]:
-        """What the user has granted before."""
+        """The scopes that the user has granted before."""
         return frozenset(self.granted)
 
     def until(self, scopes: Iterable[str]) -> int | None:
-        """Return when the first of `scopes` has to be asked again; None for never."""
+        """Return when the first of `scopes` ends (epoch seconds); None for never."""
         ends = (self.granted.get(scope) for scope in scopes)
         return min((end for end in ends if end is not None), default=None)
 
@@ -77,25 +77,26 @@ class ScopeUse(Base):
 def note_use(
     session: Session, subject: str, client_id: str, scopes: Iterable[str], now: int
 ) -> None:
-    """Note that `client_id` used `scopes` for `subject`."""
+    """Store that `client_id` used `scopes` for `subject` at `now` (epoch seconds)."""
     for scope in scopes:
         key = digest("\n".join((subject, client_id, scope)))
-        known = update(ScopeUse).where(ScopeUse.digest == key).values(used_at=now)
-        if changed_rows(session, known) == 0:
+        statement = update(ScopeUse).where(ScopeUse.digest == key).values(used_at=now)
+        if changed_rows(session, statement) == 0:
             session.add(
                 ScopeUse(digest=key, subject=subject, client_id=client_id, scope=scope, used_at=now)
             )
 
 
 def is_live(now: int) -> ColumnElement[bool]:
-    """Return the condition that a consent still counts at `now` (epoch seconds)."""
+    """Return the condition that a consent is in force at `now` (epoch seconds)."""
     return or_(Consent.expires_at.is_(None), Consent.expires_at > now)
 
 
 def standing(session: Session, subject: str, client_id: str, now: int, since: int = 0) -> Standing:
-    """Return how `subject` and `client_id` stand to each other, by one statement.
+    """Return what `subject` has granted to `client_id`, in one SQL statement.
 
-    What was granted before `since` was granted to what the client is no more.
+    Times are epoch seconds. Consents from before `since` do not count, because the client has
+    changed since.
     """
     people = select(Consent.subject).where(Consent.client_id == client_id).distinct()
     counted = people.limit(MOST_PEOPLE).subquery()
@@ -125,19 +126,20 @@ def remember(
     until: int | None = None,
     since: int = 0,
 ) -> None:
-    """Remember that `subject` grants `scopes` to `client_id`, for good or up to `until`.
+    """Store that `subject` grants `scopes` to `client_id`, up to `until` or permanently.
 
-    What was granted before stays, and lasts as long as was decided last; what was granted
-    before `since`, as in `standing`, is granted anew.
+    Times are epoch seconds. Other scopes stay granted; a scope granted again lasts until the
+    new `until`. A consent that has ended, or is from before `since` (see `standing`), starts
+    anew.
     """
-    known = {
+    rows = {
         row.scope: row
         for row in session.scalars(
             select(Consent).where(Consent.subject == subject, Consent.client_id == client_id)
         )
     }
     for scope in sorted(scopes):
-        row = known.get(scope)
+        row = rows.get(scope)
         if row is None:
             row = Consent(
                 digest=digest("\n".join((subject, client_id, scope))),
@@ -153,11 +155,11 @@ def remember(
 
 
 def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
-    """Take back all that `subject` gave `client_id`; say whether there was anything.
+    """Withdraw all access of `client_id` to `subject`; return whether there was any.
 
-    The consent goes, codes that are on their way are spent, and live tokens are revoked,
-    in this order: who redeems a code meanwhile holds its row, and what they were given is
-    seen by the statements that come after it. These are repeated until they find nothing.
+    Deletes the consents, consumes pending codes and revokes live tokens, in this order: a
+    concurrent redemption holds the row of its code, so that the later statements see its
+    tokens. The last statement is repeated until it finds nothing.
     """
     of_client = {"subject": subject, "client_id": client_id}
     total = changed_rows(session, delete(Consent).filter_by(**of_client))
@@ -166,37 +168,37 @@ def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
     total += changed_rows(session, codes.filter_by(**of_client).values(consumed_at=now))
     total += device_code.withdraw(session, subject, client_id, now)
     live = update(Token).where(Token.revoked_at.is_(None))
-    while found := changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
-        total += found
+    while changed := changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
+        total += changed
     return total > 0
 
 
 def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str], now: int) -> bool:
-    """Take back `scopes` of what `subject` gave `client_id`; say whether there was anything.
+    """Withdraw `scopes` that `subject` granted to `client_id`; return whether there were any.
 
-    What is left goes on with the fewer scopes: codes on their way, and every token. A
-    refresh or a redemption under way holds the row that it consumes, and consumes it only
-    with the scopes that it read: so it comes before, and what it gave is found by the next
-    round, or after, and begins again.
+    Pending codes and all tokens keep their other scopes. A concurrent refresh or redemption
+    locks the row that it consumes, and consumes it only with the scopes that it read. So it
+    either comes first, and the next round finds its tokens, or it comes later and starts again
+    with the remaining scopes.
     """
-    gone = frozenset(scopes)
+    withdrawn = frozenset(scopes)
     of_client = {"subject": subject, "client_id": client_id}
     total = changed_rows(
-        session, delete(Consent).filter_by(**of_client).where(Consent.scope.in_(gone))
+        session, delete(Consent).filter_by(**of_client).where(Consent.scope.in_(withdrawn))
     )
-    session.execute(delete(ScopeUse).filter_by(**of_client).where(ScopeUse.scope.in_(gone)))
+    session.execute(delete(ScopeUse).filter_by(**of_client).where(ScopeUse.scope.in_(withdrawn)))
     for table in (AuthorizationCode, DeviceCode, Token):
-        while found := _with_any(session, table, gone, of_client):
-            total += len(found)
-            for key, its in found:
+        while rows := _with_any(session, table, withdrawn, of_client):
+            total += len(rows)
+            for key, scope in rows:
                 session.execute(
                     update(table)
                     .where(table.digest == key)
-                    .values(scope=its - gone)
+                    .values(scope=scope - withdrawn)
                     .execution_options(synchronize_session=False)
                 )
-    if "offline_access" in gone:
-        # Without it nothing outlives the sign-in.
+    if "offline_access" in withdrawn:
+        # Without offline_access, no access outlives the sign-in.
         live = update(Token).where(Token.kind == "refresh", Token.revoked_at.is_(None))
         while changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
             pass
@@ -209,13 +211,13 @@ def _with_any(
     scopes: frozenset[str],
     of_client: Mapping[str, str],
 ) -> list[tuple[bytes, frozenset[str]]]:
-    """Return the rows that have one of `scopes`, as they are now, and hold them."""
+    """Lock all rows of the user and the client; return the current ones with any of `scopes`."""
     rows = session.execute(
         select(table.digest, table.scope).filter_by(**of_client).with_for_update()
     ).all()
-    return [(key, its) for key, its in rows if its & scopes]
+    return [(key, scope) for key, scope in rows if scope & scopes]
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` consents that have ended; return how many."""
+    """Delete up to `limit` ended consents; return how many."""
     return delete_some(session, Consent, Consent.expires_at <= now, limit)

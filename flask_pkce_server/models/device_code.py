@@ -1,4 +1,4 @@
-"""Device code: what a device waits with while its user decides elsewhere (RFC 8628 3.2)."""
+"""Device code: what a device polls with while its user decides elsewhere (RFC 8628 3.2)."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ from . import guess
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .token import Token
 
-#: RFC 8628 6.1: no vowels, so that no code is a word; nothing that is read for another.
+#: RFC 8628 6.1: no vowels, so that no code spells a word, and no characters that look alike.
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 _USER_CODE = re.compile(f"[{LETTERS}]{{8}}")
 _IGNORED = re.compile(r"[\s\-_.\u2010-\u2015\u2212]+")
 _MAX_TYPED = 64
-#: RFC 8628 3.5: seconds that are added for a device that asks too often.
+#: RFC 8628 3.5: seconds added to the interval of a device that polls too often.
 _SLOWER_BY = 5
-#: Seconds by which one question may travel faster than the one before it.
+#: Seconds that a poll may arrive early, since network delays vary.
 _JITTER = 1
-#: Wrong codes within `guess.WINDOW`: of one user, and of all users together.
+#: Wrong user codes within `guess.WINDOW`: of one user, and of all users together.
 WRONG_OF_USER, WRONG_OF_ALL = 5, 1000
 
 
 class DeviceCode(Base):
-    """A device code, known by its digest, and what became of it.
+    """A device code, stored by its digest, with the user's decision.
 
-    A consumed row stays until what the code gave has expired: only so is a second use
-    told from an unknown code.
+    A consumed row is kept until the tokens issued for the code have expired: this
+    distinguishes a second use from an unknown code.
     """
 
     __tablename__ = "pkce_device_code"
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
-    #: Keyed: eight letters would soon be found from their plain SHA-256.
+    #: Keyed: eight letters are quickly found from their plain SHA-256.
     user_code_digest: Mapped[bytes] = mapped_column(Digest, unique=True)
     family_id: Mapped[str] = mapped_column(Identifier)
     client_id: Mapped[str] = mapped_column(Identifier, index=True)
-    #: Who decided; None as long as nobody has.
+    #: The user who decided; None until then.
     subject: Mapped[str | None] = mapped_column(Identifier, index=True)
-    #: RFC 7636 4.2, where the device sent one.
+    #: RFC 7636 4.2; None if the device sent none.
     code_challenge: Mapped[str | None] = mapped_column(Identifier)
-    #: What the device asked for, to be checked again when its user is known.
+    #: The parameters of the request, checked again when the user is known.
     parameters: Mapped[dict[str, Any]]
     scope: Mapped[frozenset[str]]
     bindings: Mapped[dict[str, Any]]
-    #: Seconds between two questions of the device.
+    #: Seconds between two polls of the device.
     poll_interval: Mapped[int]
     last_polled_at: Mapped[int | None]
     issued_at: Mapped[int]
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
     approved_at: Mapped[int | None]
-    #: When the user said no, or took back their yes.
+    #: When the user denied the request, or withdrew their approval.
     denied_at: Mapped[int | None]
     consumed_at: Mapped[int | None]
 
@@ -65,24 +65,25 @@ class DeviceCode(Base):
 
 
 def new_user_code() -> str:
-    """Make a user code: 8 letters, 34.6 bits."""
+    """Generate a user code: 8 letters, 34.6 bits."""
     return "".join(secrets.choice(LETTERS) for _ in range(8))
 
 
 def keyed_digest(key: bytes, user_code: str) -> bytes:
-    """Return what is stored of `user_code`."""
+    """Return the digest that is stored for `user_code`: HMAC-SHA-256 with `key`."""
     return hmac.digest(key, user_code.encode(), "sha256")
 
 
 def shown(user_code: str) -> str:
-    """Return `user_code` as people read it: WDJB-MJHT."""
+    """Return `user_code` as it is shown to users: WDJB-MJHT."""
     return f"{user_code[:4]}-{user_code[4:]}"
 
 
 def read_user_code(typed: str) -> str | None:
-    """Return the user code that somebody typed, None if it can be none.
+    """Return the user code in `typed`, or None if there is none.
 
-    Forgiving of case, blanks, dashes and full-width letters (RFC 8628 6.1).
+    Ignores case, spaces, dashes, underscores and dots; accepts full-width letters (RFC 8628
+    6.1).
     """
     if len(typed) > _MAX_TYPED:
         return None
@@ -91,7 +92,7 @@ def read_user_code(typed: str) -> str | None:
 
 
 def waiting(session: Session, user_code_digest: bytes, now: int) -> DeviceCode | None:
-    """Return the code of a device that still waits for a decision."""
+    """Return the device code with this user code, if the user has yet to decide."""
     return session.scalars(
         select(DeviceCode).where(
             DeviceCode.user_code_digest == user_code_digest, _is_undecided(now)
@@ -100,16 +101,16 @@ def waiting(session: Session, user_code_digest: bytes, now: int) -> DeviceCode |
 
 
 def enter(session: Session, user_code_digest: bytes, subject: str, now: int) -> DeviceCode | None:
-    """Return the code of the device whose user code `subject` typed; None if they are wrong.
+    """Return the device code whose user code `subject` typed; None if it is wrong.
 
-    Raises `guess.TooManyGuesses` for whoever was wrong too often, whatever they type now.
+    Raises `guess.TooManyGuesses` after too many wrong codes, even if this one is right.
     """
-    most = {f"user code of {subject}": WRONG_OF_USER, "user code": WRONG_OF_ALL}
-    guess.take(session, most, now)
-    found = waiting(session, user_code_digest, now)
-    if found is not None:
-        guess.give_back(session, most, now)
-    return found
+    limits = {f"user code of {subject}": WRONG_OF_USER, "user code": WRONG_OF_ALL}
+    guess.take(session, limits, now)
+    code = waiting(session, user_code_digest, now)
+    if code is not None:
+        guess.give_back(session, limits, now)
+    return code
 
 
 def approve(
@@ -120,37 +121,37 @@ def approve(
     bindings: dict[str, Any],
     now: int,
 ) -> bool:
-    """Note that `subject` grants `scope`; of any number of users at once, one sees True."""
+    """Store that `subject` grants `scope`; of concurrent decisions, only one gets True."""
     decided = {"subject": subject, "scope": scope, "bindings": bindings, "approved_at": now}
     return _decide(session, code, decided, now)
 
 
 def deny(session: Session, code: DeviceCode, subject: str, now: int) -> bool:
-    """Note that `subject` grants nothing; say whether nobody decided before."""
+    """Store that `subject` denies the request; return whether it was still undecided."""
     return _decide(session, code, {"subject": subject, "denied_at": now}, now)
 
 
 def poll(session: Session, code: DeviceCode, now: int) -> bool:
-    """Note that the device asked; say whether it had waited as long as it has to.
+    """Store that the device polled; return whether it waited for its interval.
 
-    If not, it has to wait longer from now on (RFC 8628 3.5).
+    If it did not, its interval grows (RFC 8628 3.5).
     """
-    mine = DeviceCode.digest == code.digest
+    is_same = DeviceCode.digest == code.digest
     in_time = or_(
         DeviceCode.last_polled_at.is_(None),
         DeviceCode.last_polled_at + DeviceCode.poll_interval - _JITTER <= now,
     )
-    if changed_rows(session, update(DeviceCode).where(mine, in_time).values(last_polled_at=now)):
+    if changed_rows(session, update(DeviceCode).where(is_same, in_time).values(last_polled_at=now)):
         return True
-    slower = {"poll_interval": DeviceCode.poll_interval + _SLOWER_BY, "last_polled_at": now}
-    changed_rows(session, update(DeviceCode).where(mine).values(slower))
+    penalty = {"poll_interval": DeviceCode.poll_interval + _SLOWER_BY, "last_polled_at": now}
+    changed_rows(session, update(DeviceCode).where(is_same).values(penalty))
     return False
 
 
 def consume(session: Session, code: DeviceCode, code_challenge: str | None, now: int) -> bool:
-    """Consume `code` if it is approved and `code_challenge` is its own; say who won.
+    """Consume `code` if it is approved and has this `code_challenge`; return whether it worked.
 
-    The statement is the gate: of any number of redemptions at once, one sees True.
+    One atomic UPDATE decides: of any number of concurrent redemptions, only one gets True.
     """
     statement = (
         update(DeviceCode)
@@ -160,7 +161,7 @@ def consume(session: Session, code: DeviceCode, code_challenge: str | None, now:
             DeviceCode.code_challenge.is_(None)
             if code_challenge is None
             else DeviceCode.code_challenge == code_challenge,
-            # Nothing of it was taken back since it was read.
+            # Neither the user nor the scopes changed since the code was read.
             DeviceCode.subject == code.subject,
             DeviceCode.scope == code.scope,
             DeviceCode.approved_at.is_not(None),
@@ -174,7 +175,7 @@ def consume(session: Session, code: DeviceCode, code_challenge: str | None, now:
 
 
 def withdraw(session: Session, subject: str, client_id: str, now: int) -> int:
-    """Take back what `subject` approved and no device has fetched; return how many."""
+    """Deny the codes that `subject` approved and no device has redeemed; return how many."""
     statement = (
         update(DeviceCode)
         .where(
@@ -189,14 +190,10 @@ def withdraw(session: Session, subject: str, client_id: str, now: int) -> int:
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` codes that nothing depends on any more; return how many."""
-    gave_something_live = exists().where(
-        Token.family_id == DeviceCode.family_id, Token.expires_at > now
-    )
-    nothing_hangs_on_it = or_(DeviceCode.consumed_at.is_(None), ~gave_something_live)
-    return delete_some(
-        session, DeviceCode, and_(DeviceCode.expires_at <= now, nothing_hangs_on_it), limit
-    )
+    """Delete up to `limit` expired codes without live tokens; return how many."""
+    has_live_token = exists().where(Token.family_id == DeviceCode.family_id, Token.expires_at > now)
+    is_unneeded = or_(DeviceCode.consumed_at.is_(None), ~has_live_token)
+    return delete_some(session, DeviceCode, and_(DeviceCode.expires_at <= now, is_unneeded), limit)
 
 
 def _decide(session: Session, code: DeviceCode, values: dict[str, Any], now: int) -> bool:

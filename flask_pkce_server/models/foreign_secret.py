@@ -1,8 +1,8 @@
-"""Foreign secret: one that another product hashed, until its client shows it here.
+"""Foreign secret: a client secret hashed by another product, until the client first uses it.
 
-Django hashes with PBKDF2, Doorkeeper may with bcrypt. Such a hash is slow on purpose, as
-secrets of people have to be; once the client has shown the secret, the digest of our own
-takes its place.
+Django hashes with PBKDF2, and Doorkeeper can hash with bcrypt. These hashes are slow on
+purpose, as passwords need them to be. When the client first presents its secret, this
+package's own digest replaces the hash.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from .base import Base, Identifier, changed_rows
 from .client import Client
 
-#: No secret is longer; whoever sends more is refused before anything is computed.
+#: Bytes of the longest secret; a longer one is refused before anything is computed.
 MAX_SECRET = 1000
-# What one wrong secret may cost: a few seconds of one core.
+# One wrong secret may cost a few seconds of one core, no more.
 _MOST_ITERATIONS = 10_000_000
 _MOST_ROUNDS = 15
 
 _PBKDF2 = re.compile(r"pbkdf2_sha256\$([1-9][0-9]{0,7})\$([^$]{1,128})\$([A-Za-z0-9+/]{43}=)")
-# The last letter of the salt has two bits in it.
+# The last character of the salt holds only two bits.
 _BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-# bcrypt reads no further; its newer releases raise where there is more.
+# bcrypt ignores further bytes; its newer releases raise an error instead.
 _BCRYPT_READS = 72
 
 
 class ForeignSecret(Base):
-    """The hash of one client's secret, as it was exported."""
+    """The hash of one client's secret, as the other product exported it."""
 
     __tablename__ = "pkce_foreign_secret"
 
@@ -41,7 +41,7 @@ class ForeignSecret(Base):
 
 
 def why_unreadable(secret_hash: str) -> str | None:
-    """Say why no secret can be checked against `secret_hash`; None if it can."""
+    """Return why no secret can be checked against `secret_hash`; None if one can."""
     pbkdf2, bcrypt = _PBKDF2.fullmatch(secret_hash), _BCRYPT.fullmatch(secret_hash)
     if pbkdf2 and int(pbkdf2[1]) > _MOST_ITERATIONS:
         return f"It is hashed {pbkdf2[1]} times; {_MOST_ITERATIONS} is the most here."
@@ -55,50 +55,50 @@ def why_unreadable(secret_hash: str) -> str | None:
 
 
 def fits(secret_hash: str, proof: str) -> bool:
-    """Say whether `proof` is the secret that was hashed; it takes as long as that did."""
-    shown = proof.encode()
-    if not shown or len(shown) > MAX_SECRET or why_unreadable(secret_hash) is not None:
+    """Return whether `proof` is the hashed secret; as slow as the original hashing."""
+    secret = proof.encode()
+    if not secret or len(secret) > MAX_SECRET or why_unreadable(secret_hash) is not None:
         return False
     pbkdf2 = _PBKDF2.fullmatch(secret_hash)
     if pbkdf2:
-        iterations, salt, known = pbkdf2.groups()
-        made = hashlib.pbkdf2_hmac("sha256", shown, salt.encode(), int(iterations))
-        return hmac.compare_digest(base64.b64encode(made), known.encode())
-    if b"\0" in shown:
+        iterations, salt, expected = pbkdf2.groups()
+        computed = hashlib.pbkdf2_hmac("sha256", secret, salt.encode(), int(iterations))
+        return hmac.compare_digest(base64.b64encode(computed), expected.encode())
+    if b"\0" in secret:
         return False
     import bcrypt
 
-    return bcrypt.checkpw(shown[:_BCRYPT_READS], secret_hash.encode())
+    return bcrypt.checkpw(secret[:_BCRYPT_READS], secret_hash.encode())
 
 
 def add(session: Session, client_id: str, secret_hash: str) -> None:
-    """Keep `secret_hash` for a client that has no secret of ours."""
+    """Store `secret_hash` for a client without a secret digest."""
     session.add(ForeignSecret(client_id=client_id, secret_hash=secret_hash))
 
 
 def find(session: Session, client_id: str) -> str | None:
-    """Return the hash that is kept for a client."""
+    """Return the stored hash of a client, or None."""
     row = session.get(ForeignSecret, client_id)
     return None if row is None else row.secret_hash
 
 
 def upgrade(session: Session, client_id: str, secret_digest: bytes, now: int) -> bool:
-    """Put our digest in the place of the hash; say whether it was still to be done.
+    """Replace the hash with `secret_digest`; return whether the client's row changed.
 
-    It is not where another request was first, or the client was given another secret.
+    It does not if another request was faster, or if the client has a new secret.
     """
     statement = (
         update(Client)
         .where(Client.client_id == client_id, Client.secret_digest.is_(None))
         .values(secret_digest=secret_digest, secret_issued_at=now)
     )
-    won = changed_rows(session, statement) == 1
+    upgraded = changed_rows(session, statement) == 1
     forget(session, client_id)
-    return won
+    return upgraded
 
 
 def forget(session: Session, client_id: str) -> None:
-    """Delete the hash that is kept for a client."""
+    """Delete the stored hash of a client."""
     session.execute(
         delete(ForeignSecret).where(ForeignSecret.client_id == client_id),
         execution_options={"synchronize_session": False},
@@ -107,7 +107,7 @@ def forget(session: Session, client_id: str) -> None:
 
 def _has_bcrypt() -> bool:
     try:
-        import bcrypt  # noqa: F401 - is it there
+        import bcrypt  # noqa: F401 - only to see whether it is installed
     except ImportError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Guess: how often something short may be guessed at, counted where all workers see it."""
+"""Guess: a count of attempts, such as guesses at a short code, that all workers share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..errors import TooManyRequests
 from ..wire.handle import digest
 from .base import Base, Digest, EpochSeconds, changed_rows, delete_some
 
-#: Seconds that guesses are counted together.
+#: Seconds over which guesses are counted together.
 WINDOW = 600
 
 
 class TooManyGuesses(TooManyRequests):
-    """Somebody has no guess left; they may try again in `wait` seconds."""
+    """A limit of guesses is reached; the next is allowed in `wait` seconds."""
 
 
 class Guess(Base):
-    """The guesses of one guesser within one window of time."""
+    """The number of guesses under one name within one window of time."""
 
     __tablename__ = "pkce_guess"
 
@@ -29,55 +29,56 @@ class Guess(Base):
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
 
 
-def take(session: Session, most: Mapping[str, int], now: int) -> None:
-    """Take a guess of each of the guessers, who have so many; before it is looked at.
+def take(session: Session, limits: Mapping[str, int], now: int) -> None:
+    """Count one guess under each name in `limits`, before the guess is checked.
 
-    So that guesses at the same moment do not all count as the first. Raises
-    `TooManyGuesses` if one of them has none left: to be rolled back, so that the others
-    keep theirs.
+    `limits` maps each name to the guesses that it has per `WINDOW`. Counting first keeps
+    concurrent guesses from all passing as the first. Raises `TooManyGuesses` if a limit is
+    reached; roll back then, so that the other names are not charged.
     """
-    if not most:
+    if not limits:
         return
-    keys = _keys(most, now)
-    left = [and_(Guess.digest == key, Guess.tries < limit) for key, limit in keys.items()]
-    one_more = update(Guess).where(or_(*left)).values(tries=Guess.tries + 1)
-    taken = changed_rows(session, one_more)
-    if taken == len(keys):
+    keys = _keys(limits, now)
+    below_limit = [and_(Guess.digest == key, Guess.tries < limit) for key, limit in keys.items()]
+    increment = update(Guess).where(or_(*below_limit)).values(tries=Guess.tries + 1)
+    counted = changed_rows(session, increment)
+    if counted == len(keys):
         return
-    known = session.scalars(select(Guess.digest).where(Guess.digest.in_(keys))).all()
-    if known and not taken:
-        # Not spent, perhaps, but made since: by somebody who guesses at the same moment.
-        taken = changed_rows(session, one_more)
-    if taken < len(known):
-        check(session, most, now)
-        # None is spent: one was made after the update had looked. Made here too, it is a row
-        # that another was faster with, and all of it is run again.
-        known = []
+    stored = session.scalars(select(Guess.digest).where(Guess.digest.in_(keys))).all()
+    if stored and not counted:
+        # The limits may not be reached: a concurrent guess may have inserted the rows since.
+        counted = changed_rows(session, increment)
+    if counted < len(stored):
+        check(session, limits, now)
+        # No limit is reached: a concurrent guess inserted a row after the update. Inserting
+        # it here too raises IntegrityError, and `Store.write` runs the unit of work again.
+        stored = []
     end = _end(now)
-    session.add_all(Guess(digest=key, tries=1, expires_at=end) for key in keys if key not in known)
+    session.add_all(Guess(digest=key, tries=1, expires_at=end) for key in keys if key not in stored)
     session.flush()
 
 
-def check(session: Session, most: Mapping[str, int], now: int) -> None:
-    """Raise `TooManyGuesses` if one of the guessers has none left now; take nothing.
+def check(session: Session, limits: Mapping[str, int], now: int) -> None:
+    """Raise `TooManyGuesses` if a limit in `limits` is reached; count nothing.
 
-    Before work that is dear. What counts is `take`.
+    Use it before expensive work. Only `take` enforces the limits.
     """
-    spent = [and_(Guess.digest == key, Guess.tries >= n) for key, n in _keys(most, now).items()]
-    if spent and session.scalars(select(Guess.digest).where(or_(*spent))).first() is not None:
+    keys = _keys(limits, now)
+    reached = [and_(Guess.digest == key, Guess.tries >= limit) for key, limit in keys.items()]
+    if reached and session.scalars(select(Guess.digest).where(or_(*reached))).first() is not None:
         raise TooManyGuesses(_end(now) - now)
 
 
-def give_back(session: Session, most: Mapping[str, int], now: int) -> None:
-    """Give back what was taken: the guess was right."""
-    if not most:
+def give_back(session: Session, limits: Mapping[str, int], now: int) -> None:
+    """Uncount the guess that `take` counted under each name in `limits`: it was right."""
+    if not limits:
         return
-    mine = Guess.digest.in_(_keys(most, now))
-    changed_rows(session, update(Guess).where(mine).values(tries=Guess.tries - 1))
+    is_named = Guess.digest.in_(_keys(limits, now))
+    changed_rows(session, update(Guess).where(is_named).values(tries=Guess.tries - 1))
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` counts of windows that are over; return how many."""
+    """Delete up to `limit` counts of past windows; return how many."""
     return delete_some(session, Guess, Guess.expires_at <= now, limit)
 
 
@@ -85,5 +86,5 @@ def _end(now: int) -> int:
     return (now // WINDOW + 1) * WINDOW
 
 
-def _keys(most: Mapping[str, int], now: int) -> dict[bytes, int]:
-    return {digest(f"{now // WINDOW}\n{who}"): limit for who, limit in most.items()}
+def _keys(limits: Mapping[str, int], now: int) -> dict[bytes, int]:
+    return {digest(f"{now // WINDOW}\n{name}"): limit for name, limit in limits.items()}

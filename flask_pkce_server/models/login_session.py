@@ -1,7 +1,7 @@
 """Login session: one sign-in in one browser, and the clients that took part in it.
 
-The sign-in itself lives in the host's own session; what is stored is who has to be told
-when it ends (OpenID Connect Back-Channel Logout 1.0 2.1).
+The sign-in itself is kept in the host app's session. The database stores which clients to
+notify when it ends (OpenID Connect Back-Channel Logout 1.0 2.1).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .client_origin import ClientOrigin
 
 
 class SessionClient(Base):
-    """A client that was given tokens within a login session.
+    """A grant to a client within a login session.
 
-    A row for each grant and not for each client: two grants at once never meet, and the
-    row knows which family came of the session.
+    There is one row per grant rather than per client: concurrent grants do not conflict, and
+    each row names the family of tokens that came from the session.
     """
 
     __tablename__ = "pkce_session_client"
@@ -28,7 +28,7 @@ class SessionClient(Base):
     subject: Mapped[str] = mapped_column(Identifier)
     client_id: Mapped[str] = mapped_column(Identifier, index=True)
     family_id: Mapped[str] = mapped_column(Identifier)
-    #: Whether what was granted outlives the session (OIDC Core 11).
+    #: Whether the grant outlives the session (OIDC Core 11).
     offline: Mapped[bool]
     issued_at: Mapped[int]
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
@@ -44,7 +44,7 @@ def joined(
     now: int,
     lifetime: int,
 ) -> SessionClient:
-    """Make the row, not stored yet, of a client that takes part; `lifetime` in seconds."""
+    """Return a new row for a grant to a client, without storing it; `lifetime` is in seconds."""
     return SessionClient(
         digest=digest(f"{sid} {family_id}"),
         sid=sid,
@@ -58,28 +58,28 @@ def joined(
 
 
 def takes_part(session: Session, sid: str, client_id: str) -> bool:
-    """Say whether a client was given tokens within the session `sid`."""
-    wanted = SessionClient.sid == sid, SessionClient.client_id == client_id
-    return session.scalars(select(SessionClient.digest).where(*wanted).limit(1)).first() is not None
+    """Return whether the client was issued tokens within the session `sid`."""
+    match = SessionClient.sid == sid, SessionClient.client_id == client_id
+    return session.scalars(select(SessionClient.digest).where(*match).limit(1)).first() is not None
 
 
 def is_known_at(session: Session, sid: str, origin: str) -> bool:
-    """Say whether a client with pages on `origin` was given tokens within the session `sid`."""
-    its = select(ClientOrigin.client_id).where(ClientOrigin.origin == origin)
-    wanted = SessionClient.sid == sid, SessionClient.client_id.in_(its)
-    return session.scalars(select(SessionClient.digest).where(*wanted).limit(1)).first() is not None
+    """Return whether a client with the web origin `origin` took part in the session `sid`."""
+    client_ids = select(ClientOrigin.client_id).where(ClientOrigin.origin == origin)
+    match = SessionClient.sid == sid, SessionClient.client_id.in_(client_ids)
+    return session.scalars(select(SessionClient.digest).where(*match).limit(1)).first() is not None
 
 
 def end(session: Session, sid: str) -> list[SessionClient]:
-    """Delete the rows of a session that is over, and return them; twice, none are left."""
+    """Delete and return the rows of the session `sid`; a second call returns none."""
     rows = list(session.scalars(select(SessionClient).where(SessionClient.sid == sid)))
     if not rows:
         return []
-    done = changed_rows(session, delete(SessionClient).where(SessionClient.sid == sid))
-    # Two that end it at once: one of them tells the clients.
-    return rows if done else []
+    deleted = changed_rows(session, delete(SessionClient).where(SessionClient.sid == sid))
+    # If two requests end it at once, only one of them notifies the clients.
+    return rows if deleted else []
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` rows that are too old to matter; return how many."""
+    """Delete up to `limit` expired rows; return how many."""
     return delete_some(session, SessionClient, SessionClient.expires_at <= now, limit)

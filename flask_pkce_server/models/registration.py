@@ -1,4 +1,4 @@
-"""Registration: how a client that registered itself came here (RFC 7591, RFC 7592)."""
+"""Registration: who may change a self-registered client (RFC 7591, RFC 7592)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token
 
-#: Seconds after which it is noted again that a shared client was asked for.
+#: Seconds before `seen_at` of a shared client is updated again.
 _HOUR = 3600
-# Each of them takes the rows of a dozen tables with it.
+# Clients deleted per call: each deletion touches a dozen tables.
 _BATCH = 100
 
 
 class Registration(Base):
-    """That a client registered itself, and who may change it.
+    """The registration of one self-registered client.
 
-    A public client that nobody owns is shared by all who say the same of themselves, and
-    found by that; another one may be changed by who has its token.
+    A public client without an owner is shared by everybody who registers the same metadata,
+    and found by `metadata_digest`. Any other client can be changed with its registration
+    access token.
     """
 
     __tablename__ = "pkce_registration"
@@ -35,63 +36,64 @@ class Registration(Base):
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     token_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
     metadata_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
-    #: When it was last asked for.
+    #: When the client was last registered.
     seen_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
 
 
 def of_token(session: Session, handle: str) -> Registration | None:
-    """Return what the registration access token `handle` opens."""
+    """Return the registration with the registration access token `handle`, or None."""
     return session.scalars(
         select(Registration).where(Registration.token_digest == digest(handle))
     ).first()
 
 
 def shared(session: Session, metadata_digest: bytes) -> tuple[Client, int] | None:
-    """Return the client that all share who say this, and when it was last asked for."""
-    found = session.execute(
+    """Return the shared client with this metadata and its `seen_at`, or None."""
+    row = session.execute(
         select(Client, Registration.seen_at)
         .join(Registration, Registration.client_id == Client.client_id)
         .where(Registration.metadata_digest == metadata_digest)
     ).first()
-    return None if found is None else (found[0], found[1])
+    return None if row is None else (row[0], row[1])
 
 
 def is_fresh(seen_at: int, now: int) -> bool:
-    """Say whether it need not be noted again that a client was asked for."""
+    """Return whether `seen_at` is recent enough to be left as it is."""
     return seen_at > now - _HOUR
 
 
 def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
-    """Note that a shared client is asked for, and not to be pruned; say if it is there."""
-    same = Registration.metadata_digest == metadata_digest
-    return changed_rows(session, update(Registration).where(same).values(seen_at=now)) == 1
+    """Update `seen_at` of a shared client, to keep it from pruning; return whether it exists."""
+    is_same = Registration.metadata_digest == metadata_digest
+    return changed_rows(session, update(Registration).where(is_same).values(seen_at=now)) == 1
 
 
-def is_full(session: Session, most: int) -> bool:
-    """Say whether `most` clients wait for their first user.
+def is_full(session: Session, limit: int) -> bool:
+    """Return whether `limit` clients or more wait for their first user.
 
-    It reads a row of each: to be asked before a unit of work, which would hold up others.
-    Those who ask at the same moment may be a few more than there is room for.
+    It reads one row per client, so call it before a unit of work, which would block others.
+    Concurrent registrations may therefore exceed the limit by a few.
     """
-    some = select(Registration.client_id).where(*_unused()).limit(most)
-    return session.scalar(select(func.count()).select_from(some.subquery())) == most
+    waiting = select(Registration.client_id).where(*_unused()).limit(limit)
+    return session.scalar(select(func.count()).select_from(waiting.subquery())) == limit
 
 
 def store(
     session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], full: bool
 ) -> Client | None:
-    """Store a client that registers itself; return it, or the shared one that was there.
+    """Store a self-registered client; return it, or the shared client with the same metadata.
 
-    None if all is `full`. That costs who asks one of what they have: `counted` is them, and
-    how many. Raises `TooManyGuesses` if they have none left.
+    Returns None if a new client is needed and `full` is true. Both outcomes, a new client and
+    None, count against the limits in `counted` (see `guess.take`). Raises `TooManyGuesses` if
+    one of them is reached.
     """
-    # First that which writes: whoever registers the same at once waits here or tries again.
+    # Write first: a concurrent registration of the same metadata waits here or is retried.
     guess.take(session, counted, row.seen_at)
-    found = shared(session, row.metadata_digest) if row.metadata_digest else None
-    if found is not None:
-        # Somebody was faster.
+    existing = shared(session, row.metadata_digest) if row.metadata_digest else None
+    if existing is not None:
+        # Somebody else registered it meanwhile.
         guess.give_back(session, counted, row.seen_at)
-        return found[0]
+        return existing[0]
     if full:
         return None
     clients.save(session, client)
@@ -100,22 +102,22 @@ def store(
 
 
 def prune(session: Session, before: int, limit: int) -> int:
-    """Delete clients that signed nobody in, and were not asked for since `before`.
+    """Delete up to `limit` unused clients last registered at or before `before`.
 
-    Up to `limit` of them, and none that the operator has checked; return how many.
+    Returns how many. Clients that the operator has verified are kept.
     """
     unused = (
         select(Client)
         .join(Registration, Registration.client_id == Client.client_id)
         .where(Registration.seen_at <= before, *_unused())
     )
-    # All of them, and not a batch: it could be one of checked clients alone.
-    idle = [one.client_id for one in session.scalars(unused) if not one.verified]
+    # Not in batches: one batch might contain nothing but verified clients.
+    idle = [client.client_id for client in session.scalars(unused) if not client.verified]
     return sum(clients.remove(session, client_id) for client_id in idle[: min(limit, _BATCH)])
 
 
 def _unused() -> list[ColumnElement[bool]]:
-    """Return the condition that no user and no code hangs on a client."""
+    """Return the conditions that a client has no tokens, codes or consents."""
     return [
         ~select(table.client_id).where(table.client_id == Registration.client_id).exists()
         for table in (Token, AuthorizationCode, DeviceCode, Consent)

@@ -1,9 +1,10 @@
-"""Signing key: what ID tokens and other JWTs are signed with (RFC 7515, RFC 7517).
+"""Signing key: a key that signs ID tokens and other JWTs (RFC 7515, RFC 7517).
 
-ES256 and RS256 side by side, made when first needed. A key is *next* until its
-`active_from`, *active* until a younger one is, and then *retired*: still published, until
-all that it signed has expired. The times alone say which, so that workers agree without
-a word. The private half is encrypted with a key that the app's secret gives.
+ES256 and RS256 keys exist side by side, each made when first needed. A key is *next* until
+its `active_from`, then *active* until a newer key is, and then *retired*: still published,
+until everything that it signed has expired. The state follows from the times alone, so that
+workers agree on it without communicating. The private key is encrypted with a key derived
+from the app's secret.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SigningKey(Base):
-    """A stored key; of two workers that make the same generation, one wins."""
+    """A stored key; if two workers make the same generation, only one key is stored."""
 
     __tablename__ = "pkce_signing_key"
 

@@ -1,4 +1,4 @@
-"""Spent jti: the names of JWTs that were shown once and must not be again (RFC 7523 3)."""
+"""Spent jti: the `jti` of JWTs that were used and must not be used again (RFC 7523 3)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .base import Base, Digest, EpochSeconds, delete_some
 
 
 class SpentBefore(Exception):
-    """Somebody has shown this very JWT before."""
+    """The same JWT was used before."""
 
 
 class SpentJti(Base):
-    """One JWT that a client has shown, until it expires by itself.
+    """One JWT that a client has used, kept until the JWT expires.
 
-    The client is in the digest, and in no column: whoever deletes a client and registers it
-    again must not bring its JWTs back to life.
+    The client_id is part of the digest and not a column, so that deleting the client keeps the
+    row: if the client is registered again, its used JWTs must not be valid again.
     """
 
     __tablename__ = "pkce_spent_jti"
@@ -28,18 +28,18 @@ class SpentJti(Base):
 
 
 def spend(session: Session, client_id: str, jti: str, expires_at: int) -> None:
-    """Note that `client_id` has shown `jti`; raises `SpentBefore` if it is known already.
+    """Store that `client_id` has used `jti`; raises `SpentBefore` if it had before.
 
-    The insert is the gate: of two at the same moment one gets in.
+    `expires_at` is in epoch seconds. The insert is atomic: of two concurrent uses, one fails.
     """
     row = {"digest": digest(f"{client_id}\n{jti}"), "expires_at": expires_at}
     try:
         session.execute(insert(SpentJti).values(row))
     except IntegrityError:
-        # Not as a DBAPIError, after which the unit of work would be tried again.
+        # Not as a DBAPIError, which would make `Store.write` retry the unit of work.
         raise SpentBefore from None
 
 
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` of those that are refused for their age; return how many."""
+    """Delete up to `limit` rows of expired JWTs; return how many."""
     return delete_some(session, SpentJti, SpentJti.expires_at <= now, limit)

@@ -1,4 +1,4 @@
-"""Token: access and refresh tokens, and the family that descends from one decision."""
+"""Token: access and refresh tokens, and the family that descends from one grant."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ..wire.handle import base64url, digest
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
 
-#: The binding that says when what the user allowed is over (epoch seconds).
+#: The binding with the time when the grant of the user ends (epoch seconds).
 UNTIL = "until"
-#: The subject of a token that a client has for itself (RFC 6749 4.4): that of no user.
+#: The subject of a token that a client obtained on its own behalf (RFC 6749 4.4).
 NOBODY = ""
-#: The binding of a token that was exchanged for another one: by whom, and for which.
+#: The binding of a token issued by an exchange: which clients exchanged which tokens.
 EXCHANGED = "token_exchange"
 
 
 class Token(Base, TokenMixin):
-    """An access or a refresh token, known by its digest.
+    """An access token or a refresh token, stored by its digest.
 
-    `consumed_at` is set when a refresh token was exchanged for its successor,
-    `revoked_at` when it was taken back.
+    `consumed_at` is set when a refresh token is replaced by its successor, `revoked_at` when
+    a token is revoked.
     """
 
     __tablename__ = "pkce_token"
@@ -48,49 +48,49 @@ class Token(Base, TokenMixin):
 
     @property
     def is_machine(self) -> bool:
-        """Whether its client has it for itself, and no user stands behind it."""
+        """Whether the client obtained the token on its own behalf, without a user."""
         return self.subject == NOBODY
 
     def is_live(self, now: int) -> bool:
-        """Say whether it may be used at `now` (epoch seconds)."""
+        """Return whether the token can be used at `now` (epoch seconds)."""
         return self.consumed_at is None and self.revoked_at is None and self.expires_at > now
 
     @property
     def audience(self) -> list[str]:
-        """The APIs that it is for, by their URIs; empty for this app alone."""
+        """The URIs of the APIs that the token is for; empty if it is for this app only."""
         return list(self.bindings.get("audience", ()))
 
     @property
     def actors(self) -> tuple[str, ...]:
-        """The clients that exchanged their way to it, the last first (RFC 8693 4.1).
+        """The client_ids of the chain of exchanges, the latest first (RFC 8693 4.1).
 
-        Empty for what a client was given by no exchange.
+        Empty for a token that was not issued by an exchange.
         """
         return tuple(self.bindings.get(EXCHANGED, {}).get("actors", ()))
 
     @property
     def holder(self) -> str:
-        """The client_id of the client that was given it.
+        """The client_id of the client that the token was issued to.
 
-        `client_id` names the one that the user let in: whatever they take back of that one,
-        they take back of this too.
+        The column `client_id` names the client that the user authorized: whatever the user
+        withdraws from that client is withdrawn from this token too.
         """
         return self.actors[0] if self.actors else self.client_id
 
     @property
     def act(self) -> dict[str, Any]:
-        """The claim `act` in a dict, nested as RFC 8693 4.1 has it; empty if there is none."""
+        """A dict with the `act` claim, nested as in RFC 8693 4.1; empty without an exchange."""
         claim: dict[str, Any] = {}
         for client_id in reversed(self.actors):
             claim = {"act": {"sub": client_id, **claim}}
         return claim
 
     def exchanged(self, client_id: str) -> dict[str, Any]:
-        """Return the binding of what `client_id` is given in exchange for it."""
-        before = self.bindings.get(EXCHANGED, {}).get("from", ())
-        return {"actors": [client_id, *self.actors], "from": [*before, base64url(self.digest)]}
+        """Return the `EXCHANGED` binding of a token that `client_id` obtains for this one."""
+        earlier = self.bindings.get(EXCHANGED, {}).get("from", ())
+        return {"actors": [client_id, *self.actors], "from": [*earlier, base64url(self.digest)]}
 
-    # What Authlib asks of a token.
+    # The interface that Authlib expects of a token.
 
     def check_client(self, client: Any) -> bool:
         return bool(self.holder == client.client_id)
@@ -101,7 +101,7 @@ class Token(Base, TokenMixin):
 
 @dataclass(frozen=True)
 class Family:
-    """What all tokens of one decision share."""
+    """What all tokens of one grant have in common."""
 
     family_id: str
     client_id: str
@@ -111,7 +111,7 @@ class Family:
     def token(
         self, kind: str, handle: str, *, scope: frozenset[str], issued_at: int, lifetime: int
     ) -> Token:
-        """Make a member that is not stored yet; `lifetime` is in seconds."""
+        """Return a new token of the family, without storing it; `lifetime` is in seconds."""
         return Token(
             digest=digest(handle),
             kind=kind,
@@ -126,35 +126,36 @@ class Family:
 
 
 def is_live_token(now: int) -> ColumnElement[bool]:
-    """Return the condition that a token may be used at `now` (epoch seconds)."""
+    """Return the condition that a token can be used at `now` (epoch seconds)."""
     return and_(Token.consumed_at.is_(None), Token.revoked_at.is_(None), Token.expires_at > now)
 
 
 def find(session: Session, handle: str) -> Token | None:
-    """Return the token with this handle, whatever its state."""
+    """Return the token with this handle, live or not; None if there is none."""
     return session.get(Token, digest(handle))
 
 
 def find_holder(session: Session, token: Token) -> Client | None:
-    """Return the client that was given a token that was exchanged for.
+    """Return the client that holds a token issued by an exchange.
 
-    None where one that had a hand in it is gone: such a token is not stored under the names
-    of all of them. Who has that name since then is another one.
+    Returns None if a client of the chain has been deleted, even if its client_id is registered
+    again: the token has one client_id, so deleting the other clients does not delete it.
     """
-    hands = {token.client_id, *token.actors}
-    found = session.scalars(select(Client).where(Client.client_id.in_(hands)))
-    known = {client.client_id: client for client in found}
-    newest = max((known[name].issued_at for name in token.actors if name in known), default=0)
-    return known[token.holder] if len(known) == len(hands) and newest <= token.issued_at else None
+    client_ids = {token.client_id, *token.actors}
+    rows = session.scalars(select(Client).where(Client.client_id.in_(client_ids)))
+    clients = {client.client_id: client for client in rows}
+    newest = max((clients[name].issued_at for name in token.actors if name in clients), default=0)
+    is_intact = len(clients) == len(client_ids) and newest <= token.issued_at
+    return clients[token.holder] if is_intact else None
 
 
 def consume(session: Session, token: Token, now: int) -> bool:
-    """Consume a live refresh token; of any number of callers at once, one sees True."""
+    """Consume a live refresh token; of any number of concurrent callers, only one gets True."""
     statement = (
         update(Token)
         .where(
             Token.digest == token.digest,
-            # Nothing of it was taken back since it was read.
+            # No scope was withdrawn since the token was read.
             Token.scope == token.scope,
             Token.consumed_at.is_(None),
             Token.revoked_at.is_(None),
@@ -166,9 +167,9 @@ def consume(session: Session, token: Token, now: int) -> bool:
 
 
 def hold(session: Session, token: Token, now: int) -> bool:
-    """Hold a live token as it was read until the transaction ends; say whether it is live.
+    """Lock a live token until the transaction ends; return whether it is live and unchanged.
 
-    Who takes back something of it meanwhile waits, and finds what was made from it.
+    A concurrent withdrawal waits for the lock, and then finds what was issued from the token.
     """
     statement = (
         update(Token)
@@ -181,9 +182,9 @@ def hold(session: Session, token: Token, now: int) -> bool:
 def revoke_family(session: Session, family_id: str, now: int) -> int:
     """Revoke all tokens of a family; return how many were not revoked before.
 
-    The statement is repeated until it finds nothing. It waits for a refresh that is
-    under way, since that holds a row of the family, but it does not see what that
-    refresh inserted meanwhile: the next round does.
+    The statement is repeated until it finds nothing. It waits for a concurrent refresh, which
+    holds a row of the family, but does not see the rows that the refresh inserted: the next
+    round does.
     """
     statement = (
         update(Token)
@@ -191,38 +192,39 @@ def revoke_family(session: Session, family_id: str, now: int) -> int:
         .values(revoked_at=now)
     )
     total = 0
-    while found := changed_rows(session, statement):
-        total += found
+    while changed := changed_rows(session, statement):
+        total += changed
     return total
 
 
 def revoke_exchanged(session: Session, token: Token, now: int) -> int:
-    """Revoke a token that was exchanged for, and all that was made from it; return how many.
+    """Revoke a token issued by an exchange, and all tokens made from it; return how many.
 
-    The rest of the family is the user's and the app's that they let in. Repeated until
-    nothing is found, as `revoke_family` is.
+    The rest of the family belongs to the client that the user authorized, and stays. Repeated
+    until nothing is found, like `revoke_family`.
     """
-    mine, key, total = [token.digest], base64url(token.digest), 0
-    while mine:
-        statement = update(Token).where(Token.digest.in_(mine), Token.revoked_at.is_(None))
+    digests, key, total = [token.digest], base64url(token.digest), 0
+    while digests:
+        statement = update(Token).where(Token.digest.in_(digests), Token.revoked_at.is_(None))
         total += changed_rows(session, statement.values(revoked_at=now))
-        others = session.execute(
+        family = session.execute(
             select(Token.digest, Token.bindings)
             .where(Token.family_id == token.family_id, Token.revoked_at.is_(None))
             .with_for_update()
         ).all()
-        mine = [one for one, its in others if key in its.get(EXCHANGED, {}).get("from", ())]
+        parents = ((member, bindings.get(EXCHANGED, {})) for member, bindings in family)
+        digests = [member for member, exchange in parents if key in exchange.get("from", ())]
     return total
 
 
 def revoke_family_of(session: Session, family_id: str, subject: str, now: int) -> str | None:
-    """Revoke a family if it is of `subject`; return whose client's it was."""
-    owner = session.scalars(
+    """Revoke a family if it belongs to `subject`; return its client_id, or None."""
+    client_id = session.scalars(
         select(Token.client_id).where(Token.family_id == family_id, Token.subject == subject)
     ).first()
-    if owner is not None:
+    if client_id is not None:
         revoke_family(session, family_id, now)
-    return owner
+    return client_id
 
 
 def prune(session: Session, now: int, limit: int) -> int:

@@ -1,1 +1,1 @@
-"""What a person sees."""
+"""Pages: the HTML that people see."""

@@ -1,4 +1,4 @@
-"""First steps: what a developer does with a new client, as text to be used as it is."""
+"""First steps: a URL, a command and code with which a developer can try a new client."""
 
 from __future__ import annotations
 
@@ -19,23 +19,26 @@ from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
 @dataclass(frozen=True)
 class FirstSteps:
-    """A sign-in that can be tried at once."""
+    """A sign-in that the developer can try at once."""
 
-    #: To be opened in a browser.
+    #: The URL to open in a browser.
     authorize_url: str
-    #: The line that redeems the code which the browser comes back with.
+    #: The command that redeems the authorization code from the browser.
     curl: str
 
 
 def usual_scopes(server: Server, client: Client) -> list[str]:
-    """Return the scopes of a first try: not all of OpenID Connect, nobody need read that."""
+    """Return the scopes to try first: the client's own, or else the most common ones."""
     usual = {*server.settings.scopes, "openid", "offline_access"}
     allowed = usual if client.scope is None else client.scope
     return [scope for scope in server.scopes if scope in allowed]
 
 
 def first_steps(server: Server, client: Client, secret: str) -> FirstSteps:
-    """Return the first steps of a client that has a redirect URI; `secret` is what is shown."""
+    """Return the first steps for a client with a redirect URI.
+
+    `secret` appears in the command as it is given, a placeholder or the real client_secret.
+    """
     verifier, uri = base64url(secrets.token_bytes(32)), client.redirect_uris[0]
     request = {
         "response_type": "code",
@@ -57,7 +60,7 @@ def first_steps(server: Server, client: Client, secret: str) -> FirstSteps:
 
 
 def token_line(server: Server, client: Client, secret: str, body: Mapping[str, str]) -> str:
-    """Return the line of curl by which `client` sends `body` to the token endpoint."""
+    """Return the curl command by which `client` sends `body` to the token endpoint."""
     parts, body = ["curl", server.url_of("token")], dict(body)
     if client.token_endpoint_auth_method == "client_secret_basic":
         parts += ["-u", f"{client.client_id}:{secret}"]
@@ -74,7 +77,7 @@ def token_line(server: Server, client: Client, secret: str, body: Mapping[str, s
 
 
 def snippet(server: Server, client: Client, name: str, steps: FirstSteps | None) -> str:
-    """Return the code of `templates/pkce/snippets/<name>.txt`, filled in for a client."""
+    """Return the snippet `templates/pkce/snippets/<name>.txt`, filled in for `client`."""
     redirect_uri = next(iter(client.redirect_uris), "")
     return render_template(
         f"pkce/snippets/{name}.txt",

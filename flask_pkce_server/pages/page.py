@@ -1,4 +1,4 @@
-"""Pages: what every page that a person sees is made with."""
+"""Page: renders the pages that people see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _PATH = re.compile(r"/(?![/\\])[!-~]*")
 
 
 def check_look(settings: Settings) -> None:
-    """Refuse a stylesheet that the policy of the pages would not load."""
+    """Refuse a stylesheet that the Content Security Policy of the pages would block.
+
+    Raises `ConfigurationError`.
+    """
     sheet = settings.stylesheet
     if sheet is not None and not _PATH.fullmatch(sheet):
         raise ConfigurationError(
@@ -30,10 +33,10 @@ def check_look(settings: Settings) -> None:
 
 
 def page(server: Server, name: str, status: int = 200, **values: Any) -> Response:
-    """Return the page `pkce/<name>.html` with `values`, in the language of who asks.
+    """Render `pkce/<name>.html` with `values` in the reader's language.
 
-    The template also gets `server`, `language` and its functions: `t` for a text, `tn` for
-    one that counts, `day` for a date.
+    The template also gets `server`, `language`, and functions: `t` translates a text, `tn` a
+    text with a number, `day` formats a date in the language and `iso_day` as ISO 8601.
     """
     language = server.languages.choose(request_state().ui_locales)
     text = render_template(
@@ -52,11 +55,11 @@ def page(server: Server, name: str, status: int = 200, **values: Any) -> Respons
 
 
 def here() -> str:
-    """Return the path of this request as the browser knows it."""
+    """Return the path of the current request as the browser sees it."""
     return flask.request.script_root + flask.request.path
 
 
 def in_order(scopes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return scopes in the order of the pages: who one is first, staying last."""
-    places = {"openid": 0, "offline_access": 2}
-    return sorted(scopes, key=lambda scope: places.get(scope[0], 1))
+    """Sort scopes for a page: `openid` first, `offline_access` last."""
+    positions = {"openid": 0, "offline_access": 2}
+    return sorted(scopes, key=lambda scope: positions.get(scope[0], 1))

@@ -1,4 +1,4 @@
-"""Policy: what a page may load and do (Content Security Policy Level 3)."""
+"""Policy: what our pages may load and do (Content Security Policy Level 3)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from flask import Response
 
 from ..protocol.state import request_state
 
-# No form-action: Chromium applies it to the redirect that follows the consent form, and
-# that one leads to the client.
+# No form-action: Chromium also applies it to the redirect after the consent form, which leads
+# to the client.
 _DIRECTIVES = {
     "default-src": "'none'",
     "style-src": "'self'",
@@ -20,21 +20,18 @@ _DIRECTIVES = {
 
 
 def allow_here(**directives: str) -> None:
-    """Let the page that answers this request do what pages may not.
-
-    By the directives of its content security policy: `script_src="'self'"`.
-    """
-    found = {name.replace("_", "-"): sources for name, sources in directives.items()}
-    request_state().policy.update(found)
+    """Change directives of the policy for the current response: `script_src="'self'"`."""
+    policy = {name.replace("_", "-"): sources for name, sources in directives.items()}
+    request_state().policy.update(policy)
 
 
 def set_policy(response: Response) -> None:
-    """Put the policy of a page into its headers."""
+    """Set the security headers of a page."""
     policy = {**_DIRECTIVES, **request_state().policy}
     response.headers["Content-Security-Policy"] = "; ".join(map(" ".join, policy.items()))
     if policy["frame-ancestors"] == "'none'":
-        # What one origin may frame cannot be said in this header.
+        # This header cannot allow a single other origin.
         response.headers["X-Frame-Options"] = "DENY"
-    # Not no-referrer: Flask-WTF would refuse every form over https.
+    # With no-referrer, Flask-WTF would refuse every form over https.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"

@@ -1,1 +1,1 @@
-"""The server: it asks the features, and keeps the order of checks."""
+"""Protocol: the authorization server, which calls the features and keeps checks in order."""

@@ -1,6 +1,6 @@
-"""Client authentication: which client a request is from, and that it is (RFC 6749 2.3).
+"""Client authentication: identifies the client of a request and verifies it (RFC 6749 2.3).
 
-Features say how a client may show that (`ClientAuthMethod`); what it shows is judged here.
+Features contribute the methods (`ClientAuthMethod`); this module applies them.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from .request import Request
 def authenticate(
     server: Server, request: Request, methods: Mapping[str, ClientAuthMethod], endpoint: str
 ) -> Client:
-    """Return the client that proved who it is, by the method it is registered for.
+    """Return the client, authenticated by the method it is registered for.
 
-    RFC 6749 2.3: one method, and only one. Whatever fails, the answer is the same. Raises
-    `InvalidClientError`, or `InvalidRequestError` for what contradicts itself.
+    A request uses exactly one method (RFC 6749 2.3). Raises `InvalidClientError`, the same for
+    an unknown client and a wrong proof, or `InvalidRequestError` for a contradictory request.
     """
     request.check_form()
-    shown = {
+    used = {
         name: credentials
         for name, method in methods.items()
         if (credentials := method.read(request)) is not None
     }
-    if len(shown) > 1:
+    if len(used) > 1:
         raise InvalidRequestError("The client authenticates by more than one method.")
     named = request.payload.client_id
-    name, (client_id, proof) = next(iter(shown.items()), ("none", (named or "", "")))
-    # Basic with an empty secret: some libraries name a public client so.
+    name, (client_id, proof) = next(iter(used.items()), ("none", (named or "", "")))
+    # Some libraries identify a public client by Basic with an empty secret.
     name = name if proof else "none"
     if not client_id:
         raise InvalidClientError("The request does not say which client it is from.")
     if named and named != client_id:
         raise InvalidRequestError("client_id is not the client that authenticates.")
     client = server.find_client(client_id)
-    # An unknown client is checked like any other, against a secret that nothing fits.
-    known = client or Client(client_id="", token_endpoint_auth_method=name)
-    proven = known.check_endpoint_auth_method(name, endpoint) and (
-        name == "none" or _proves(server, methods[name], known, proof)
+    # An unknown client is checked like any other, as a client whose secret never matches.
+    candidate = client or Client(client_id="", token_endpoint_auth_method=name)
+    proven = candidate.check_endpoint_auth_method(name, endpoint) and (
+        name == "none" or _proves(server, methods[name], candidate, proof)
     )
     if client is None or not proven:
         raise InvalidClientError("The client is unknown, or did not prove who it is.")
@@ -53,28 +53,28 @@ def authenticate(
 
 
 def _proves(server: Server, method: ClientAuthMethod, client: Client, proof: str) -> bool:
-    """Say whether `proof` is that of `client`."""
+    """Return whether `proof` authenticates `client`."""
     if method.proves is not None:
         return method.proves(server, client, proof)
     return client.check_client_secret(proof) or _fits_foreign_secret(server, client, proof)
 
 
 def _fits_foreign_secret(server: Server, client: Client, proof: str) -> bool:
-    """Say whether `proof` is the secret of `client` that another product hashed.
+    """Return whether `proof` is a secret of `client` that another product hashed.
 
-    From the first time on it is kept as our own secrets are.
+    If it is, our own digest replaces the imported hash.
     """
     if not client.client_id or not client.has_secret or client.secret_digest is not None:
         return False
     client_id, now = client.client_id, server.now()
     with server.store.reading() as session:
-        known = foreign_secret.find(session, client_id)
-    if known is not None:
-        if not foreign_secret.fits(known, proof):
+        secret_hash = foreign_secret.find(session, client_id)
+    if secret_hash is not None:
+        if not foreign_secret.fits(secret_hash, proof):
             return False
         own = digest(proof)
         if server.store.write(lambda session: foreign_secret.upgrade(session, client_id, own, now)):
             return True
-    # The same secret was shown a moment before, or another one was made meanwhile.
-    changed = server.store.get(Client, client_id)
-    return changed is not None and changed.check_client_secret(proof)
+    # Another request has just upgraded the same secret, or the secret was replaced meanwhile.
+    current = server.store.get(Client, client_id)
+    return current is not None and current.check_client_secret(proof)

@@ -1,4 +1,4 @@
-"""Code proof: whoever redeems a code is whoever asked for it (RFC 7636 4.6)."""
+"""Code proof: only the client that requested a code can redeem it (RFC 7636 4.6)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from .contract import Server
 
 
 def prove(server: Server, code: AuthorizationCode | DeviceCode, verifier: str | None) -> str:
-    """Return the challenge of `code`, proven by `verifier`; the one place that compares them.
+    """Return the code_challenge of `code` if `verifier` matches it; the only comparison.
 
-    A wrong verifier leaves the code as it is: who stole a code must not be able to burn it.
-    Raises `InvalidRequestError` for what is no verifier, and `InvalidGrantError` for that of
-    another code.
+    A wrong code_verifier does not consume the code, so that a thief cannot burn it. Raises
+    `InvalidRequestError` if `verifier` is malformed, and `InvalidGrantError` if it does not
+    match.
     """
-    challenge, wanted = checked_challenge_of(verifier), code.code_challenge or ""
-    if not hmac.compare_digest(challenge, wanted):
+    challenge, expected = checked_challenge_of(verifier), code.code_challenge or ""
+    if not hmac.compare_digest(challenge, expected):
         facts = {"client_id": code.client_id, "subject": code.subject or ""}
         tell(verifier_mismatched, server.app, **facts)
-        raise InvalidGrantError(of_mismatch(verifier or "", wanted))
+        raise InvalidGrantError(of_mismatch(verifier or "", expected))
     return challenge

@@ -1,7 +1,7 @@
-"""Contract: what a feature may ask of the server.
+"""Contract: what features, pages and grants may use of the server.
 
-Features, pages and grants know the server by this type alone, and get it as an argument or as
-`current_server`. What is not here is not theirs to use.
+They depend on these types alone and get the server as an argument or as `current_server`.
+Anything that is not listed here is internal.
 """
 
 from __future__ import annotations
@@ -30,158 +30,160 @@ from .token_response import TokenResponse
 
 
 class Hooks(Protocol):
-    """The features of the app, asked in turn. See `Feature` for what each question means."""
+    """The features of the app, called in order. `Feature` explains each hook."""
 
     @property
     def names(self) -> list[str]:
-        """The names of the features that are switched on."""
+        """The names of the enabled features."""
 
     def resource_metadata(self, server: Server, resource: Resource) -> dict[str, Any]:
         """Return the metadata of a resource (RFC 9728 2)."""
 
     def translate_request(self, server: Server, request: Request) -> None:
-        """Let features put the request into the words of the RFCs."""
+        """Let features translate parameters of other products into those of the RFCs."""
 
     def complete_authorization_request(self, server: Server, request: Request) -> None:
-        """Let features say what the request leaves open."""
+        """Let features fill in what the request leaves open."""
 
     def check_authorization_request(self, server: Server, request: Request) -> None:
-        """Let features refuse the request or bind the grant; raises an `OAuth2Error`."""
+        """Let features refuse the request or bind the grant; raises `OAuth2Error`."""
 
     def check_token_request(self, server: Server, request: Request) -> None:
-        """Let features refuse the request; raises an `OAuth2Error`."""
+        """Let features refuse the request; raises `OAuth2Error`."""
 
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
-        """Let features add to the response, inside of the transaction."""
+        """Let features add to the response, inside the transaction."""
 
     def check_token_use(self, server: Server, token: Token, resource: Resource | None) -> None:
-        """Let features refuse an access token that came to a view; raises an `OAuth2Error`."""
+        """Let features refuse an access token sent to a view; raises `OAuth2Error`."""
 
     def describe_token(self, server: Server, token: Token) -> dict[str, Any]:
-        """Return the claims that features add to those of a token."""
+        """Return the claims that features add to a token."""
 
     def read_token(self, server: Server, text: str) -> Token | None:
-        """Return the token that `text` describes by itself, None if it is of no such kind."""
+        """Return the token that a self-contained `text` describes, or None if it is not one."""
 
     def complete_response(self, server: Server, response: Response, route: Route | None) -> None:
-        """Let features add headers to an answer of ours, or of a guarded view."""
+        """Let features add headers to the response of our `route`, or of a guarded view (None)."""
 
     def prune(self, server: Server, limit: int) -> dict[str, int]:
-        """Delete what features keep and nothing depends on, each feature in its own unit of work.
+        """Delete up to `limit` obsolete rows of each feature, each in its own unit of work.
 
-        Up to `limit` rows of each; returns how many, by feature.
+        Return the number of deleted rows by feature name.
         """
 
     def problems(self, server: Server) -> list[Problem]:
-        """Return what features have to say to `flask pkce doctor`."""
+        """Return the findings of all features for `flask pkce doctor`."""
 
 
 class Registrar(Protocol):
-    """What may be registered of a client (RFC 7591 2)."""
+    """The rules for client registration (RFC 7591 2)."""
 
-    #: The grant types and the client authentication methods of this server, `none` included.
+    #: The grant types and client authentication methods of this server, including `none`.
     grant_types: list[str]
     auth_methods: list[str]
 
     def offer(self, party: Party, scopes: Iterable[str]) -> Offer:
-        """Return what a client may register itself, who it is described by being `party`.
+        """Return what a client may register when `party` describes it.
 
-        Of `scopes` it may have all, and whatever is declared if they are empty.
+        The offer includes all declared scopes that are in `scopes`, or all of them if `scopes`
+        is empty.
         """
 
     def check(self, client: Client) -> None:
         """Refuse a client that must not be stored; raises `InvalidRequestError`."""
 
     def check_member(self, client: Client, name: str, value: Any) -> None:
-        """Refuse a member of the metadata of a client; raises `InvalidRequestError`."""
+        """Refuse an invalid member of a client's metadata; raises `InvalidRequestError`."""
 
     def replaced_by(self, names: Iterable[str]) -> set[str]:
-        """Return the members that cannot stand beside those of `names`."""
+        """Return the metadata members that those in `names` replace."""
 
     def names_of(self, party: Party) -> set[str]:
-        """Return the members that `party` may say."""
+        """Return the names of the metadata members that `party` may set."""
 
 
 class Server(Protocol):
     """The authorization server of one app."""
 
     app: Flask
-    #: The URL that names this server.
+    #: The URL that identifies this server.
     issuer: Issuer
     settings: Settings
-    #: Units of work on the host's database.
+    #: Runs units of work on the host's database.
     store: Store
     #: The host's users.
     users: Users
-    #: What this server signs with, and verifies.
+    #: The signing keys; they also verify what this server signed.
     keys: KeyRing
-    #: The scopes that may be asked for, each with its sentence.
+    #: The scopes that clients may request, each with the sentence that users read.
     scopes: Scopes
-    #: The APIs that tokens may be for.
+    #: The APIs that tokens can be for.
     resources: Resources
     #: The languages of the pages.
     languages: Languages
-    #: What gets the documents that clients name.
+    #: Fetches documents from URLs that clients name.
     fetcher: Fetcher
     hooks: Hooks
     registrar: Registrar
-    #: The routes that are mounted, by their Flask endpoints; and their paths, by their names.
+    #: The mounted routes by Flask endpoint, and their paths by route name.
     routes: dict[str | None, Route]
     paths: dict[str, str]
-    #: How an authorization response may travel, by `response_mode`.
+    #: The supported response modes, by `response_mode`.
     response_modes: Mapping[str, ResponseMode]
-    #: Seconds since the epoch; tests put their own in its place.
+    #: Returns the time in epoch seconds; tests replace it.
     clock: Callable[[], float]
-    #: What the issuer ends with where debug makes it up; for features to set at start.
+    #: The end of the issuer that debug mode uses if none is configured; features set it in
+    #: `check_settings`.
     debug_issuer_tail: str
 
     @property
     def site_name(self) -> str:
-        """What the pages call the host."""
+        """The name of the host app on the pages."""
 
     def now(self) -> int:
-        """Return the time in whole seconds since the epoch."""
+        """Return the time in whole epoch seconds."""
 
     def key(self, purpose: str) -> bytes:
-        """Return the key of 32 bytes for one purpose, made from the secret of the app."""
+        """Return a 32-byte key for `purpose`, derived from the app's secret."""
 
     def metadata(self) -> dict[str, Any]:
-        """Return the discovery document, as the features make it (RFC 8414 2)."""
+        """Return the discovery document, which the features compose (RFC 8414 2)."""
 
     def url_of(self, name: str) -> str:
         """Return the URL of the route `name`."""
 
     def metadata_url_of(self, resource: Resource) -> str | None:
-        """Return where the metadata of `resource` is (RFC 9728 3.1); None if nowhere."""
+        """Return the URL of the metadata of `resource`, None if it has none (RFC 9728 3.1)."""
 
     def subject_for(self, client: Client, subject: str) -> str:
-        """Return the `sub` by which `client` knows the user `subject` (OIDC Core 8)."""
+        """Return the `sub` that `client` gets for the user `subject` (OIDC Core 8)."""
 
     def is_pairwise(self, client: Client) -> bool:
-        """Say whether `client` knows users by subjects of its own (OIDC Core 8.1)."""
+        """Return whether `client` gets pairwise subject identifiers (OIDC Core 8.1)."""
 
     def find_client(self, client_id: str) -> Client | None:
-        """Return a client, None if there is none; raises `TemporarilyUnavailable`."""
+        """Return the client, None if there is none; raises `TemporarilyUnavailable`."""
 
     def find_token(self, text: str) -> Token | None:
-        """Return the stored token that `text` stands for, whatever its state."""
+        """Return the stored token for `text` in any state, None if there is none."""
 
     def create_oauth2_request(self, request: Any) -> Request:
-        """Return `request` if it is one already, else that which Flask holds."""
+        """Return `request` if it is a `Request`, else make one from the current Flask request."""
 
     def authenticate_client(
         self, request: Request, methods: Iterable[str] = (), endpoint: str = "token"
     ) -> Client:
-        """Return the client that proved who it is; raises `InvalidClientError`."""
+        """Return the client that the request authenticates; raises `InvalidClientError`."""
 
     def get_consent_grant(self, request: Request, end_user: Any) -> Any:
-        """Return the grant that checked an authorization request; raises an `OAuth2Error`."""
+        """Validate an authorization request and return its grant; raises `OAuth2Error`."""
 
     def create_token_response(self) -> Response:
-        """Answer the token request that Flask holds."""
+        """Answer the current Flask request as a token request."""
 
     def create_endpoint_response(self, name: str) -> Response:
-        """Answer the request that Flask holds by the endpoint `name` of a feature."""
+        """Answer the current Flask request with the Authlib endpoint `name` of a feature."""
 
     def handle_error_response(self, request: Request | None, error: Any) -> Response:
         """Return `error` as JSON (RFC 6749 5.2)."""
@@ -192,5 +194,5 @@ def server_of(app: Flask) -> Server:
     return cast(Server, app.extensions["pkce"])
 
 
-#: The one of the app that Flask runs; where a server is at hand already, that is quicker.
+#: The server of the current app. If a server is at hand already, using that is faster.
 current_server = cast(Server, LocalProxy(lambda: server_of(current_app)))

@@ -1,4 +1,4 @@
-"""Declarations: what a feature tells the server once, when the app starts."""
+"""Declarations: what a feature declares to the server once, when the app starts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ EndpointKind = Literal["page", "endpoint", "document"]
 class Route:
     """A path that a feature answers.
 
-    `name` is the key of `PKCE_ENDPOINTS` and the Flask endpoint `pkce.<name>`; `path` lies below
-    the URL prefix, or at the root of the origin if `at_root` is set. A variable in it whose
-    name begins with an underscore is not passed to the view, which gets the server and the
-    others. `kind` says whom the route is
-    for, and so how it answers: a `page` is for people (HTML errors, no framing), an `endpoint`
-    for programs (JSON errors, never stored, no session), a `document` is public and may be
-    cached.
+    `name` is the key in `PKCE_ENDPOINTS`; the Flask endpoint is `pkce.<name>`. `path` is below
+    the URL prefix, or at the root of the origin if `at_root` is set. `view` gets the server and
+    the variables of the path, except those whose names begin with an underscore. `kind`
+    determines how the route answers: a `page` is for people (HTML errors, no framing), an
+    `endpoint` is for programs (JSON errors, never stored, no session), and a `document` is
+    public and may be cached.
     """
 
     name: str
@@ -33,17 +32,17 @@ class Route:
     methods: tuple[str, ...]
     kind: EndpointKind
     at_root: bool = False
-    #: Whether pages of every origin may read the answer of an endpoint, and not only those of
-    #: clients: it uses no session, and whoever asks is no client yet.
+    #: Whether pages of any origin may read the responses of an endpoint, not only pages of the
+    #: clients' origins. For endpoints that need no session and no registered client.
     for_any_origin: bool = False
 
 
 @dataclass(frozen=True)
 class ResponseMode:
-    """A way for an authorization response to travel (OAuth 2.0 Multiple Response Types 2.1).
+    """A way to return an authorization response (OAuth 2.0 Multiple Response Types 2.1).
 
-    `send` gets the redirect URI and the parameters of the response, and returns what the
-    browser is sent. `fits` says whether a redirect URI of a client can be answered so.
+    `send` gets the redirect URI and the response parameters, and returns the response for the
+    browser. `fits` returns whether the mode works with a redirect URI of a client.
     """
 
     send: Callable[[str, Mapping[str, str]], Response]
@@ -52,7 +51,7 @@ class ResponseMode:
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding of `flask pkce doctor`: `level` is OK, WARN or FAIL, `fix` the line to write."""
+    """A finding of `flask pkce doctor`; `fix` is the line that the operator should write."""
 
     level: Literal["OK", "WARN", "FAIL"]
     about: str

@@ -1,4 +1,4 @@
-"""Error response: how a program is told of an error (RFC 6749 5.2)."""
+"""Error response: an OAuth error as JSON (RFC 6749 5.2)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from ..errors import OAuth2Error, TooManyRequests
 def error_response(
     issuer: str, sentences: Mapping[type[OAuth2Error], str], error: OAuth2Error
 ) -> Response:
-    """Return `error` as JSON; `sentences` are descriptions that its client expects."""
+    """Return `error` as JSON.
+
+    `sentences` replace the descriptions of some errors, for clients that look for other ones.
+    """
     response = flask.jsonify(
         error=error.error,
         error_description=sentences.get(type(error), described(error)),
@@ -24,12 +27,12 @@ def error_response(
         response.headers.update(error.headers)
     if error.error == "invalid_client":
         response.status_code = 401
-        # Only for a client that used it: a browser would open its own password box.
+        # Only for a client that used Basic: otherwise a browser would show its login dialog.
         if flask.request.headers.get("Authorization", "").lower().startswith("basic"):
             response.headers["WWW-Authenticate"] = f'Basic realm="{issuer}"'
     return response
 
 
 def described(error: OAuth2Error) -> str:
-    """Return the description of an error; there always is one, since some SDKs need it."""
+    """Return the description of an error, a general one if it has none: some SDKs need one."""
     return error.description or "The request is not valid."

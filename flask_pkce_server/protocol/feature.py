@@ -1,8 +1,8 @@
-"""Feature: what one capability of the server declares, and what it is asked.
+"""Feature: what one capability of the server declares, and the hooks it implements.
 
-A feature is asked in the order of `features.FEATURES`, those of the host last. It has no need
-to fill a hook that it does not want, and one that is not filled costs nothing. A feature that
-only wants to know what happened listens to a signal instead.
+Features are called in the order of `features.FEATURES`, the host's features last. Implement
+only the hooks you need: a hook that you leave out is never called and costs nothing. To learn
+about events only, connect to a signal instead.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .request import Request
 from .resources import Resource
 from .token_response import TokenResponse
 
-#: Who may say a member of a client's metadata that does no harm, whoever says it.
+#: For `ClientField.said_by`: anybody may set this member, since it can do no harm.
 EVERYBODY: tuple[Party, ...] = ("operator", "client", "document")
 
 
@@ -36,10 +36,10 @@ EVERYBODY: tuple[Party, ...] = ("operator", "client", "document")
 class ClientField:
     """A member of a client's metadata that a feature reads (RFC 7591 2).
 
-    `kind` is the type of its value: a text, a list of texts, true and false, or a JSON object;
-    `choices` are the texts that it may be; `instead_of` is the member that it takes the place
-    of. `check` gets the server, the client and the value, and raises `InvalidRequestError`.
-    The commands make an option of what the `operator` may say.
+    `kind` is the type of the value: a string, a list of strings, a boolean or a JSON object.
+    `choices` are the allowed strings. `instead_of` names the member that this one replaces.
+    `check` gets the server, the client and the value, and raises `InvalidRequestError`.
+    The commands have an option for each member that the `operator` may set.
     """
 
     name: str
@@ -48,19 +48,20 @@ class ClientField:
     choices: tuple[str, ...] = ()
     instead_of: str | None = None
     check: Callable[[Server, Client, Any], None] | None = None
-    #: Who may say it: the operator; the client itself when it registers; the document that
-    #: describes it; nobody of these if only the feature writes it.
+    #: Who may set it: the operator, the client when it registers itself, or the document that
+    #: describes the client. Empty if only the feature sets it.
     said_by: tuple[Party, ...] = ("operator",)
-    #: The client authentication method that it is for; it means nothing beside others.
+    #: The only client authentication method with which it has a meaning; None for all.
     auth_method: str | None = None
 
 
 @dataclass(frozen=True)
 class ClientAuthMethod:
-    """A way for a client to prove who it is (RFC 6749 2.3, RFC 7591 2).
+    """A client authentication method (RFC 6749 2.3, RFC 7591 2).
 
-    `read` returns the client_id and the proof that a request shows, None if it shows none.
-    `proves` says whether a proof is the client's; where it is left out, the proof is a secret.
+    `read` returns the client_id and the proof from a request, or None if the request does not
+    use this method. `proves` returns whether the proof is valid for the client. Without it, the
+    proof is compared with the client_secret.
     """
 
     name: str
@@ -68,147 +69,154 @@ class ClientAuthMethod:
     proves: Callable[[Server, Client, str], bool] | None = None
 
 
-#: A signal, and what receives it for the app.
+#: A signal and the function that receives it for the app.
 Listener = tuple[NamedSignal, Callable[..., Any]]
 
 
 class Feature:
     """One capability of the server.
 
-    A subclass names itself and fills the hooks that it needs. Hosts add features of their own:
-    `PKCEServer(db, features=[MyFeature()])`.
+    A subclass sets `name` and implements the hooks it needs. Host apps add their own features
+    with `PKCEServer(db, features=[MyFeature()])`.
     """
 
-    #: Its name in `PKCE_FEATURES`, and under which it keeps its `bindings` of a grant.
+    #: The name of the feature in `PKCE_FEATURES`, and its key in the `bindings` of a grant.
     name: ClassVar[str]
-    #: Whether the server makes no sense without it.
+    #: Whether it is required: `PKCE_FEATURES` cannot switch it off.
     core: ClassVar[bool] = False
-    #: Whether the host has to switch it on in `PKCE_FEATURES`.
+    #: Whether it stays off until the host switches it on in `PKCE_FEATURES`.
     opt_in: ClassVar[bool] = False
 
-    # What it declares.
+    # Declarations.
 
-    #: The settings that only a feature of the host reads; see `Setting`.
+    #: The settings that a feature of the host adds; see `Setting`.
     settings: ClassVar[tuple[Setting, ...]] = ()
-    #: Its tables, as classes that descend from `Base`.
+    #: Its tables: subclasses of `Base`.
     models: ClassVar[tuple[type[Base], ...]] = ()
-    #: Scopes that come with it, each with the sentence that the user reads.
+    #: The scopes it adds, each with the sentence that users read.
     scopes: ClassVar[Mapping[str, str]] = {}
-    #: What it reads in a client's metadata.
+    #: The members of a client's metadata that it reads.
     client_fields: ClassVar[tuple[ClientField, ...]] = ()
-    #: The grants that it adds to the token endpoint, by their `GRANT_TYPE`.
+    #: The grants that it adds to the token endpoint; each has a `GRANT_TYPE`.
     grants: ClassVar[tuple[type[Grant], ...]] = ()
-    #: Authlib extensions of grants, by grant type: called with each grant before it is used.
+    #: Authlib grant extensions by grant type; each is called with the grant before every use.
     grant_extensions: ClassVar[Mapping[str, tuple[Callable[[Any], None], ...]]] = {}
-    #: Authlib endpoints, which its routes answer by `server.create_endpoint_response`.
+    #: Authlib endpoints, for views that call `server.create_endpoint_response`.
     endpoints: ClassVar[tuple[type[TokenEndpoint], ...]] = ()
 
     def routes(self, server: Server) -> Iterable[Route]:
-        """Return the paths that it answers."""
+        """Return the routes of this feature."""
         return ()
 
     def aliases(self, server: Server) -> Mapping[str, str]:
-        """Return further paths of routes, from the root of the origin: path -> name of a route.
+        """Return more paths for routes, from the root of the origin: path -> route name.
 
-        Those of routes whose feature is switched off are not mounted.
+        An alias is not mounted if the feature of its route is switched off.
         """
         return {}
 
     def client_auth_methods(self, server: Server) -> Iterable[ClientAuthMethod]:
-        """Return the ways in which a client may prove who it is."""
+        """Return the client authentication methods of this feature."""
         return ()
 
     def response_modes(self, server: Server) -> Mapping[str, ResponseMode]:
-        """Return ways for an authorization response to travel, by their `response_mode`."""
+        """Return the response modes of this feature, by `response_mode`."""
         return {}
 
     def listeners(self, server: Server) -> Iterable[Listener]:
-        """Return the signals that it listens to, each with the function that receives it."""
+        """Return pairs of a signal and the function that receives it, for this app only."""
         return ()
 
-    # What it is asked when the app starts.
+    # Called when the app starts.
 
     def check_settings(self, server: Server) -> None:
-        """Refuse what is configured wrongly; raises `ConfigurationError`."""
+        """Refuse wrong settings; raises `ConfigurationError`."""
 
-    # What it is asked for the documents of the server.
+    # Called for the documents of the server.
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
-        """Return its members of the discovery document; lists are joined (RFC 8414 2)."""
+        """Return members of the discovery document (RFC 8414 2).
+
+        Lists are joined with those of other features.
+        """
         return {}
 
     def resource_metadata(self, server: Server, resource: Resource) -> Mapping[str, Any]:
-        """Return its members of the metadata of an API; lists are joined (RFC 9728 2)."""
+        """Return members of the metadata of an API (RFC 9728 2).
+
+        Lists are joined with those of other features.
+        """
         return {}
 
-    # What it is asked about clients and tokens.
+    # Called about clients and tokens.
 
     def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
-        """Return a client that is not in the database, or is `stored` there as a copy.
+        """Return a client that is not in the database, or is only `stored` there as a copy.
 
-        Such a copy has a `document`; it is known for as long as a feature returns it.
+        A copy has a `document` and counts only if a feature returns it. The first feature that
+        returns a client wins.
         """
         return None
 
     def read_token(self, server: Server, text: str) -> Token | None:
-        """Return the token that `text` describes by itself, without the database.
+        """Return the token that a self-contained `text` describes, without using the database.
 
-        What it says must be proven, but for its times and whether it was revoked.
+        Verify its signature first. Its lifetime and revocation are checked afterwards.
         """
         return None
 
     def describe_token(self, server: Server, token: Token) -> Mapping[str, Any]:
-        """Return claims to add to those of a token, in a JWT and in an introspection response."""
+        """Return claims to add to a JWT access token and to an introspection response."""
         return {}
 
     def check_token_use(self, server: Server, token: Token, resource: Resource | None) -> None:
-        """Refuse an access token that opens a view, of `resource` or of the app as a whole.
+        """Refuse an access token sent to a view of `resource`, or of the app as a whole (None).
 
-        It is live, for this API, and has the scopes. Raises an `OAuth2Error`.
+        The token is live, is meant for this API and has the scopes. Raises `OAuth2Error`.
         """
 
-    # What it is asked about requests.
+    # Called about requests.
 
     def translate_request(self, server: Server, request: Request) -> None:
-        """Put into the words of the RFCs what a client says in those of another product.
+        """Translate parameters of another product into those of the RFCs.
 
-        The client is not known yet, and nothing of the request is checked.
+        The client is not known yet, and nothing in the request is checked.
         """
 
     def complete_authorization_request(self, server: Server, request: Request) -> None:
-        """Say what a request means that leaves it open; its client is known, no scope is."""
+        """Fill in what the request leaves open; its client is known, its scopes are not yet."""
 
     def check_authorization_request(self, server: Server, request: Request) -> None:
-        """Refuse an authorization request, or note in `request.bindings` what binds it.
+        """Refuse an authorization request, or bind its grant through `request.bindings`.
 
-        `request.user` is None as long as nobody has signed in. Raises an `OAuth2Error`.
+        `request.user` is None until somebody has signed in. Raises `OAuth2Error`.
         """
 
     def check_token_request(self, server: Server, request: Request) -> None:
-        """Refuse a token request; the client is authenticated, nothing is consumed yet.
+        """Refuse a token request; raises `OAuth2Error`.
 
-        Raises an `OAuth2Error`.
+        The client is authenticated; nothing has been consumed yet.
         """
 
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
         """Add to a token response before it is stored.
 
-        Runs inside of the transaction, and again when that is retried: nothing here may reach
-        beyond `response`.
+        Runs inside the transaction, and again if the transaction is retried, so change nothing
+        but `response`.
         """
 
     def complete_response(self, server: Server, response: Response, route: Route | None) -> None:
-        """Add headers to the answer of `route`, or of a view of the host that needs a token."""
+        """Add headers to the response of `route`, or of a guarded view of the host (None)."""
 
-    # What it is asked by the commands.
+    # Called by the commands.
 
     def prune(self, server: Server, session: Session, limit: int) -> int:
         """Delete up to `limit` rows that nothing depends on any more; return how many.
 
-        Asked again until it returns 0.
+        Called again until it returns 0.
         """
         return 0
 
     def problems(self, server: Server) -> Iterable[Problem]:
-        """Return what is well and what is not, for `flask pkce doctor`."""
+        """Return findings for `flask pkce doctor`, good and bad."""
         return ()

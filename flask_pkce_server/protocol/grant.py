@@ -1,4 +1,4 @@
-"""Grant: what the grants of this package share, and what becomes of what is redeemed."""
+"""Grant: what all grants share, and the outcome of redeeming a code or a token."""
 
 from __future__ import annotations
 
@@ -19,34 +19,37 @@ from .token_response import TokenResponse
 
 
 class GrantNarrowed(Exception):
-    """Something was taken back between the reading of a code or a token and its use."""
+    """A scope was withdrawn after the code or token was read and before it was used."""
 
 
 def check_as_read(
     read: AuthorizationCode | Token, current: AuthorizationCode | Token | None, now: int
 ) -> None:
-    """Raise `GrantNarrowed` if what was `read` is live at `now` still, with other scopes."""
+    """Raise `GrantNarrowed` if `current` is still live at `now`, but with other scopes.
+
+    `read` is the code or token as it was read first; `now` is in epoch seconds.
+    """
     if current is not None and current.is_live(now) and current.scope != read.scope:
         raise GrantNarrowed
 
 
 class Outcome(Enum):
-    """What became of a code or a refresh token that a client presented."""
+    """The outcome of redeeming a code or a refresh token."""
 
-    #: It was consumed, and tokens were given for it.
+    #: It was consumed, and tokens were issued for it.
     ISSUED = "issued"
-    #: There is no such thing, or it is over.
+    #: It does not exist or is no longer valid.
     UNKNOWN = "unknown"
-    #: It was consumed before; all that it gave is revoked.
+    #: It was consumed before; everything issued from it is revoked.
     REPLAYED = "replayed"
 
 
 @dataclass(frozen=True)
 class Redemption:
-    """What a unit of work that redeems a code or a token returns."""
+    """The result of a unit of work that redeems a code or a token."""
 
     outcome: Outcome
-    #: The token response, where tokens were issued.
+    #: The body of the token response; empty unless tokens were issued.
     body: dict[str, Any] = field(default_factory=dict)
 
 
@@ -54,11 +57,11 @@ UNKNOWN, REPLAYED = Redemption(Outcome.UNKNOWN), Redemption(Outcome.REPLAYED)
 
 
 class Grant:
-    """What the grants of this package share; mixed in before Authlib's class.
+    """The base of all grants, inherited before Authlib's class.
 
-    A subclass has two methods of its own: one checks a request while nothing is written yet,
-    the other issues the tokens in one transaction and returns the body of the answer. The
-    latter raises `GrantNarrowed` where there is less to give than was read.
+    A subclass has two methods: `validate_token_request` checks the request and writes nothing,
+    and `issue_tokens` issues the tokens in one transaction and returns the body of the
+    response. `issue_tokens` raises `GrantNarrowed` if scopes were withdrawn meanwhile.
     """
 
     server: Server
@@ -70,7 +73,10 @@ class Grant:
     issue_tokens: Callable[[], dict[str, Any]]
 
     def check_client(self) -> Client:
-        """Authenticate the client and see that it may use this grant."""
+        """Authenticate the client and check that it may use this grant.
+
+        Raises `InvalidClientError` or `UnauthorizedClientError`.
+        """
         client = self.authenticate_token_endpoint_client()
         if not client.check_grant_type(self.GRANT_TYPE):
             raise UnauthorizedClientError("The client is not registered for this grant_type.")
@@ -78,7 +84,7 @@ class Grant:
         return client
 
     def find_user(self, subject: str) -> Any:
-        """Return the host's user; raises `GoneUserError` if they are gone."""
+        """Return the host's user; raises `GoneUserError` if the user no longer exists."""
         user = self.server.users.load(subject)
         if user is None:
             raise GoneUserError()
@@ -94,7 +100,11 @@ class Grant:
         access_scopes: frozenset[str] | None = None,
         parent: str | None = None,
     ) -> TokenResponse:
-        """Make what the client is to be given, and let the features complete it."""
+        """Make the token response and let the features complete it.
+
+        `now` is in epoch seconds; `access_scopes` narrow the access token. `parent` is the
+        handle of the refresh token that is exchanged, if there is one.
+        """
         server = self.server
         response = TokenResponse(
             self.request,
@@ -111,17 +121,17 @@ class Grant:
         return response
 
     def issue(self, session: Session, **facts: Any) -> Redemption:
-        """Store what `token_response` makes of `facts`, as part of a unit of work."""
+        """Make a `token_response` from `facts` and store its rows, inside a unit of work."""
         response = self.token_response(**facts)
         session.add_all(response.rows)
         return Redemption(Outcome.ISSUED, response.body)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:
-        """Issue tokens for what was checked; for what is left of it, where less is by now."""
+        """Issue tokens, starting over with the remaining scopes if some were withdrawn."""
         while True:
             self.server.hooks.check_token_request(self.server, self.request)
             try:
                 return 200, self.issue_tokens(), self.TOKEN_RESPONSE_HEADER
             except GrantNarrowed:
-                # Nothing that was taken back comes again, so this ends.
+                # A code or token never regains a scope, so this loop ends.
                 self.validate_token_request()

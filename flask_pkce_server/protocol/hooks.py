@@ -1,6 +1,7 @@
-"""Hooks: the features of an app, asked in turn; each question only to those that answer it.
+"""Hooks: calls the features of an app in order, and only those that implement the hook.
 
-The only loop over features. Which of them fill a hook is found out once, when the app starts.
+This is the only loop over features. Which features implement a hook is determined once, when
+the app starts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 
 class Hooks:
-    """The features of an app, in the order in which they are asked."""
+    """The features of an app, in the order in which they are called."""
 
     def __init__(self, features: Iterable[Feature]) -> None:
         self.features = tuple(features)
@@ -44,21 +45,25 @@ class Hooks:
         for _, function in self._filling[hook]:
             yield function(*arguments)
 
-    def _collect(self, what: str, pairs: Iterable[tuple[str, str, T]]) -> dict[str, T]:
-        """Return what features claim by name; two that claim one name are refused."""
-        found: dict[str, T] = {}
+    def _collect(self, kind: str, claims: Iterable[tuple[str, str, T]]) -> dict[str, T]:
+        """Return what features claim, by name.
+
+        `claims` has triples of feature, name and value. Raises `ConfigurationError` if two
+        features claim the same name.
+        """
+        values: dict[str, T] = {}
         owners: dict[str, str] = {}
-        for feature, name, value in pairs:
+        for feature, name, value in claims:
             if name in owners:
                 raise ConfigurationError(
-                    f'Two features claim the {what} "{name}": {owners[name]} and {feature}.',
+                    f'Two features claim the {kind} "{name}": {owners[name]} and {feature}.',
                     write=f'app.config["PKCE_FEATURES"] = {{"{owners[name]}": False}}'
                     "  # or give yours another name",
                 )
-            found[name], owners[name] = value, feature
-        return found
+            values[name], owners[name] = value, feature
+        return values
 
-    # What features declare.
+    # Declarations.
 
     @property
     def names(self) -> list[str]:
@@ -66,37 +71,52 @@ class Hooks:
         return [feature.name for feature in self.features]
 
     def scopes(self) -> dict[str, str]:
-        """Return the scopes that come with features, each with its sentence."""
+        """Return the scopes of all features, each with its sentence."""
         return self._collect(
             "scope",
-            ((one.name, name, text) for one in self.features for name, text in one.scopes.items()),
+            (
+                (feature.name, scope, sentence)
+                for feature in self.features
+                for scope, sentence in feature.scopes.items()
+            ),
         )
 
     def client_fields(self) -> dict[str, ClientField]:
-        """Return what features read in a client's metadata, by name."""
+        """Return the members of a client's metadata that features read, by name."""
         return self._collect(
             "client field",
-            ((one.name, field.name, field) for one in self.features for field in one.client_fields),
+            (
+                (feature.name, field.name, field)
+                for feature in self.features
+                for field in feature.client_fields
+            ),
         )
 
     def grants(self) -> dict[str, type[Grant]]:
         """Return the grants of the token endpoint, by grant type."""
         return self._collect(
             "grant type",
-            ((one.name, grant.GRANT_TYPE, grant) for one in self.features for grant in one.grants),
+            (
+                (feature.name, grant.GRANT_TYPE, grant)
+                for feature in self.features
+                for grant in feature.grants
+            ),
         )
 
     def extensions_of(self, grant_type: str) -> list[Callable[[Any], None]]:
-        """Return what extends a grant."""
-        several = (one.grant_extensions.get(grant_type, ()) for one in self.features)
-        return [extension for extensions in several for extension in extensions]
+        """Return the Authlib extensions of a grant."""
+        return [
+            extension
+            for feature in self.features
+            for extension in feature.grant_extensions.get(grant_type, ())
+        ]
 
     def endpoints(self) -> list[Any]:
         """Return the Authlib endpoints of all features."""
-        return [endpoint for one in self.features for endpoint in one.endpoints]
+        return [endpoint for feature in self.features for endpoint in feature.endpoints]
 
     def routes(self, server: Server) -> dict[str, Route]:
-        """Return the paths that features answer, by name."""
+        """Return the routes of all features, by name."""
         return self._collect(
             "route",
             (
@@ -107,18 +127,18 @@ class Hooks:
         )
 
     def aliases(self, server: Server) -> list[tuple[str, str]]:
-        """Return further paths, each with the name of its route."""
-        # Two that want a path for the same route do not disagree.
-        claims = {
+        """Return the additional paths, each with the name of its route."""
+        # Two features that want the same path for the same route do not conflict.
+        owners = {
             pair: feature
             for feature, ask in self._filling["aliases"]
             for pair in ask(server).items()
         }
-        pairs = ((feature, path, name) for (path, name), feature in claims.items())
-        return list(self._collect("path", pairs).items())
+        claims = ((feature, path, name) for (path, name), feature in owners.items())
+        return list(self._collect("path", claims).items())
 
     def client_auth_methods(self, server: Server) -> dict[str, ClientAuthMethod]:
-        """Return the ways in which a client may prove who it is, by name."""
+        """Return the client authentication methods of all features, by name."""
         return self._collect(
             "client authentication method",
             (
@@ -129,7 +149,7 @@ class Hooks:
         )
 
     def response_modes(self, server: Server) -> dict[str, ResponseMode]:
-        """Return the ways for an authorization response to travel, by `response_mode`."""
+        """Return the response modes of all features, by `response_mode`."""
         return self._collect(
             "response mode",
             (
@@ -140,13 +160,16 @@ class Hooks:
         )
 
     def listeners(self, server: Server) -> list[Callable[..., Any]]:
-        """Connect what features listen with; return it, since blinker holds it weakly only."""
-        found = [pair for pairs in self._ask("listeners", server) for pair in pairs]
-        for signal, receiver in found:
-            signal.connect(receiver, server.app)
-        return [receiver for _, receiver in found]
+        """Connect the listeners of all features and return them.
 
-    # What features are asked.
+        Keep a reference to them: blinker holds receivers only weakly.
+        """
+        listeners = [pair for pairs in self._ask("listeners", server) for pair in pairs]
+        for signal, receiver in listeners:
+            signal.connect(receiver, server.app)
+        return [receiver for _, receiver in listeners]
+
+    # Questions.
 
     def check_settings(self, server: Server) -> None:
         for _ in self._ask("check_settings", server):
@@ -202,17 +225,17 @@ class Hooks:
         }
 
     def problems(self, server: Server) -> list[Problem]:
-        return [found for several in self._ask("problems", server) for found in several]
+        return [problem for problems in self._ask("problems", server) for problem in problems]
 
 
-def _joined(several: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the members of all, lists joined."""
+def _joined(documents: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the members of all `documents` in one; lists are joined without duplicates."""
     document: dict[str, Any] = {}
-    for members in several:
+    for members in documents:
         for name, value in members.items():
             if isinstance(value, list):
-                known = document.setdefault(name, [])
-                known.extend(one for one in value if one not in known)
+                items = document.setdefault(name, [])
+                items.extend(item for item in value if item not in items)
             else:
                 document[name] = value
     return document

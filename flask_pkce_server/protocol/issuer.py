@@ -1,4 +1,4 @@
-"""Issuer: the URL that names this server, and the URLs that begin with it (RFC 8414 2)."""
+"""Issuer: the URL that identifies this server, and its parts (RFC 8414 2)."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import flask
 
 
 class Issuer(str):
-    """An issuer, byte for byte as it is configured; a text that knows its parts."""
+    """An issuer: the string exactly as configured, with properties for its parts."""
 
     @cached_property
     def path(self) -> str:
-        """Its path without a slash at the end; "" if it has none."""
+        """The path without a trailing slash; "" if there is none."""
         return urlsplit(self).path.rstrip("/")
 
     @cached_property
     def origin(self) -> str:
-        """Its scheme, host and port."""
+        """The scheme, host and port."""
         parts = urlsplit(self)
         return f"{parts.scheme}://{parts.netloc}"
 
     @cached_property
     def host(self) -> str:
-        """Its host, and its port where it names one."""
+        """The host, with the port if there is one."""
         return urlsplit(self).netloc
 
     def below(self, path: str) -> str:
-        """Return `path` as the app has it, where a proxy passes the issuer's path on."""
+        """Return `path` without the issuer's path, which some proxies pass on to the app."""
         return path.removeprefix(self.path)
 
 
 def debug_issuer(tail: str) -> Issuer:
-    """Return the issuer of an app in debug that has none configured; it ends with `tail`.
+    """Return the issuer that debug mode uses if none is configured; it ends with `tail`.
 
-    Its port is that of the socket: the Host header is never looked at.
+    The port is that of the socket; the Host header is never used.
     """
     port = os.environ.get("FLASK_RUN_PORT", "5000")
     if flask.has_request_context():

@@ -1,7 +1,7 @@
 """Key material: the cryptography of signing keys (RFC 7515, RFC 7517, RFC 7518).
 
-A file of its own so that it is imported when the first key is needed: its libraries take
-as long to import as all the rest of this package.
+A separate module, imported only when the first key is needed: its libraries take as long to
+import as the rest of this package.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 @dataclass(frozen=True)
 class LoadedKey:
-    """A key in memory: importing one costs more than a hundred signatures."""
+    """A key in memory, cached because importing a key costs more than a hundred signatures."""
 
     kid: str
     algorithm: str
@@ -43,18 +43,18 @@ class LoadedKey:
     active_from: int
     public_jwk: Mapping[str, Any]
     public: Key
-    #: None if it was encrypted with another secret: then it can verify and not sign.
+    #: None if it was encrypted with another secret: the key can then verify but not sign.
     private: PrivateKey | None
 
     @functools.cached_property
     def headers(self) -> dict[str, bytes]:
-        """The encoded JWS header for each `typ`, made once."""
+        """A cache of the encoded JWS header for each `typ`."""
         return {}
 
     def sign(self, claims: Mapping[str, Any], typ: str) -> str:
         """Return `claims` as a signed JWT of the type `typ` (RFC 7515 3.1, 5.1).
 
-        Written out here: JSON, base64url and one call of the primitive.
+        Implemented directly, with JSON, base64url and one call of the primitive.
         """
         header = self.headers.get(typ)
         if header is None:
@@ -62,7 +62,7 @@ class LoadedKey:
             header = self.headers[typ] = _base64url(_compact(content).encode()) + b"."
         signed = header + _base64url(_compact(claims).encode())
         if isinstance(self.private, ec.EllipticCurvePrivateKey):
-            # RFC 7518 3.4: the two numbers, 32 bytes each, and not their DER.
+            # RFC 7518 3.4: the two numbers as 32 bytes each, not as DER.
             r, s = utils.decode_dss_signature(self.private.sign(signed, _ECDSA))
             signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
         elif self.private is not None:
@@ -72,7 +72,7 @@ class LoadedKey:
         return (signed + b"." + _base64url(signature)).decode()
 
     def verify(self, text: str) -> dict[str, Any] | None:
-        """Return the claims of a JWT that this key signed, else None."""
+        """Return the claims of `text` if it is a JWT signed with this key, else None."""
         try:
             return dict(jwt.decode(text, self.public, algorithms=[self.algorithm]).claims)
         except (JoseError, ValueError, RecursionError):
@@ -80,14 +80,17 @@ class LoadedKey:
 
 
 def new_private_key(algorithm: str) -> PrivateKey:
-    """Make a key for `algorithm`: P-256 for ES256, 2048 bits for RS256."""
+    """Generate a key for `algorithm`: P-256 for ES256, 2048-bit RSA for RS256."""
     if algorithm == "ES256":
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def stored(private: PrivateKey, algorithm: str, secret: bytes) -> dict[str, Any]:
-    """Return what is stored of a key: `kid`, `public_jwk`, and `private_key` encrypted."""
+    """Return the columns of a key: `kid`, `public_jwk` and the encrypted `private_key`.
+
+    `secret` are the 32 bytes that it is encrypted with.
+    """
     public = _kind(algorithm).import_key(
         private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -100,20 +103,20 @@ def stored(private: PrivateKey, algorithm: str, secret: bytes) -> dict[str, Any]
         serialization.NoEncryption(),
     )
     nonce = secrets.token_bytes(12)
-    # The kid is authenticated too: a private half cannot be put under another's name.
+    # The kid is authenticated too, so a private key cannot be stored under another kid.
     sealed = nonce + AESGCM(secret).encrypt(nonce, der, kid.encode())
     return {"kid": kid, "public_jwk": public.as_dict(private=False), "private_key": sealed}
 
 
 def load(row: SigningKey, secret: bytes) -> LoadedKey:
-    """Return the key of `row`, without its private half if `secret` does not fit."""
+    """Return the key of `row`, without its private key if `secret` cannot decrypt it."""
     private: Any = None
     try:
         der = AESGCM(secret).decrypt(row.private_key[:12], row.private_key[12:], row.kid.encode())
-        # What opens with our secret is what we sealed: to prove its primes again takes 20 ms.
+        # We encrypted this key ourselves. Validating its primes again would take 20 ms.
         private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
     except InvalidTag:
-        pass  # KeyRing.prepare makes another one, and doctor speaks of this one.
+        pass  # KeyRing.prepare makes a new key, and `flask pkce doctor` reports this one.
     return LoadedKey(
         kid=row.kid,
         algorithm=row.algorithm,

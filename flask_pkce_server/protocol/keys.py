@@ -1,4 +1,4 @@
-"""Keys: which of the signing keys signs, which verify, and when they change (RFC 7517)."""
+"""Keys: which signing key signs, which ones verify, and when they rotate (RFC 7517)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from .key_material import LoadedKey
 
 
-#: Seconds for which a worker trusts what it last read; a rotation gives more notice.
+#: Seconds for which a worker trusts the keys it last read; the default lead is much longer.
 _FRESH = 60
 
 
 class KeyRing:
-    """The keys of one app, as this process knows them.
+    """The signing keys of one app, cached in this process.
 
-    `secret` gives the 32 bytes that private halves are encrypted with, `clock` epoch
-    seconds. `lead` is for how many seconds a new key is published before it signs,
-    `keep` for how many an old one stays published afterwards.
+    `secret` returns the 32 bytes that private keys are encrypted with, `clock` the time in
+    epoch seconds. A new key is published `lead` seconds before it signs; an old key stays
+    published for `keep` seconds after it was retired.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class KeyRing:
         self._keep = keep
         self._keys: dict[str, LoadedKey] = {}
         self._read_at: int | None = None
-        # One thread at a time looks and makes: what was read first must not be put in the
-        # place of what was read later, and one new key is enough.
+        # One thread at a time reads and makes keys: an older read must not overwrite a newer
+        # one, and one new key is enough.
         self._lock = threading.RLock()
 
     def prepare(self, *, again: bool = False) -> None:
-        """Read the keys if that was long ago or `again` is set; make those that are missing.
+        """Read the keys if the cache is stale or `again` is set, and make missing keys.
 
-        Called before a unit of work that signs: signing itself asks no database.
+        Call it before a unit of work that signs: signing itself does not use the database.
         """
         now = self._clock()
         with self._lock:
@@ -63,25 +63,24 @@ class KeyRing:
                 self._make(missing)
 
     def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
-        """Return `claims` as a JWT, signed with the active key; `prepare` comes first."""
+        """Return `claims` as a JWT signed with the active key; call `prepare` first."""
         key = self._active(algorithm, self._clock())
         if key is None:
             raise AssertionError("KeyRing.prepare was not called")
         return key.sign(claims, typ)
 
     def verify(self, text: str, typ: Collection[str]) -> dict[str, Any] | None:
-        """Return the claims of a JWT that one of these keys signed, else None.
+        """Return the claims of a JWT signed with one of these keys, else None.
 
-        Only the signature and `typ` are looked at, not the times. The key is found by
-        `kid`, and `alg` has to be the key's own: what else the header says counts for
-        nothing (RFC 8725 3.1).
+        Checks the signature and that the header's `typ` is one of `typ`, but not the times. The
+        `kid` selects the key, and `alg` must be the key's own (RFC 8725 3.1).
         """
         header = header_of(text)
         kid, kind = header.get("kid"), header.get("typ")
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
             return None
         if kid not in self._keys or not self._is_fresh():
-            # Another worker may have rotated, or keys were compromised and are gone.
+            # Another worker may have rotated the keys, or deleted compromised ones.
             self.read()
         key = self._keys.get(kid)
         if key is None or header.get("alg") != key.algorithm or "crit" in header:
@@ -89,7 +88,7 @@ class KeyRing:
         return key.verify(text)
 
     def published(self) -> list[dict[str, Any]]:
-        """Return the JWKs of all keys that somebody may have to verify with (RFC 7517)."""
+        """Return the JWKs of all keys that verifiers may need (RFC 7517)."""
         self.prepare(again=True)
         now = self._clock()
         return [
@@ -99,22 +98,22 @@ class KeyRing:
         ]
 
     def listed(self) -> list[tuple[LoadedKey, str]]:
-        """Return every stored key with its state: next, active or retired; make none."""
+        """Return every stored key with its state, next, active or retired, without making any."""
         self.read()
         now = self._clock()
         return [(key, self._state(key, now)) for key in self._keys.values()]
 
     def unreadable(self) -> list[LoadedKey]:
-        """Return the keys whose private half this process cannot read."""
+        """Return the keys whose private key this process cannot decrypt."""
         self.read()
         return [key for key in self._keys.values() if key.private is None]
 
     def rotate(self, *, compromised: bool = False) -> list[str]:
-        """Publish a new key for each algorithm, to sign after the lead; return their kids.
+        """Publish a new key for each algorithm, which signs after the lead; return their kids.
 
-        A rotation that is under way is not begun a second time: its keys are returned.
-        If the keys are `compromised`, all of them are deleted, and the new ones sign at
-        once; tokens that the old ones signed stop being good.
+        If a rotation is already under way, return its keys instead. If the keys are
+        `compromised`, delete all of them, which invalidates the tokens they signed, and let the
+        new keys sign at once.
         """
         self.prepare(again=True)
         now, before = self._clock(), list(self._keys)
@@ -128,23 +127,23 @@ class KeyRing:
         ]
 
     def prune(self, session: Session) -> int:
-        """Delete the keys that nothing can be verified with any more; return how many.
+        """Delete the keys that nobody needs for verification any more; return how many.
 
-        Not those that this process cannot read: whoever can may sign with them still.
+        Keep those that this process cannot decrypt: another process may still sign with them.
         """
         self._read_in(session)
         now = self._clock()
-        over = [
+        kids = [
             key.kid
             for key in self._keys.values()
             if key.private is not None and self._is_over(key, now)
         ]
         return (
-            changed_rows(session, delete(SigningKey).where(SigningKey.kid.in_(over))) if over else 0
+            changed_rows(session, delete(SigningKey).where(SigningKey.kid.in_(kids))) if kids else 0
         )
 
     def read(self) -> None:
-        """Read which keys there are; those that are known already are not imported again."""
+        """Read the stored keys; those that are cached already are not imported again."""
         with self._store.reading() as session:
             self._read_in(session)
 
@@ -165,28 +164,30 @@ class KeyRing:
     def _make(
         self, algorithms: Iterable[str], *, delay: int = 0, replaced: Collection[str] = ()
     ) -> None:
-        """Store a new generation for each of `algorithms`, unless another worker did.
+        """Store a key of the next generation for each of `algorithms`, unless another worker did.
 
-        It signs after `delay` seconds. The keys `replaced` are deleted, and then one that
-        another worker has made counts only if it signs already.
+        The keys sign after `delay` seconds. The keys with the kids `replaced` are deleted. In
+        that case, a key that another worker made counts only if it already signs.
         """
         from .key_material import new_private_key, stored
 
-        made = {name: new_private_key(name) for name in algorithms}
-        known = {name: self._newest(name) for name in made}
+        private_keys = {name: new_private_key(name) for name in algorithms}
+        generations = {name: self._newest(name) for name in private_keys}
         now, secret = self._clock(), self._secret()
 
         def work(session: Session) -> None:
             if replaced:
                 session.execute(delete(SigningKey).where(SigningKey.kid.in_(replaced)))
             rows = session.scalars(select(SigningKey)).all()
-            for name, private in made.items():
+            for name, private in private_keys.items():
                 younger = [
-                    row for row in rows if row.algorithm == name and row.generation > known[name]
+                    row
+                    for row in rows
+                    if row.algorithm == name and row.generation > generations[name]
                 ]
                 if any(not replaced or row.active_from <= now for row in younger):
                     continue
-                newest = max((row.generation for row in younger), default=known[name])
+                newest = max((row.generation for row in younger), default=generations[name])
                 session.add(
                     SigningKey(
                         algorithm=name,
@@ -207,23 +208,23 @@ class KeyRing:
         )
 
     def _active(self, algorithm: str, now: int) -> LoadedKey | None:
-        """Return the youngest key that may sign and that this process can read."""
-        fit = [
+        """Return the youngest key that may sign and that this process can decrypt."""
+        usable = [
             key
             for key in self._keys.values()
             if key.algorithm == algorithm and key.active_from <= now and key.private is not None
         ]
-        return max(fit, key=lambda key: (key.active_from, key.generation), default=None)
+        return max(usable, key=lambda key: (key.active_from, key.generation), default=None)
 
     def _retired_at(self, key: LoadedKey, now: int) -> int | None:
-        """Return since when a younger key signs in the place of `key`, None if none does."""
+        """Return when a younger key replaced `key` (epoch seconds), None if none has."""
         younger = [
             other.active_from
             for other in self._keys.values()
             if other.algorithm == key.algorithm
             and other.generation > key.generation
             and other.active_from <= now
-            # Who can read `key` goes on with it until there is a younger one to read.
+            # A process that can decrypt `key` uses it until it can decrypt a younger one.
             and (other.private is not None or key.private is None)
         ]
         return min(younger, default=None)

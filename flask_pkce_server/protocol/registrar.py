@@ -1,4 +1,4 @@
-"""Registrar: what may be registered of a client, and who may say it (RFC 7591 2)."""
+"""Registrar: which client metadata may be registered, and by whom (RFC 7591 2)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from .feature import ClientAuthMethod, ClientField
 
 
 class Registrar:
-    """What this server has for clients, and the checks that each of them passes.
+    """What this server offers clients, and the checks that every client must pass.
 
-    However it comes: by a command, in the developer portal, by itself, or by a document.
+    The checks are the same for clients from a command, the developer portal, dynamic
+    registration or a document.
     """
 
     def __init__(
@@ -35,18 +36,21 @@ class Registrar:
         self.fields = fields
 
     def offer(self, party: Party, scopes: Iterable[str]) -> Offer:
-        """Return what `party` may register of a client; all `scopes` if they are empty."""
-        named, declared = frozenset(scopes), self._server.scopes
+        """Return what `party` may register for a client.
+
+        The offer has the declared scopes that are in `scopes`, or all if `scopes` is empty.
+        """
+        allowed, declared = frozenset(scopes), self._server.scopes
         methods = self.auth_methods
         if party == "client":
-            # Those that need nothing else to be registered.
+            # Only the methods that need no further metadata.
             methods = [name for name in OPEN_AUTH_METHODS if name in methods]
         return Offer(
             party=party,
             auth_methods=methods,
             grant_types=self.grant_types,
-            scopes=[scope for scope in declared if not named or scope in named],
-            all_scopes=not named,
+            scopes=[scope for scope in declared if not allowed or scope in allowed],
+            all_scopes=not allowed,
             members={name: self.fields[name].kind for name in self.names_of(party)},
             auth_method_of={
                 name: field.auth_method
@@ -56,25 +60,25 @@ class Registrar:
         )
 
     def names_of(self, party: Party) -> set[str]:
-        """Return the members that `party` may say."""
+        """Return the names of the metadata members that `party` may set."""
         return {name for name, field in self.fields.items() if party in field.said_by}
 
     def replaced_by(self, names: Iterable[str]) -> set[str]:
-        """Return the members that cannot stand beside those of `names`."""
-        others = (self.fields[name].instead_of for name in names if name in self.fields)
-        return {other for other in others if other is not None}
+        """Return the metadata members that those in `names` replace."""
+        replaced = (self.fields[name].instead_of for name in names if name in self.fields)
+        return {name for name in replaced if name is not None}
 
     def check(self, client: Client) -> None:
         """Refuse a client that must not be stored; raises `InvalidRequestError`."""
         check_columns(client)
         if client.redirect_uris and self._server.is_pairwise(client):
-            # It has to be known what its subjects are made for.
+            # Pairwise subject identifiers need an unambiguous sector.
             client.check_sector()
         for name, value in client.client_metadata.items():
             self.check_member(client, name, value)
 
     def check_member(self, client: Client, name: str, value: Any) -> None:
-        """Refuse a member of the metadata of a client; raises `InvalidRequestError`."""
+        """Refuse an invalid member of a client's metadata; raises `InvalidRequestError`."""
         field = self.fields.get(name)
         if field is None:
             raise InvalidRequestError(f"No feature of this server reads {name}.")
@@ -87,7 +91,7 @@ class Registrar:
 
 
 def check_columns(client: Client) -> None:
-    """Refuse what no server may store of a client; raises `InvalidRequestError`."""
+    """Refuse invalid values in the columns of a client; raises `InvalidRequestError`."""
     shown_name.check(client.client_name, "client_name")
     if not client.client_id.isascii() or not client.client_id.isprintable():
         raise InvalidRequestError("A client_id has visible ASCII characters only.")
@@ -103,7 +107,7 @@ def check_columns(client: Client) -> None:
         # RFC 6749 4.4
         raise InvalidRequestError("A public client has no credentials to get tokens for.")
     if client.is_public and client.check_grant_type(TOKEN_EXCHANGE):
-        # RFC 8693 2.1: whoever got hold of a token could say to be that client.
+        # RFC 8693 2.1: anybody with a stolen token could claim to be that client.
         raise InvalidRequestError("A public client exchanges no tokens: anybody can say to be it.")
     if client.check_grant_type("authorization_code") and not client.redirect_uris:
         raise InvalidRequestError("A client that uses codes registers at least one redirect URI.")

@@ -1,4 +1,4 @@
-"""Request: what came in, and what is found out about it on the way."""
+"""Request: a protocol request, and what is learned about it while it is handled."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 class Payload(OAuth2Payload):
     """The parameters of one request.
 
-    RFC 6749 3.1 and 3.2: one that is empty counts as absent, and none comes twice.
+    An empty parameter counts as absent (RFC 6749 3.1 and 3.2). `check` refuses repeated ones.
     """
 
-    # Properties of Authlib's class, which has no values.
+    # Authlib's class has these as properties that raise; plain attributes take their place.
     data: dict[str, str] = {}  # noqa: RUF012
     datalist: dict[str, list[str]] = {}  # noqa: RUF012
 
     def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
-        #: The first value of each, and all of them.
+        #: The first value of each parameter, and all values of each.
         self.data: dict[str, str] = {}
         self.datalist: dict[str, list[str]] = {}
         for name, value in pairs:
@@ -41,7 +41,10 @@ class Payload(OAuth2Payload):
                 self.datalist.setdefault(name, []).append(value)
 
     def check(self, *names: str) -> None:
-        """Refuse what is not well formed, of the parameters `names` or of all."""
+        """Refuse malformed values of the parameters `names`, or of all if none is named.
+
+        Raises `InvalidRequestError`.
+        """
         for name in names or self.datalist:
             values = self.datalist.get(name, [])
             if len(values) > 1 and name not in _REPEATABLE:
@@ -54,7 +57,7 @@ class Payload(OAuth2Payload):
 
 
 class Request(OAuth2Request):
-    """One protocol request: of the authorization endpoint or of one that clients call."""
+    """One protocol request, to the authorization endpoint or an endpoint that clients call."""
 
     def __init__(
         self,
@@ -65,64 +68,63 @@ class Request(OAuth2Request):
         headers: Mapping[str, str] | None = None,
         mimetype: str = "",
     ) -> None:
-        # Authlib would refuse the plain http that a TLS proxy speaks to the app. What
-        # counts is the issuer, which is https or loopback.
+        # Authlib would refuse the plain HTTP between a TLS proxy and the app. Pass the issuer
+        # instead, which is https or loopback.
         super().__init__(method, issuer, headers=headers or {})
         self.payload = Payload(pairs)
         self.mimetype = mimetype
-        #: The redirect URI once it is known to be the client's, never before.
+        #: The redirect URI; None until it is known to belong to the client.
         self.valid_redirect_uri: str | None = None
         self.response_mode = "query"
-        #: The client that proved who it is, once it did.
+        #: The client, once it has authenticated.
         self.authenticated: Client | None = None
-        #: RFC 7636: what the authorization request is bound to, once it is checked.
+        #: The code_challenge of an authorization request, once it is checked (RFC 7636).
         self.code_challenge: str | None = None
-        #: RFC 7636: the challenge of the verifier that a token request proved.
+        #: The code_challenge that the code_verifier of a token request matched (RFC 7636).
         self.proven_challenge: str | None = None
         self.scopes: frozenset[str] = frozenset()
-        #: Of a token request: all scopes of the grant, even where it asks for fewer now, and
-        #: what the grant is tied to.
+        #: In a token request: all scopes of the grant, even if the request asks for fewer, and
+        #: the bindings of the grant.
         self.granted_scopes: frozenset[str] = frozenset()
         self.granted_bindings: Mapping[str, Any] = {}
-        #: What the client asks of the sign-in, and what to do about it now.
+        #: What the user must or must not be asked, by the parameters of the request.
         self.must_not_ask = False
         self.must_login = False
         self.must_sign_up = False
         self.must_consent = False
-        #: The mark of the sign-in that was not enough, where the user was sent to sign in.
+        #: The mark of the sign-in that the user had when sent to sign in; "" if there was none.
         self.login_before: str | None = None
-        #: How often somebody who was signed in was sent to sign in again.
+        #: How many times a signed-in user was sent to sign in again.
         self.times_asked = 0
-        #: Those of them that the user has just agreed to, to be remembered.
+        #: The scopes that the user has just allowed and that are to be remembered.
         self.consented: frozenset[str] = frozenset()
-        #: Whether the browser brought it back, from the login page or with a decision.
+        #: Whether the browser returned with it, from the login page or with a decision.
         self.resumed = False
-        #: What features note for themselves while it is answered, each under its own name.
+        #: Notes of features during this HTTP request; each uses its own name as the key.
         self.notes: dict[str, Any] = {}
-        #: What is used up together with an authorization request, in the transaction that issues
-        #: the code: each says whether it still was there.
+        #: Functions that consume one-time items in the transaction that issues the code. Each
+        #: returns False if its item was used already; then no code is issued.
         self.used_up: list[Callable[[Session], bool]] = []
-        #: The parameters by which it is found again when the browser comes back, where those
-        #: are not its own.
+        #: The parameters that the browser carries while the request waits, if they are not the
+        #: parameters of the request itself.
         self.carried: Payload | None = None
-        #: What they were shown of it, where it comes with their decision.
+        #: What the user was shown, if the request comes back with their decision.
         self.shown: list[Any] | None = None
-        #: What the grant is tied to; a room writes under its own name.
+        #: What the grant is tied to; each feature writes under its own name.
         self.bindings: dict[str, Any] = {}
-        #: Whether what is granted is for another device than the browser it is granted in, and
-        #: so no part of that browser's session (RFC 8628).
+        #: Whether the grant is for another device, and so is not part of the session of the
+        #: browser in which the user decides (RFC 8628).
         self.on_device = False
-        #: What the tokens are for, where the client says it (RFC 8707 2).
+        #: The URIs of the APIs that the tokens are for, if the client names any (RFC 8707 2).
         self.resources: tuple[str, ...] = ()
-        #: The product whose SDK sent it, if that shows, and what that expects where it differs:
-        #: an access token that it can read, the claims of the scopes in its ID token, sentences
-        #: that it looks for.
+        #: The product whose SDK sent the request, if that is recognized, and what this SDK
+        #: expects: an access token it can read, the claims of the scopes in the ID token, and
+        #: its own error descriptions.
         self.dialect: str | None = None
         self.wants_jwt = False
         self.wants_claims = False
         self.sentences: Mapping[type[Exception], str] = {}
-        #: The web origin of the page that sent the browser to sign out, where its word is
-        #: taken for the user's.
+        #: The web origin of the page that started a logout, if the user need not confirm it.
         self.sent_from: str | None = None
 
     @property
@@ -130,31 +132,33 @@ class Request(OAuth2Request):
         return self.payload.data
 
     def replace(self, **values: str | Sequence[str] | None) -> None:
-        """Put parameters in the place of those of the same names; None takes one away."""
-        kept = {
+        """Replace the parameters with these names; None removes a parameter."""
+        replaced = {
             name: [value] if isinstance(value, str) else value or ()
             for name, value in values.items()
         }
-        every = {**self.payload.datalist, **kept}
-        self.payload = Payload((name, value) for name, them in every.items() for value in them)
+        datalist = {**self.payload.datalist, **replaced}
+        self.payload = Payload(
+            (name, value) for name, values in datalist.items() for value in values
+        )
 
     def check_form(self) -> None:
-        """Refuse what is not a well-formed form (RFC 6749 3.2)."""
+        """Refuse a malformed form; raises `InvalidRequestError` (RFC 6749 3.2)."""
         self.payload.check()
         if self.mimetype != FORM:
             raise InvalidRequestError("Send the parameters as application/x-www-form-urlencoded.")
 
     @classmethod
     def of_flask(cls, issuer: str) -> Request:
-        """Make a `Request` of the one that Flask holds.
+        """Make a `Request` from the current Flask request.
 
-        A GET is read from its query, everything else from its body alone (RFC 6749 2.3.1,
-        3.2). Raises `InvalidRequestError` for a query that is not UTF-8.
+        Parameters of a GET come from the query, all others from the body alone (RFC 6749 2.3.1,
+        3.2). Raises `InvalidRequestError` if the query is not UTF-8.
         """
         incoming = flask.request
         if incoming.method in ("GET", "HEAD"):
             try:
-                # As UTF-8 or not at all: `state` must come back byte for byte.
+                # Decode strictly, since `state` must be returned byte for byte.
                 query = incoming.query_string.decode("ascii")
                 pairs = parse_qsl(query, keep_blank_values=True, errors="strict")
             except ValueError:

@@ -1,4 +1,4 @@
-"""Resources: the APIs that tokens are for, named by their URIs (RFC 8707, RFC 9728)."""
+"""Resources: the APIs that tokens are for, identified by URIs (RFC 8707, RFC 9728)."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from .issuer import Issuer
 
 @dataclass(frozen=True)
 class Resource:
-    """An API of this app, by its URI byte for byte as it was declared."""
+    """An API of this app; `uri` is exactly as it was declared."""
 
     uri: str
     scopes: tuple[str, ...] = ()
-    #: The scopes without which nothing of it is reached.
+    #: The scopes that every request to it needs.
     required: tuple[str, ...] = ()
 
     @property
     def asked_first(self) -> tuple[str, ...]:
-        """The scopes that its clients ask for first: what every call needs, or else all."""
-        # MCP 2026-07-28: offline_access is the server's, and no resource asks for it.
-        return self.required or tuple(one for one in self.scopes if one != "offline_access")
+        """The scopes that its clients should request first: the required ones, or else all."""
+        # MCP 2026-07-28: offline_access belongs to the server, and no resource asks for it.
+        return self.required or tuple(scope for scope in self.scopes if scope != "offline_access")
 
     @property
     def path(self) -> str:
-        """The path in its URI, decoded; without a slash at its end."""
+        """The decoded path of the URI, without a trailing slash."""
         return unquote(urlsplit(self.uri).path).rstrip("/")
 
     @property
     def origin(self) -> str:
-        """The scheme, host and port in its URI."""
+        """The scheme, host and port of the URI."""
         return self.uri[: len(self.uri) - len(urlsplit(self.uri).path)]
 
     @property
     def host(self) -> str:
-        """The host, and the port where it is named."""
+        """The host in lower case, with the port if there is one."""
         return urlsplit(self.uri).netloc.lower()
 
 
 @dataclass
 class DeclaredResources:
-    """What the host declared to be APIs of its apps, at whatever time; some are whole paths.
+    """The APIs that the host app has declared so far, at startup or later.
 
     Each is declared by its URI, or by a path at the origin of the issuer.
     """
@@ -54,15 +54,15 @@ class DeclaredResources:
     declared: list[Resource] = field(default_factory=list)
     #: Paths at which, and below which, every request needs a token.
     guarded_paths: set[str] = field(default_factory=set)
-    #: Scopes that came with them, each with the sentence that the user reads.
+    #: The scopes of these APIs, each with the sentence that users read.
     sentences: dict[str, str] = field(default_factory=dict)
-    #: How often something was declared.
+    #: Increases with each declaration.
     version: int = 0
 
     def declare(self, uri: str, scopes: Mapping[str, str] | Iterable[str] = ()) -> None:
-        """Declare an API by its URI; what is declared twice has all scopes.
+        """Declare an API by its URI; repeated declarations add up their scopes.
 
-        Raises `ConfigurationError` for what cannot be the URI of one (RFC 9728 1.2).
+        Raises `ConfigurationError` if `uri` cannot identify an API (RFC 9728 1.2).
         """
         problem = fault_of(uri)
         if problem:
@@ -75,20 +75,20 @@ class DeclaredResources:
     def guard(
         self, path: str, scopes: Mapping[str, str] | Iterable[str], required: Iterable[str]
     ) -> None:
-        """Declare all that lies at `path` of the app and below it to be one API.
+        """Declare everything at `path` of the app and below it to be one API.
 
-        Raises `ConfigurationError` for what is no such path.
+        Raises `ConfigurationError` if `path` is not a normalized absolute path.
         """
-        unfit = not path.startswith("/") or path.endswith("/") or fault_of("https://host" + path)
-        if unfit or _straight(unquote(path)) != unquote(path):
+        is_unfit = not path.startswith("/") or path.endswith("/") or fault_of("https://host" + path)
+        if is_unfit or _straight(unquote(path)) != unquote(path):
             raise ConfigurationError(
                 f"The path {path!r} of a resource starts with a slash, does not end with one, "
                 "and has no empty part, . or .. in it.",
                 write='pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"})',
             )
-        needed = _names(required)
+        required = _names(required)
         self.guarded_paths.add(path)
-        self._add(Resource(path, _joined(_names(scopes), needed), needed), scopes)
+        self._add(Resource(path, _joined(_names(scopes), required), required), scopes)
 
     def _add(self, resource: Resource, scopes: Mapping[str, str] | Iterable[str]) -> None:
         self.version += 1
@@ -100,7 +100,7 @@ class DeclaredResources:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """What `Resources` has of one issuer, at one time."""
+    """What `Resources` derives from one issuer and one version of the declarations."""
 
     issuer: str
     version: int
@@ -110,10 +110,10 @@ class _Snapshot:
 
 
 class Resources:
-    """The APIs of one app, and those elsewhere that its tokens may be for.
+    """The APIs of one app, and APIs elsewhere that its tokens can be for.
 
-    `issuer` gives the issuer of the app, `elsewhere` has the scopes of APIs beside it by
-    their URIs (`PKCE_JWT_ACCESS_TOKEN_RESOURCES`).
+    `issuer` returns the issuer of the app; `elsewhere` has the scopes of other APIs, by their
+    URIs (`PKCE_JWT_ACCESS_TOKEN_RESOURCES`).
     """
 
     def __init__(
@@ -123,42 +123,43 @@ class Resources:
         elsewhere: Mapping[str, Iterable[str]],
     ) -> None:
         self._host, self._issuer = host, issuer
-        #: The APIs beside this app, with their scopes, as they are configured.
+        #: The APIs outside this app by their configured URIs, each with its scopes.
         self.elsewhere = {uri: frozenset(scopes) for uri, scopes in elsewhere.items()}
         self._snapshot = _Snapshot("", -1, {}, frozenset(), {})
 
     @property
     def sentences(self) -> Mapping[str, str]:
-        """The scopes that came with declared APIs, each with its sentence."""
+        """The scopes of declared APIs, each with its sentence."""
         return self._host.sentences
 
     @property
     def own(self) -> Mapping[str, Resource]:
-        """The APIs of this app besides itself, by their canonical URIs (RFC 8707 2)."""
+        """The declared APIs of this app, by their canonical URIs (RFC 8707 2)."""
         return self._now().own
 
     @property
     def here(self) -> frozenset[str]:
-        """The URIs of this app: its issuer, and those of its own APIs."""
+        """The URIs of this app: its issuer and its declared APIs."""
         return self._now().here
 
     @property
     def known(self) -> Mapping[str, str]:
-        """Every API that tokens may be for, as it is configured, by its canonical URI."""
+        """The configured URI of every API that tokens can be for, by its canonical URI."""
         return self._now().known
 
     def _now(self) -> _Snapshot:
-        """Return what is declared by now; made anew where that, or the issuer, has changed."""
+        """Return the snapshot, rebuilt if the declarations or the issuer have changed."""
         issuer, version = self._issuer(), self._host.version
         if self._snapshot.issuer != issuer or self._snapshot.version != version:
             own: dict[str, Resource] = {}
-            for one in self._host.declared:
-                uri = issuer.origin + one.uri if one.uri.startswith("/") else one.uri
+            for declared in self._host.declared:
+                uri = declared.uri
+                uri = issuer.origin + uri if uri.startswith("/") else uri
                 before = own.get(canonical(uri), Resource(uri))
                 own[canonical(uri)] = replace(
                     before,
-                    scopes=_joined(before.scopes, one.scopes),
-                    required=_joined(before.required, one.required),
+                    scopes=_joined(before.scopes, declared.scopes),
+                    required=_joined(before.required, declared.required),
                 )
             uris = [resource.uri for resource in own.values()]
             known = {canonical(uri): uri for uri in (*uris, *self.elsewhere, str(issuer))}
@@ -167,23 +168,23 @@ class Resources:
 
     @property
     def has_guarded(self) -> bool:
-        """Whether a whole path is declared."""
+        """Whether any path is declared as an API."""
         return bool(self._host.guarded_paths)
 
     @property
     def guarded(self) -> list[Resource]:
-        """Those whose whole paths are declared."""
+        """The APIs that are declared by path."""
         return self._of_paths(sorted(self._host.guarded_paths))
 
     def is_guarded(self, path: str) -> bool:
-        """Say whether `path` is a declared path, or lies below one."""
+        """Return whether `path` is a declared path or lies below one."""
         paths = self._host.guarded_paths
         return bool(paths) and bool(self._above(path))
 
     def guarding(self, path: str) -> list[Resource]:
-        """Return the resource whose declared path `path` lies below, the nearest.
+        """Return the resource with the longest declared path that is above `path`.
 
-        A path with `..` in it may be read in two ways, and so lie below two.
+        Return two if `path` has `..` in it and its two readings lie below different resources.
         """
         return self._of_paths(self._above(path))
 
@@ -192,30 +193,30 @@ class Resources:
         return [own[canonical(origin + path)] for path in paths]
 
     def _above(self, path: str) -> list[str]:
-        # As it is routed, and as views that serve files read it; as the app sees it, and as
-        # clients do where a proxy takes the path of the issuer away.
+        # Try the path as routed, and as views that serve files resolve it. Try each as the app
+        # sees it, and as clients see it if a proxy strips the issuer's path.
         mount = unquote(self._issuer().path)
-        found = (
-            self._nearest(spelled) or self._nearest(mount + spelled)
-            for spelled in (path, _straight(path))
+        nearest = (
+            self._nearest(reading) or self._nearest(mount + reading)
+            for reading in (path, _straight(path))
         )
-        return [one for one in dict.fromkeys(found) if one is not None]
+        return [guarded for guarded in dict.fromkeys(nearest) if guarded is not None]
 
     def _nearest(self, path: str) -> str | None:
         paths = self._host.guarded_paths
-        above = (one for one in paths if f"{path}/".startswith(f"{unquote(one)}/"))
+        above = (guarded for guarded in paths if f"{path}/".startswith(f"{unquote(guarded)}/"))
         return max(above, key=len, default=None)
 
 
 def _straight(path: str) -> str:
-    """Return `path` without empty parts, and without `.` and `..`."""
+    """Return `path` normalized: without empty parts, `.` and `..`."""
     return "/" + normpath(path).lstrip("/")
 
 
 def _names(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Return scopes that are given apart or in one text, as on the wire."""
+    """Return scopes that are given as several strings or as one, separated by spaces."""
     return tuple(scopes.split() if isinstance(scopes, str) else scopes)
 
 
-def _joined(*several: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one for them in several for one in them))
+def _joined(*groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(scope for scopes in groups for scope in scopes))

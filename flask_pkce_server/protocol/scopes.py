@@ -1,4 +1,4 @@
-"""Scopes: what may be asked for, at which API, and what a request means by it."""
+"""Scopes: which scopes exist, which API each belongs to, and which ones a request means."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class Scopes(Mapping[str, str]):
-    """Every scope that may be asked for, with the sentence that the user reads.
+    """Every scope that clients may request, with the sentence that users read.
 
-    `declared` are those of the host and of the features; further ones come with `resources`,
-    at whatever time. A request that names none means those of `default`. `refuses_unknown`
-    says whether a scope that is not declared is an error, or is left out.
+    `declared` has the scopes of the host and the features; `resources` can add more at any
+    time. A request without scopes gets `default`. With `refuses_unknown`, an undeclared scope
+    is an error; without it, the scope is ignored.
     """
 
     def __init__(
@@ -45,39 +45,40 @@ class Scopes(Mapping[str, str]):
         return len({**self._declared, **self._sentences})
 
     def at(self, uris: Iterable[str]) -> frozenset[str]:
-        """Return the scopes that the APIs `uris` have.
+        """Return the scopes of the APIs `uris`.
 
-        Those that are declared for them; where none are, all that no API elsewhere has.
+        An API without declared scopes has all scopes that no API elsewhere has.
         """
         own = self._resources.own
-        elsewhere = {canonical(uri): named for uri, named in self._resources.elsewhere.items()}
-        here, found = frozenset(self).difference(*elsewhere.values()), frozenset[str]()
+        elsewhere = {canonical(uri): scopes for uri, scopes in self._resources.elsewhere.items()}
+        here, scopes = frozenset(self).difference(*elsewhere.values()), frozenset[str]()
         for uri in map(canonical, uris):
-            named = frozenset(own[uri].scopes) if uri in own else frozenset[str]()
-            found |= elsewhere.get(uri, frozenset()) | named or here
-        return found
+            declared = frozenset(own[uri].scopes) if uri in own else frozenset[str]()
+            scopes |= elsewhere.get(uri, frozenset()) | declared or here
+        return scopes
 
     def asked_by(
         self, client: Client, text: str | None, resources: Iterable[str] = ()
     ) -> frozenset[str]:
-        """Return the scopes that a request of `client` for `text` means (RFC 6749 3.3).
+        """Return the scopes that `client` asks for with the scope string `text` (RFC 6749 3.3).
 
-        One that names none means those that the client or else the server has for that, and
-        those that `resources`, the URIs it names, tell their clients to ask for first. Raises
-        `InvalidScopeError` for those that are not declared or not the client's.
+        A request without scopes means the defaults of the client, or else of the server, and
+        the scopes that the APIs with the URIs `resources` want clients to request first. Raises
+        `InvalidScopeError` for a malformed scope, and for one that is not declared or not
+        allowed to the client if unknown scopes are refused.
         """
-        every = frozenset(self)
-        allowed = every if client.scope is None else every & client.scope
+        declared = frozenset(self)
+        allowed = declared if client.scope is None else declared & client.scope
         asked = frozenset((text or "").split(" ")) - {""}
         if not all(map(_TOKEN.fullmatch, asked)):
             raise InvalidScopeError("A scope has a character that scopes do not have.")
         if not asked - {"offline_access"}:
-            # Who says no more than that it wants to stay, as Claude does, means these too.
-            usual: str | None = client.client_metadata.get("default_scope")
-            default = self._default if usual is None else usual.split()
+            # A client that requests only offline_access, as Claude does, means these too.
+            registered: str | None = client.client_metadata.get("default_scope")
+            default = self._default if registered is None else registered.split()
             own = self._resources.own
-            named = (own[uri] for uri in map(canonical, resources) if uri in own)
-            asked |= allowed & {*default, *(scope for one in named for scope in one.asked_first)}
+            apis = (own[uri] for uri in map(canonical, resources) if uri in own)
+            asked |= allowed & {*default, *(scope for api in apis for scope in api.asked_first)}
         if not asked <= allowed and self.refuses_unknown:
             raise InvalidScopeError(
                 "A scope that was asked for is not declared here, or not allowed to this client."

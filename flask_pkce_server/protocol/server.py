@@ -1,4 +1,4 @@
-"""Server: Authlib's AuthorizationServer, asking the features of one app in turn."""
+"""Server: Authlib's AuthorizationServer, which calls the features of one app."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from .state import request_state
 class FeatureServer(AuthorizationServer):
     """The authorization server of one app; `app.extensions["pkce"]`.
 
-    What it is to features is `contract.Server`.
+    `contract.Server` is the part that features may use.
     """
 
     issuer: Issuer
@@ -78,7 +78,7 @@ class FeatureServer(AuthorizationServer):
             secret=lambda: self.key("signing keys"),
             clock=self.now,
             lead=settings.jwks_lead,
-            # Whoever holds what a key signed must be able to verify it to the end.
+            # A signed token must stay verifiable until it expires.
             keep=max(
                 settings.jwks_keep,
                 settings.access_token_lifetime,
@@ -90,7 +90,7 @@ class FeatureServer(AuthorizationServer):
         self._add_features()
 
     def _add_features(self) -> None:
-        """Take on what the features declare, and let them look at the settings."""
+        """Register what the features declare, and let them check the settings."""
         hooks = self.hooks
         self._auth_methods = hooks.client_auth_methods(self)
         grants = hooks.grants()
@@ -109,17 +109,17 @@ class FeatureServer(AuthorizationServer):
         self._listeners = hooks.listeners(self)
 
     def keep(self, listener: Callable[..., Any]) -> None:
-        """Let `listener` live as long as the app: blinker itself holds it weakly only."""
+        """Keep `listener` alive as long as the app: blinker holds receivers only weakly."""
         self._listeners.append(listener)
 
-    # What every feature may ask.
+    # What features may use.
 
     def now(self) -> int:
         return int(self.clock())
 
     def __getattr__(self, name: str) -> Any:
         if name == "issuer":
-            # None is configured. Made up at each look: its port is that of the request.
+            # None is configured. Not cached, since its port is that of the current request.
             return debug_issuer(self.debug_issuer_tail)
         raise AttributeError(name)
 
@@ -152,7 +152,7 @@ class FeatureServer(AuthorizationServer):
     def subject_for(self, client: Client, subject: str) -> str:
         if not self.is_pairwise(client):
             return subject
-        # Clients of other hosts cannot compare notes.
+        # Clients in different sectors get different values, so they cannot correlate users.
         salt = self.settings.openid_pairwise_salt or ""
         text = f"{client.sector}\n{subject}"
         return base64url(hmac.digest(salt.encode(), text.encode(), "sha256"))
@@ -161,29 +161,29 @@ class FeatureServer(AuthorizationServer):
 
     def find_client(self, client_id: str) -> Client | None:
         client = None
-        # Else it is nobody's, and PostgreSQL does not even look for a NUL.
+        # No client_id has other characters, and PostgreSQL would reject a NUL.
         if client_id.isascii() and client_id.isprintable():
             client = self.store.get(Client, client_id)
         if client is None or client.document is not None:
-            # Described elsewhere: what is stored of it is a copy.
+            # A described client: the stored row is only a copy of its document.
             client = self.hooks.find_client(self, client_id, client)
         request_state().client = client
         return client
 
     def query_client(self, client_id: str) -> Client | None:
-        """Answer Authlib's name for `find_client`."""
+        """Return `find_client(client_id)`; the name is Authlib's."""
         return self.find_client(client_id)
 
     def find_token(self, text: str) -> Token | None:
         if is_handle(text):
-            wanted = digest(text)
+            token_digest = digest(text)
         else:
             described = self.hooks.read_token(self, text)
             if described is None:
                 return None
-            wanted = described.digest
+            token_digest = described.digest
         with self.store.reading() as session:
-            token = session.get(Token, wanted)
+            token = session.get(Token, token_digest)
             if token is not None and token.actors and find_holder(session, token) is None:
                 return None
             return token
@@ -191,9 +191,9 @@ class FeatureServer(AuthorizationServer):
     def authenticate_client(
         self, request: Request, methods: Iterable[str] = (), endpoint: str = "token"
     ) -> Client:
-        # `methods` is Authlib's: here every endpoint takes every method.
+        # Authlib passes `methods`; here every endpoint accepts every method.
         if request.authenticated is None:
-            # Once for each request: some proofs are good for no second look.
+            # Once per request: some proofs can be used only once.
             request.authenticated = authenticate(self, request, self._auth_methods, endpoint)
         return request.authenticated
 
@@ -202,12 +202,12 @@ class FeatureServer(AuthorizationServer):
     def create_oauth2_request(self, request: Any) -> Request:
         if isinstance(request, Request):
             return request
-        made = Request.of_flask(self.issuer)
-        self.hooks.translate_request(self, made)
-        return made
+        current = Request.of_flask(self.issuer)
+        self.hooks.translate_request(self, current)
+        return current
 
     def get_authorization_grant(self, request: Request) -> Any:
-        """Find the grant that `response_type` names."""
+        """Return the grant for the `response_type`; raises `OAuth2Error` if there is none."""
         if not request.payload.response_type:
             raise InvalidRequestError("response_type is missing; it is code.")
         for grant, extensions in self._authorization_grants:
@@ -216,7 +216,7 @@ class FeatureServer(AuthorizationServer):
         raise UnsupportedResponseTypeError()
 
     def get_token_grant(self, request: Request) -> Any:
-        """Find the grant that `grant_type` names."""
+        """Return the grant for the `grant_type`; raises `OAuth2Error` if there is none."""
         request.check_form()
         if not request.payload.grant_type:
             raise InvalidRequestError("grant_type is missing.")
@@ -225,11 +225,11 @@ class FeatureServer(AuthorizationServer):
                 return self._create(grant, extensions, request)
         raise UnsupportedGrantTypeError()
 
-    def _create(self, grant: Any, extensions: Any, request: Request) -> Any:
-        made = grant(request, self)
+    def _create(self, grant_class: Any, extensions: Any, request: Request) -> Any:
+        grant = grant_class(request, self)
         for extend in extensions or ():
-            extend(made)
-        return made
+            extend(grant)
+        return grant
 
     def handle_error_response(self, request: Request | None, error: OAuth2Error) -> Response:
         return error_response(self.issuer, {} if request is None else request.sentences, error)

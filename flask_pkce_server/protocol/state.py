@@ -1,6 +1,6 @@
-"""State: what is found out during one request, for whoever asks later in the same request.
+"""State: facts about the current request that several parts of the package share.
 
-Nothing else of this package writes to `flask.g`.
+No other module of this package writes to `flask.g`.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ _KEY = "_pkce_state"
 
 @dataclass
 class RequestState:
-    """What is known so far about the request that Flask holds."""
+    """What is known so far about the current Flask request."""
 
-    #: The WSGI environment of the request that this belongs to; None at the command line.
+    #: The WSGI environment of the request that this state belongs to; None on the command line.
     environ: Any
-    #: The client that the request is from, or says to be from.
+    #: The client that sent the request, or that the request claims to come from.
     client: Client | None = None
-    #: The `ui_locales` of an authorization request that is not in the URL of the page.
+    #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.
     ui_locales: str | None = None
-    #: Directives that the page adds to its content security policy.
+    #: Directives that the page adds to its Content Security Policy.
     policy: dict[str, str] = field(default_factory=dict)
-    #: The access token that was let in last, and the API that it opened, if one was named.
+    #: The access token that was accepted last, and the `Resource` it was used for, or None.
     admitted: tuple[Any, Any] = (None, None)
-    #: The same of the guard of a path; None where the path has none.
+    #: What the guard of the path admitted, in the same form; None if the path has no guard.
     below: tuple[Any, Any] | None = None
-    #: All scopes that were required so far.
+    #: All scopes that this request has required so far.
     needed: tuple[str, ...] = ()
     #: The `CurrentToken` of the view.
     current_token: Any = None
 
 
 def request_state() -> RequestState:
-    """Return the state of the current request, an empty one when it begins.
+    """Return the state of the current request, creating it on first use.
 
-    `flask.g` may outlive the request where a host pushes an app context around several.
+    `flask.g` may outlive a request: a host can push one app context around several requests.
     """
     environ = flask.request.environ if flask.has_request_context() else None
     state: RequestState | None = flask.g.get(_KEY)
@@ -51,7 +51,7 @@ def request_state() -> RequestState:
 
 
 def current_token_of_request() -> Any:
-    """Return the `CurrentToken` of the view; raises `RuntimeError` where there is none."""
+    """Return the `CurrentToken` of the view; raises `RuntimeError` if there is none."""
     state: RequestState | None = flask.g.get(_KEY)
     if state is None or state.current_token is None or state.environ is not flask.request.environ:
         raise RuntimeError(

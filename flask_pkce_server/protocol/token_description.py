@@ -1,7 +1,7 @@
-"""Token description: what is said of a token and of its user, once for every way to say it.
+"""Token description: the claims about a token and its user, the same in every format.
 
-JWT access tokens (RFC 9068 2.2) and introspection (RFC 7662 2.2) describe a token, userinfo
-(OIDC Core 5.3) and ID tokens (OIDC Core 2) its user.
+JWT access tokens (RFC 9068 2.2) and introspection (RFC 7662 2.2) describe a token; userinfo
+(OIDC Core 5.3) and ID tokens (OIDC Core 2) describe its user.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from ..models.token import EXCHANGED, NOBODY, Token
 from ..users import claims
 from .contract import Server
 
-#: RFC 9068 2.2: where there is no user, `sub` is the client. Which of both it is says this
-#: value of `grant_type`: somebody's subject may be the client_id of an app.
+#: RFC 9068 2.2: without a user, `sub` is the client_id. This value of the claim `grant_type`
+#: marks such tokens, since a user's subject may equal a client_id.
 _MACHINE = "client_credentials"
 
 
 def token_claims(server: Server, token: Token) -> dict[str, Any]:
-    """Return the claims of an access token, but for whom it is about."""
+    """Return the claims of an access token, except `sub`."""
     audience = token.audience or [str(server.issuer)]
     return {
         "iss": server.issuer,
         "aud": audience[0] if len(audience) == 1 else audience,
-        # RFC 8693 4.3: the client that was given it, whoever's user it is.
+        # RFC 8693 4.3: the client that holds the token, even after an exchange.
         "client_id": token.holder,
         "iat": token.issued_at,
         "exp": token.expires_at,
@@ -38,7 +38,10 @@ def token_claims(server: Server, token: Token) -> dict[str, Any]:
 
 
 def read_claims(members: Mapping[str, Any]) -> Token | None:
-    """Return the token that the verified claims of a JWT describe, without the database."""
+    """Return the token that the verified claims of a JWT describe, without using the database.
+
+    Return None if `jti` is malformed.
+    """
     audience = members["aud"] if isinstance(members["aud"], list) else [members["aud"]]
     try:
         digest = base64.urlsafe_b64decode(members["jti"] + "=")
@@ -64,6 +67,6 @@ def read_claims(members: Mapping[str, Any]) -> Token | None:
 def user_claims(
     server: Server, client: Client, subject: str, user: Any, names: set[str]
 ) -> dict[str, Any]:
-    """Return what `client` is told of a user: their subject, and the claims `names`."""
-    told = claims.select(server.users.claims_of(user), names) if names else {}
-    return {**told, "sub": server.subject_for(client, subject)}
+    """Return what `client` learns about a user: their `sub` and the claims `names`."""
+    selected = claims.select(server.users.claims_of(user), names) if names else {}
+    return {**selected, "sub": server.subject_for(client, subject)}

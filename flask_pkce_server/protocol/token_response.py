@@ -1,4 +1,4 @@
-"""Token response: what a token request is about to be given (RFC 6749 5.1)."""
+"""Token response: the tokens and the body of a successful token response (RFC 6749 5.1)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from .request import Request
 
 
 class TokenResponse:
-    """The tokens of one answer, and the JSON that the client gets.
+    """The tokens of one response, and the JSON that the client gets.
 
-    `body` is that JSON, `rows` are stored with it; `access` is the row of the access token,
-    which is good for `lifetime` seconds. `parent` is the refresh token that is exchanged, if
-    one is: what is made from it, with the key `successor_key`, is the same every time.
+    `body` is the JSON; `rows` are stored in the same transaction. `access` is the row of the
+    access token, which is valid for `lifetime` seconds. `parent` is the refresh token that is
+    exchanged, if there is one: the new handles are derived from it with `successor_key`, so a
+    retry gets the same tokens.
     """
 
     def __init__(
@@ -51,10 +52,10 @@ class TokenResponse:
     def add(
         self, kind: str, prefix: str, lifetime: int, scopes: frozenset[str]
     ) -> tuple[str, Token]:
-        """Add a token to what is stored; return its handle and its row.
+        """Add a token to `rows`; return its handle and its row.
 
-        It is good for `lifetime` seconds, but never longer than the user allowed the app.
-        Raises `InvalidGrantError` where that is over.
+        It is valid for `lifetime` seconds, but never longer than the user allowed the client.
+        Raises `InvalidGrantError` if that time is over.
         """
         until = self.family.bindings.get(UNTIL)
         if until is not None:

@@ -1,1 +1,1 @@
-"""Only a good access token reaches a view."""
+"""Resource server: only requests with a valid access token reach a guarded view."""

@@ -1,4 +1,4 @@
-"""Access token: the one that came with a request, found and checked (RFC 6750 2)."""
+"""Access token: finds and checks the access token of a request (RFC 6750 2)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from ..protocol.state import RequestState, request_state
 from ..wire.handle import ACCESS, digest, is_handle
 from ..wire.resource_uri import canonical
 
-#: Authlib's reading of the Authorization header; what the token is worth is judged here.
+#: Authlib parses the Authorization header; this module checks the token.
 _protector = ResourceProtector()
 _protector.register_token_validator(BearerTokenValidator())
 
 
 def read_header() -> str:
-    """Return the token of the Authorization header; raises an `OAuth2Error` if there is none."""
+    """Return the token in the Authorization header; raises `OAuth2Error` if there is none."""
     text: str = _protector.parse_request_authorization(flask.request)[1]
     return text
 
 
 def find(server: Server, text: str, state: RequestState) -> Token | None:
-    """Return the access token `text`: by one statement, and without a commit.
+    """Return the access token `text`, None if there is none.
 
-    By none for a JWT, where the host gave up to see that it was revoked. Notes in `state`
-    which client has it.
+    Runs one SQL statement, a second one for an exchanged token, and no commit. Runs none for a
+    JWT if `PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION` is off. Sets `state.client` to the holder of
+    a stored token.
     """
     if is_handle(text, ACCESS):
         return _find_stored(server, digest(text), state)
@@ -46,15 +47,15 @@ def find(server: Server, text: str, state: RequestState) -> Token | None:
 
 def _find_stored(server: Server, token_digest: bytes, state: RequestState) -> Token | None:
     with server.store.reading() as session:
-        found = session.execute(
+        row = session.execute(
             select(Token, Client)
             .join(Client, Client.client_id == Token.client_id)
             .where(Token.digest == token_digest, Token.kind == "access")
         ).first()
-    if found is None:
+    if row is None:
         return None
-    token: Token = found.Token
-    holder: Client | None = found.Client
+    token: Token = row.Token
+    holder: Client | None = row.Client
     if token.actors:
         with server.store.reading() as session:
             holder = find_holder(session, token)
@@ -72,9 +73,10 @@ def check(
     *,
     for_any_api: bool = False,
 ) -> Token:
-    """Return `token` if it is live, for `resource` or for the app, and has all of `scopes`.
+    """Return `token` if it is live, is for `resource` or the app (None), and has all `scopes`.
 
-    Raises `InvalidTokenError` or `InsufficientScopeError` (RFC 6750 3.1).
+    With `for_any_api`, the audience is not checked. Raises `InvalidTokenError` or
+    `InsufficientScopeError` (RFC 6750 3.1), or the `OAuth2Error` of a feature.
     """
     if token is None or not token.is_live(server.now()):
         raise InvalidTokenError()
@@ -87,7 +89,7 @@ def check(
 
 
 def _is_meant(server: Server, bindings: dict[str, Any], resource: Resource | None) -> bool:
-    """Say whether a token is for `resource`, or for the app as a whole (RFC 9068 4, RFC 8707 2)."""
+    """Return whether a token is for `resource`, or for the app if None (RFC 9068 4, RFC 8707 2)."""
     audience = bindings.get("audience")
     if resource is not None:
         return canonical(resource.uri) in map(canonical, audience or [server.issuer])
@@ -95,15 +97,15 @@ def _is_meant(server: Server, bindings: dict[str, Any], resource: Resource | Non
 
 
 def acquire(server: Server, text: str | None, scopes: tuple[str, ...]) -> Token:
-    """Return the access token `text`, or that of the Authorization header, as it is stored.
+    """Return the stored access token for `text`, or for the Authorization header if None.
 
-    For whatever API it is: `openid` opens userinfo beside that one (OIDC Core 5.3). Raises an
-    `OAuth2Error`, for `challenge` to tell, unless it is live and has `scopes`.
+    The token may be for any API, since `openid` also allows userinfo (OIDC Core 5.3). Raises
+    `OAuth2Error` unless it is live and has all `scopes`; answer that with `challenge`.
     """
     state = request_state()
-    found = find(server, read_header() if text is None else text, state)
-    token = check(server, found, scopes, for_any_api=True)
+    presented = find(server, read_header() if text is None else text, state)
+    token = check(server, presented, scopes, for_any_api=True)
     if not token.family_id:
-        # A JWT that the database was not asked about yet.
+        # A JWT that has not been looked up in the database yet.
         token = check(server, _find_stored(server, token.digest, state), scopes, for_any_api=True)
     return token

@@ -1,6 +1,6 @@
-"""Paths: only a good token reaches what lies below some paths of the app (RFC 9728).
+"""Paths: guards whole paths of the app with access tokens (RFC 9728).
 
-The host marks them by `pkce.mcp`, whatever answers there.
+The host declares them with `pkce.mcp`; it does not matter which views answer there.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from .require import GUARDED, admit
 
 
 def watch(server: Server) -> None:
-    """Guard the views of the app as soon as a path is marked."""
+    """Install `guard_paths` in the app once a path is declared."""
     before = server.app.before_request_funcs.setdefault(None, [])
     if server.resources.has_guarded and guard_paths not in before:
         server.app.before_request(guard_paths)
 
 
 def guard_paths() -> Response | None:
-    """Refuse a request below a path that `pkce.mcp` marks, unless a good token comes with it.
+    """Refuse a request to a guarded path unless it has a valid access token.
 
-    Runs before the host's views, whatever they are. A preflight is answered before anything
-    is asked, and by no view.
+    Runs before any view of the host. A preflight is answered here without a token and does not
+    reach a view.
     """
     server: Server = current_app.extensions["pkce"]
     if not is_below_guarded_path(server):
@@ -41,23 +41,23 @@ def guard_paths() -> Response | None:
 
 
 def is_below_guarded_path(server: Server) -> bool:
-    """Say whether this request is for what `pkce.mcp` marks, and not for our own endpoints."""
-    ours = (flask.request.endpoint or "").startswith("pkce.")
-    return not ours and server.resources.is_guarded(flask.request.path)
+    """Return whether the current request is for a guarded path and not for our own endpoints."""
+    is_ours = (flask.request.endpoint or "").startswith("pkce.")
+    return not is_ours and server.resources.is_guarded(flask.request.path)
 
 
 def needs_token(server: Server, endpoint: str | None) -> bool:
-    """Say whether this request, which Flask routed to `endpoint`, needs an access token."""
+    """Return whether the current request, routed to `endpoint`, needs an access token."""
     view = current_app.view_functions.get(endpoint or "")
     return hasattr(view, GUARDED) or is_below_guarded_path(server)
 
 
 def knows_no_session(server: Server, endpoint: str) -> bool:
-    """Say whether an endpoint of the host is reached by a token and in no other way."""
+    """Return whether every request to a host's `endpoint` needs an access token."""
     if hasattr(current_app.view_functions[endpoint], GUARDED):
         return True
     try:
         rules = list(current_app.url_map.iter_rules(endpoint))
     except KeyError:
-        return True  # no address leads there
+        return True  # no URL leads there
     return all(server.resources.is_guarded(rule.rule) for rule in rules)

@@ -1,7 +1,7 @@
-"""Protect: let only a good access token reach a view (RFC 6750).
+"""Require: lets requests reach a view only with a valid access token (RFC 6750).
 
-A view that is declared to be of a resource (RFC 9728) takes the tokens for that resource
-alone, and not those for the app as a whole.
+A view that belongs to a declared resource (RFC 9728) accepts only tokens for that resource, not
+tokens for the app as a whole.
 """
 
 from __future__ import annotations
@@ -28,85 +28,87 @@ from .www_authenticate import challenge
 P = ParamSpec("P")
 View = Callable[P, Any]
 
-#: Set on guarded views, so that they are known as such.
+#: The attribute that marks a guarded view.
 GUARDED = "_pkce_required_scopes"
 
 
 @dataclass(frozen=True)
 class CurrentToken:
-    """The access token that a guarded view was reached with.
+    """The access token of the current request to a guarded view.
 
-    A client may have it for itself, by its credentials (RFC 6749 4.4): then `is_machine` is
-    true, `subject` is empty and `user` is None, whatever the client is called.
+    A client can get a token for itself with its own credentials (RFC 6749 4.4): then
+    `is_machine` is True, `subject` is "" and `user` is None.
     """
 
-    #: The text that names the user; "" where there is none.
+    #: The host's identifier of the user; "" if there is no user.
     subject: str
-    #: The client that calls.
+    #: The client that sent the request.
     client_id: str
     scopes: frozenset[str]
+    #: What the grant of the token is tied to; features use their own names as keys.
     bindings: Mapping[str, Any]
     #: Epoch seconds.
     issued_at: int
     expires_at: int
-    #: The clients that exchanged their way to the token, the last first, which is the one that
-    #: calls (RFC 8693 4.1); empty where it was not exchanged.
+    #: The clients that exchanged the token, the latest first, which sent the request
+    #: (RFC 8693 4.1); empty if it was not exchanged.
     actors: tuple[str, ...] = ()
 
     @property
     def is_machine(self) -> bool:
-        """Whether the client acts for itself and not for a user."""
+        """Whether the client acts for itself, not for a user."""
         return self.subject == NOBODY
 
     @functools.cached_property
     def user(self) -> Any:
-        """The host's user, loaded when first asked for; None if there is none, or no longer."""
+        """The host's user, loaded on first access; None if there is none or they were deleted."""
         return None if self.is_machine else current_app.extensions["pkce"].users.load(self.subject)
 
     def require(self, *scopes: str) -> None:
-        """Go on only if the token has all of `scopes`, which are named as in `pkce.require`.
+        """Require all of `scopes`, given as in `pkce.require`, from inside a view.
 
-        Else the view ends here: the answer is 403, with the challenge by which a client
-        asks its user for more (RFC 6750 3.1).
+        If the token lacks one, abort the request with 403 and the challenge by which a client
+        can ask its user for more scopes (RFC 6750 3.1).
         """
-        wanted, state = _named(scopes), request_state()
+        names, state = _named(scopes), request_state()
         token, resource = state.admitted
-        if not self.scopes.issuperset(wanted):
-            needed = (*state.needed, *wanted)
+        if not self.scopes.issuperset(names):
+            needed = (*state.needed, *names)
             flask.abort(challenge(InsufficientScopeError(), needed, resource))
-        state.needed = (*state.needed, *wanted)
-        tell_of_use(server_of(current_app), token, wanted)
+        state.needed = (*state.needed, *names)
+        tell_of_use(server_of(current_app), token, names)
 
 
 def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], View[P]]:
-    """Guard a view: an access token with all of `scopes` must come with the request.
+    """Guard a view: the request must have a valid access token with all of `scopes`.
 
-    Several scopes are given apart, `require("a", "b")`, or in one text, `require("a b")`;
-    none at all asks for any good token. Inside the view `current_token` is set. Without a
-    good token the view is not called, and the answer is 401 or 403 with the challenge of
-    RFC 6750 3. Works on sync and async views, below the route decorator.
+    Pass several scopes as `require("a", "b")` or `require("a b")`; without scopes, any valid
+    token will do. `current_token` is set inside the view. Without a valid token the view is not
+    called, and the response is 401 or 403 with the challenge of RFC 6750 3. Place it below the
+    route decorator; it works on sync and async views.
 
-    With the URI of a `resource` that the app declares, the token must be for that one
-    (RFC 8707 2). Below a path of `pkce.mcp` that path's is meant where none is named.
+    If `resource` is the URI of an API that the app declares, the token must be for that API
+    (RFC 8707 2). Below a path of `pkce.mcp`, the default is the API of that path. Raises
+    `ConfigurationError` if used as `@pkce.require` without parentheses.
     """
     if len(scopes) == 1 and callable(scopes[0]):
         raise ConfigurationError(
             "pkce.require is called before it decorates.",
             write='@pkce.require("profile")',
         )
-    wanted = _named(scopes)
+    required = _named(scopes)
 
     def decorate(view: View[P]) -> View[P]:
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
             server: Server = current_app.extensions["pkce"]
             declared = None if resource is None else _declared(server, resource)
-            refused = admit(server, wanted, declared)
-            if refused is not None:
-                return refused
+            refusal = admit(server, required, declared)
+            if refusal is not None:
+                return refusal
             return current_app.ensure_sync(view)(*args, **kwargs)
 
-        setattr(guarded, GUARDED, wanted)
+        setattr(guarded, GUARDED, required)
         return guarded
 
     return decorate
@@ -117,36 +119,36 @@ def _named(scopes: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _declared(server: Server, uri: str) -> Resource:
-    found = server.resources.own.get(canonical(uri))
-    if found is None:
+    declared = server.resources.own.get(canonical(uri))
+    if declared is None:
         raise ConfigurationError(
             f"The resource {uri} guards a view, and is not declared.",
             write=f'pkce.resource("{uri}", scopes=[...])',
         )
-    return found
+    return declared
 
 
 def admit(
     server: Server,
-    wanted: tuple[str, ...],
+    required: tuple[str, ...],
     resource: Resource | None,
-    told: tuple[str, ...] = (),
+    suggested: tuple[str, ...] = (),
 ) -> Response | None:
-    """Set `current_token` if a good token came, else return the challenge.
+    """Set `current_token` if the request has a valid token, else return the challenge.
 
-    What the guard of the path has read is not read again: a guarded call is one statement.
-    A client that is refused is told to ask for `told`, where these are others than `wanted`.
+    The token that the guard of the path has found is not read again, so that a request needs
+    one statement. The challenge asks for the scopes `suggested`, or else for all required ones.
     """
     state = request_state()
-    below, needed = state.below, (*state.needed, *wanted)
+    below, needed = state.below, (*state.needed, *required)
     try:
         if below is not None and resource in (None, below[1]):
             resource = below[1]
-            token = check(server, below[0], wanted, resource)
+            token = check(server, below[0], required, resource)
         else:
-            token = check(server, find(server, read_header(), state), wanted, resource)
+            token = check(server, find(server, read_header(), state), required, resource)
     except OAuth2Error as error:
-        return challenge(error, told or needed, resource)
+        return challenge(error, suggested or needed, resource)
     state.admitted, state.needed = (token, resource), needed
     state.current_token = CurrentToken(
         subject=token.subject,
@@ -157,12 +159,12 @@ def admit(
         expires_at=token.expires_at,
         actors=token.actors,
     )
-    tell_of_use(server, token, wanted)
+    tell_of_use(server, token, required)
     return None
 
 
 def tell_of_use(server: Server, token: Token, scopes: Iterable[str]) -> None:
-    """Tell listeners that a token was used for `scopes`."""
+    """Send the signal that a token was used for `scopes`."""
     tell(
         token_used,
         server.app,

@@ -1,8 +1,8 @@
-"""Settings: every `PKCE_*` key, typed, with its default and its meaning.
+"""Settings: every `PKCE_*` key with its type, default and meaning.
 
-The fields of `Settings` are the whole list; the configuration reference in the docs is made
-from them. Features of the host declare their settings as `Setting` objects. Values are JSON
-types, so that each can come from the environment by `app.config.from_prefixed_env()`.
+The fields of `Settings` are the complete list, from which the configuration reference in the
+docs is generated. Features of the host app declare their settings as `Setting` objects. Values
+have JSON types, so that `app.config.from_prefixed_env()` can read them from the environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["PREFIX", "Setting", "Settings"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What the host decided in `app.config`, checked once when the app starts."""
+    """The settings in the `app.config` of the host app, checked once when the app starts."""
 
     issuer: str | None = _setting(
         None,
@@ -117,7 +117,7 @@ class Settings:
         600,
         "Seconds that users have to enter the code of a device and decide.",
         at_least=60,
-        # A longer one is guessed too easily: docs/device.md.
+        # A longer lifetime makes user codes too easy to guess: docs/device.md.
         at_most=600,
     )
     device_code_interval: int = _setting(
@@ -228,11 +228,11 @@ class Settings:
         False, "Whether to put SQLite into WAL mode, with a busy timeout, on your app's engine."
     )
 
-    #: Those of the host's features, by their keys.
+    #: The settings of the host app's features, by key.
     of_host: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
-        """Return the value of a key of `app.config`, of one of ours or of a host's feature."""
+        """Return the value of an `app.config` key of this package or of a host app's feature."""
         if key in self.of_host:
             return self.of_host[key]
         return getattr(self, key.removeprefix(PREFIX).lower())

@@ -1,4 +1,4 @@
-"""Load: what the host has decided in `app.config`, checked once when the app starts."""
+"""Load: read and check the settings in `app.config`, once when the app starts."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from . import PREFIX, Setting, Settings
 def load(config: Mapping[str, Any], of_host: Iterable[Setting] = ()) -> Settings:
     """Read and check the `PKCE_*` keys of `config`.
 
-    `of_host` are the settings of features that the host added. Raises `ConfigurationError` for
-    a key that nobody declares and for a value of the wrong type.
+    `of_host` contains the settings of the features that the host app added. Raises
+    `ConfigurationError` for an undeclared key, and for a value of the wrong type or range.
     """
-    ours, theirs = declared(), {setting.key: setting for setting in of_host}
-    values = {key: setting.default for key, setting in theirs.items()}
+    package_settings, host_settings = declared(), {setting.key: setting for setting in of_host}
+    values = {key: setting.default for key, setting in host_settings.items()}
     for key, value in config.items():
-        setting = theirs.get(key) or ours.get(key)
+        setting = host_settings.get(key) or package_settings.get(key)
         if setting is not None:
             setting.check(value)
             values[key] = value
         elif key.startswith(PREFIX):
-            raise _unknown(key, value, [*ours, *theirs])
-    own = {_name_of(key): value for key, value in values.items() if key in ours}
-    return Settings(**own, of_host={key: values[key] for key in theirs})
+            raise _unknown(key, value, [*package_settings, *host_settings])
+    package_values = {
+        _name_of(key): value for key, value in values.items() if key in package_settings
+    }
+    return Settings(**package_values, of_host={key: values[key] for key in host_settings})
 
 
 @cache
 def declared() -> Mapping[str, Setting]:
-    """Return the settings of this package, by their keys."""
+    """Return the settings of this package, by key."""
     hints, defaults = get_type_hints(Settings), Settings()
     return {
         PREFIX + field.name.upper(): Setting(
@@ -50,22 +52,22 @@ def declared() -> Mapping[str, Setting]:
 
 
 def feature_of(key: str, names: Iterable[str]) -> str | None:
-    """Return which of the features `names` a setting of this package belongs to.
+    """Return which feature in `names` a setting of this package belongs to, or None.
 
-    The one whose name its own begins with, unless it says another; None if to none.
+    A setting may name its feature. Otherwise it is the one with the longest matching prefix.
     """
     name = _name_of(key)
-    named: str | None = Settings.__dataclass_fields__[name].metadata["feature"]
-    fitting = (one for one in names if name == one or name.startswith(f"{one}_"))
-    return named or max(fitting, key=len, default=None)
+    feature: str | None = Settings.__dataclass_fields__[name].metadata["feature"]
+    prefixes = (prefix for prefix in names if name == prefix or name.startswith(f"{prefix}_"))
+    return feature or max(prefixes, key=len, default=None)
 
 
 def _name_of(key: str) -> str:
     return key.removeprefix(PREFIX).lower()
 
 
-def _unknown(key: str, value: Any, known: list[str]) -> ConfigurationError:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+def _unknown(key: str, value: Any, keys: list[str]) -> ConfigurationError:
+    nearest = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)[0]
     return ConfigurationError(
         f"{key} is not a setting of Flask-PKCE-Server. The nearest is {nearest}.",
         write=f'app.config["{nearest}"] = {value!r}',

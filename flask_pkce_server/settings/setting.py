@@ -1,4 +1,4 @@
-"""Setting: one key of `app.config`, and what may be its value."""
+"""Setting: one key of `app.config`, and the check of its value."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ PREFIX = "PKCE_"
 class Setting:
     """A key of `app.config` with its type, its default and its meaning.
 
-    `kind` is a type of JSON values: `int`, `str | None`, `list[str]`, `Literal["a", "b"]`. A
-    number may have bounds. The values are read by `server.settings["PKCE_..."]`.
+    `kind` is a type of JSON values: `int`, `str | None`, `list[str]`, `Literal["a", "b"]`.
+    `at_least` and `at_most` are the bounds of a number. `server.settings["PKCE_..."]` returns
+    the value.
     """
 
     key: str
@@ -27,7 +28,7 @@ class Setting:
     at_most: int | None = None
 
     def check(self, value: Any) -> None:
-        """Refuse a value of another type, or out of bounds; raises `ConfigurationError`."""
+        """Check the type and the bounds of `value`; raises `ConfigurationError`."""
         at_least, at_most = self.at_least, self.at_most
         if (
             _fits(value, self.kind)
@@ -37,25 +38,26 @@ class Setting:
             return
         wanted = _in_words(self.kind) + (f", {at_least} or more" if at_least is not None else "")
         wanted += f", {at_most} at most" if at_most is not None else ""
-        usable = isinstance(self.default, str | int)
+        is_plain = isinstance(self.default, str | int)
+        value_to_write = self.default if is_plain else _example(self.kind)
         raise ConfigurationError(
             f"{self.key} is {value!r}, and must be {wanted}. {self.meaning}",
-            write=f'app.config["{self.key}"] = {self.default if usable else _example(self.kind)!r}',
+            write=f'app.config["{self.key}"] = {value_to_write!r}',
         )
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Say whether `value` is of the type that `hint` names; True is no number here."""
+    """Return whether `value` has the type `hint`; True does not count as a number."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is types.UnionType:
-        return any(_fits(value, one) for one in arguments)
+        return any(_fits(value, kind) for kind in arguments)
     if origin is Literal:
         return value in arguments
     if origin is list:
-        return isinstance(value, list) and all(_fits(one, arguments[0]) for one in value)
+        return isinstance(value, list) and all(_fits(item, arguments[0]) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(
-            _fits(name, arguments[0]) and _fits(one, arguments[1]) for name, one in value.items()
+            _fits(name, arguments[0]) and _fits(item, arguments[1]) for name, item in value.items()
         )
     return type(value) is hint
 
@@ -63,9 +65,9 @@ def _fits(value: Any, hint: Any) -> bool:
 def _in_words(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is types.UnionType:
-        return " or ".join(_in_words(one) for one in arguments)
+        return " or ".join(_in_words(kind) for kind in arguments)
     if origin is Literal:
-        return " or ".join(repr(one) for one in arguments)
+        return " or ".join(repr(choice) for choice in arguments)
     if origin is list:
         return f"a list, each item {_in_words(arguments[0])}"
     if origin is dict:
@@ -97,9 +99,9 @@ def field_of_settings(
     at_most: int | None = None,
     feature: str | None = None,
 ) -> Any:
-    """Return the field of a setting of this package.
+    """Return the dataclass field of a setting of this package.
 
-    It belongs to the `feature` whose name it begins with, unless another one is named.
+    `feature` names the feature that the setting belongs to, if its name does not begin with it.
     """
     metadata = {
         "meaning": meaning,

@@ -1,7 +1,7 @@
-"""Testing: what a host's own tests need, and what the tests of this package use.
+"""Testing: helpers for the tests of a host app, which the tests of this package use too.
 
-The fixtures (`pkce_clock`, `pkce_register`, `pkce_flow`, `pkce_signing_keys`) come with the
-package, as a plugin of pytest: see `plugin.py`. They want a fixture `app`.
+A pytest plugin in this package (`plugin.py`) has the fixtures `pkce_clock`, `pkce_register`,
+`pkce_flow` and `pkce_signing_keys`. All but the last need a fixture `app` of the host.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Not before somebody asks: pytest loads the plugin beside this in every run of a host.
+    # Import on demand: pytest loads the plugin, and so this package, in every test run.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from . import flow

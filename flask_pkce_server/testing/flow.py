@@ -1,4 +1,4 @@
-"""A sign-in driven as the browser and the client drive it, and what it needs."""
+"""Flow: runs a sign-in the way a browser and a client do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REDIRECT_URI = "https://client.example/callback"
 
 
 class Clock:
-    """A clock that goes when it is told to."""
+    """A clock that stands still until it is advanced; it returns epoch seconds."""
 
     def __init__(self, now: float | None = None) -> None:
         self.now = time.time() if now is None else now
@@ -32,7 +32,7 @@ class Clock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds`."""
+        """Move the clock forward by `seconds`."""
         self.now += seconds
 
 
@@ -42,18 +42,18 @@ def new_verifier() -> str:
 
 
 def hidden_fields(page: str) -> dict[str, str]:
-    """Return the hidden fields of the forms of a page."""
-    found = {}
+    """Return the hidden form fields of a page, without `decision`."""
+    fields = {}
     for tag in re.findall(r"<input[^>]*type=\"hidden\"[^>]*>", page):
         attributes = dict(re.findall(r"(\w+)=\"([^\"]*)\"", tag))
         if attributes.get("name") != "decision":
-            found[attributes["name"]] = html.unescape(attributes.get("value", ""))
-    return found
+            fields[attributes["name"]] = html.unescape(attributes.get("value", ""))
+    return fields
 
 
 @dataclass
 class RegisteredClient:
-    """A client as its developer knows it."""
+    """A client, as its developer knows it."""
 
     client_id: str
     client_secret: str | None
@@ -63,7 +63,7 @@ class RegisteredClient:
 
 @dataclass
 class Flow:
-    """One sign-in, driven as the browser and the client drive it.
+    """One sign-in, run the way a browser and a client do.
 
     `browser` is a Flask test client in which the user is signed in.
     """
@@ -76,11 +76,11 @@ class Flow:
 
     @property
     def server(self) -> Server:
-        """The authorization server that is asked."""
+        """The authorization server under test."""
         return server_of(self.browser.application)
 
     def request(self, **changes: str | None) -> dict[str, str]:
-        """Return an authorization request; a change to None leaves a parameter out."""
+        """Return the parameters of an authorization request; None omits a parameter."""
         parameters: dict[str, str | None] = {
             "response_type": "code",
             "client_id": self.client.client_id,
@@ -94,17 +94,17 @@ class Flow:
         return {name: value for name, value in parameters.items() if value is not None}
 
     def authorize(self, **changes: str | None) -> TestResponse:
-        """Visit the authorization endpoint."""
+        """Send the authorization request."""
         path = self.server.paths["authorize"]
         return self.browser.get(path, query_string=self.request(**changes))
 
     def decide(self, page: TestResponse, decision: str = "allow", **changes: str) -> TestResponse:
-        """Send the consent form of `page`."""
+        """Submit the consent form of `page`."""
         form = {**hidden_fields(page.text), "decision": decision, **changes}
         return self.browser.post(self.server.paths["authorize"], data=form)
 
     def allow(self, **changes: str | None) -> dict[str, str]:
-        """Visit the authorization endpoint, allow, and return what the client gets back."""
+        """Send the authorization request, allow it, and return what the client receives."""
         response = self.authorize(**changes)
         if response.status_code == 200:
             response = self.decide(response)
@@ -112,7 +112,7 @@ class Flow:
         return parameters_of(response)
 
     def post(self, name: str, form: dict[str, str | None]) -> TestResponse:
-        """Send `form` to an endpoint as the client, which shows who it is."""
+        """Send `form` to the endpoint `name` as the client, with its credentials."""
         form = dict(form)
         authorization = None
         if self.client.auth_method == "client_secret_basic":
@@ -121,16 +121,16 @@ class Flow:
             form.setdefault("client_id", self.client.client_id)
         if self.client.auth_method == "client_secret_post":
             form.setdefault("client_secret", self.client.client_secret)
-        # A program of its own: none of the browser's cookies.
-        program = self.browser.application.test_client(use_cookies=False)
-        return program.post(
+        # The client is not the browser, and has none of its cookies.
+        backend = self.browser.application.test_client(use_cookies=False)
+        return backend.post(
             self.server.paths[name],
             data={key: value for key, value in form.items() if value is not None},
             auth=authorization,
         )
 
     def redeem(self, code: str, **changes: str | None) -> TestResponse:
-        """Exchange a code."""
+        """Exchange an authorization code for tokens."""
         form: dict[str, str | None] = {
             "grant_type": "authorization_code",
             "code": code,
@@ -141,17 +141,17 @@ class Flow:
         return self.post("token", form)
 
     def refresh(self, refresh_token: str, **changes: str | None) -> TestResponse:
-        """Exchange a refresh token."""
+        """Exchange a refresh token for new tokens."""
         return self.post(
             "token", {"grant_type": "refresh_token", "refresh_token": refresh_token, **changes}
         )
 
     def revoke(self, token: str, **changes: str | None) -> TestResponse:
-        """Give a token back."""
+        """Revoke a token."""
         return self.post("revoke", {"token": token, **changes})
 
     def tokens(self, **changes: str | None) -> dict[str, Any]:
-        """Go the whole way and return the token response."""
+        """Run the whole flow and return the token response."""
         response = self.redeem(self.allow(**changes)["code"])
         assert response.status_code == 200, response.text
         body: dict[str, Any] = response.get_json()
@@ -159,11 +159,11 @@ class Flow:
 
 
 def parameters_of(response: TestResponse) -> dict[str, str]:
-    """Return the parameters that a redirect carries to the client, each once."""
+    """Return the parameters that a redirect carries to the client; each occurs once."""
     parts = urlsplit(response.headers["Location"])
-    found = parse_qs(parts.query or parts.fragment, keep_blank_values=True)
-    assert all(len(values) == 1 for values in found.values()), found
-    return {name: values[0] for name, values in found.items()}
+    parameters = parse_qs(parts.query or parts.fragment, keep_blank_values=True)
+    assert all(len(values) == 1 for values in parameters.values()), parameters
+    return {name: values[0] for name, values in parameters.items()}
 
 
 def register(
@@ -174,9 +174,9 @@ def register(
     redirect_uris: tuple[str, ...] = (REDIRECT_URI,),
     **more: Any,
 ) -> RegisteredClient:
-    """Register a client with `app`; `more` goes to `models.client.new_client`.
+    """Register a client with `app`; pass `more` to `models.client_storage.new_client`.
 
-    One that no browser comes back to has `redirect_uris=()` and its `grant_types`.
+    For a client that uses no browser, pass `redirect_uris=()` and its `grant_types`.
     """
     server = server_of(app)
     more.setdefault("grant_types", ["authorization_code", "refresh_token"])

@@ -1,6 +1,7 @@
-"""The pytest plugin: fixtures for the tests of a host, which do nothing until asked for.
+"""Plugin: pytest fixtures for the tests of a host app; they do nothing until requested.
 
-Pytest finds it by its entry point and loads it in every run, so it imports nothing at first.
+Pytest finds this module by its entry point and loads it in every run, so the fixtures
+import the rest of the package only when they are used.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def pkce_signing_keys() -> Iterator[None]:
-    """Few signing keys for all tests of a process: making an RSA key takes a tenth of a second.
+    """Share a few signing keys in all tests of a process: an RSA key takes 0.1 seconds to make.
 
-    Sixteen of each algorithm take turns, so that a rotation in a test brings another one.
+    Sixteen keys of each algorithm take turns, so that a key rotation gets another key.
     """
     from ..protocol import key_material
 
-    make, few, lock = key_material.new_private_key, 16, threading.Lock()
+    make, pool_size, lock = key_material.new_private_key, 16, threading.Lock()
     pool: dict[str, list[PrivateKey]] = {}
 
     def take(algorithm: str) -> PrivateKey:
         with lock:
             keys = pool.setdefault(algorithm, [])
-            keys.append(make(algorithm) if len(keys) < few else keys.pop(0))
+            keys.append(make(algorithm) if len(keys) < pool_size else keys.pop(0))
             return keys[-1]
 
     key_material.new_private_key = take
@@ -43,28 +44,28 @@ def pkce_signing_keys() -> Iterator[None]:
 
 @pytest.fixture
 def pkce_clock(app: Flask) -> Iterator[Clock]:
-    """The clock of the server, standing still until it is told to go on."""
+    """Replace the clock of the server by one that stands still until it is advanced."""
     from ..protocol.contract import server_of
     from .flow import Clock
 
     server = server_of(app)
-    before, clock = server.clock, Clock()
+    original, clock = server.clock, Clock()
     server.clock = clock
     yield clock
-    server.clock = before
+    server.clock = original
 
 
 @pytest.fixture
 def pkce_register(app: Flask) -> Callable[..., RegisteredClient]:
-    """Give a function that registers a client with the app."""
+    """Return a function that registers a client with the app."""
     from .flow import register
 
-    return lambda **what: register(app, **what)
+    return lambda **arguments: register(app, **arguments)
 
 
 @pytest.fixture
 def pkce_flow(client: FlaskClient, pkce_register: Callable[..., RegisteredClient]) -> Flow:
-    """A sign-in of a public client; `client` is a test client with a signed-in user."""
+    """Return a `Flow` for a public client; in the test client `client` a user is signed in."""
     from .flow import Flow
 
     return Flow(client, pkce_register())

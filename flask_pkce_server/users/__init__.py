@@ -1,1 +1,1 @@
-"""The one way to the host's users."""
+"""Users: access to the host app's users."""

@@ -1,4 +1,4 @@
-"""Claims: what is said about a user, and to whom (OpenID Connect Core 5)."""
+"""Claims: the claims about a user, and which scopes release them (OpenID Connect Core 5)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import InvalidRequestError
 
 _TEXT: tuple[type, ...] = (str,)
-#: OIDC Core 5.1: the standard claims, with the types that their values have.
+#: OIDC Core 5.1: the standard claims, with the types of their values.
 STANDARD_CLAIMS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(
         (
@@ -27,7 +27,7 @@ STANDARD_CLAIMS: Mapping[str, tuple[type, ...]] = {
     "phone_number_verified": (bool,),
 }  # fmt: skip
 
-#: OIDC Core 5.4: what each scope opens. `profile` opens all that no other scope does.
+#: OIDC Core 5.4: the claims that each scope releases. `profile` releases all the others.
 SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     "email": ("email", "email_verified"),
     "address": ("address",),
@@ -39,7 +39,7 @@ SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
-#: What only the server says: a host's claim of the same name is left out.
+#: Claims that only the server sets: a host app's claim of the same name is omitted.
 _OURS = {
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp",
     "at_hash", "c_hash", "s_hash", "sid", "events", "client_id", "scope", "cnf", "act",
@@ -47,21 +47,21 @@ _OURS = {
 
 
 def attributes_as_claims(user: Any) -> dict[str, Any]:
-    """Read the attributes of `user` that have the name and the type of a standard claim."""
-    found = {}
-    for claim, kinds in STANDARD_CLAIMS.items():
+    """Return the standard claims that `user` has as attributes (or keys) of the right type."""
+    claims = {}
+    for claim, types in STANDARD_CLAIMS.items():
         value = _read(user, claim)
         if claim == "preferred_username" and value is None:
             value = _read(user, "username")
-        if isinstance(value, datetime) and int in kinds:
+        if isinstance(value, datetime) and int in types:
             value = int(value.timestamp())
-        elif isinstance(value, date) and str in kinds:
+        elif isinstance(value, date) and str in types:
             value = value.isoformat()
         elif claim == "address" and isinstance(value, str) and value:
             value = {"formatted": value}
-        if type(value) in kinds and value not in ("", {}):
-            found[claim] = value
-    return found
+        if type(value) in types and value not in ("", {}):
+            claims[claim] = value
+    return claims
 
 
 def _read(user: Any, name: str) -> Any:
@@ -69,25 +69,26 @@ def _read(user: Any, name: str) -> Any:
 
 
 def opened_by(scopes: Iterable[str], extra: Mapping[str, Iterable[str]]) -> set[str]:
-    """Return the names of the claims that `scopes` open; `extra` are the host's own.
+    """Return the names of the claims that `scopes` release; `extra` adds or replaces scopes.
 
-    Nothing beyond them is ever released, whatever the `claims` parameter names: the user and
-    the operator decided on scopes (OIDC Core 3.1.2.4).
+    The `claims` parameter never releases any other claims: the user and the operator decided
+    on scopes (OIDC Core 3.1.2.4).
     """
-    known = {**SCOPE_CLAIMS, **extra}
-    return {claim for scope in scopes for claim in known.get(scope, ())}
+    claims = {**SCOPE_CLAIMS, **extra}
+    return {claim for scope in scopes for claim in claims.get(scope, ())}
 
 
 def select(claims: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return those of `claims` that `names` has, without what only the server says."""
+    """Return the `claims` in `names`, without None and without those only the server sets."""
     wanted = set(names) - _OURS
     return {name: value for name, value in claims.items() if name in wanted and value is not None}
 
 
 def read_request(text: str) -> dict[str, dict[str, Any]]:
-    """Read the `claims` parameter (OIDC Core 5.5): place -> claim name -> what is asked of it.
+    """Parse the `claims` parameter (OIDC Core 5.5).
 
-    Raises `InvalidRequestError` for what is not of that form.
+    Returns the request for each claim, by "userinfo" or "id_token" and by claim name. Raises
+    `InvalidRequestError` if `text` is malformed.
     """
     problem = InvalidRequestError("claims is a JSON object with userinfo and id_token objects.")
     try:
@@ -96,13 +97,13 @@ def read_request(text: str) -> dict[str, dict[str, Any]]:
         raise problem from None
     if not isinstance(content, dict):
         raise problem
-    asked: dict[str, dict[str, Any]] = {}
+    requests: dict[str, dict[str, Any]] = {}
     for place in ("userinfo", "id_token"):
         members = content.get(place)
         if members is not None and not isinstance(members, dict):
             raise problem
-        for name, wish in (members or {}).items():
-            if wish is not None and not isinstance(wish, dict):
+        for name, request in (members or {}).items():
+            if request is not None and not isinstance(request, dict):
                 raise problem
-            asked.setdefault(place, {})[name] = wish or {}
-    return asked
+            requests.setdefault(place, {})[name] = request or {}
+    return requests

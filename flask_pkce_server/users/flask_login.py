@@ -1,4 +1,4 @@
-"""Flask-Login: who the users are where the host does not say it otherwise."""
+"""Flask-Login: the users of a host app that registers no functions of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlalchemy.exc import NoInspectionAvailable
 
 from ..errors import ConfigurationError
 
-#: The user model of each app, found once.
+#: The user model of each app, looked up once.
 _models: WeakKeyDictionary[Flask, Any] = WeakKeyDictionary()
 
 
 def current_user() -> Any | None:
-    """Return the user who is signed in, None if nobody is."""
+    """Return the signed-in user, or None."""
     _login_manager()
     from flask_login import current_user
 
@@ -26,14 +26,15 @@ def current_user() -> Any | None:
 
 
 def login_required_response(next_url: str) -> ResponseReturnValue:
-    """Return what Flask-Login answers to somebody who has to sign in."""
-    # Flask-Login itself adds the address of this request as `next`, and this request is the
-    # short one that `next_url` names.
+    """Return the response with which Flask-Login asks to sign in or to reauthenticate."""
+    # `next_url` is the URL of this request, and Flask-Login adds that as `next` itself.
     from flask_login import current_user
 
     manager = _login_manager()
-    again = current_user.is_authenticated and manager.refresh_view
-    response: ResponseReturnValue = manager.needs_refresh() if again else manager.unauthorized()
+    reauthenticates = current_user.is_authenticated and manager.refresh_view
+    response: ResponseReturnValue = (
+        manager.needs_refresh() if reauthenticates else manager.unauthorized()
+    )
     return response
 
 
@@ -46,7 +47,10 @@ def sign_out() -> None:
 
 
 def load(subject: str) -> Any | None:
-    """Return the user with this subject: by the primary key of the model, if there is one."""
+    """Return the user with this subject, the primary key of the user model, or None.
+
+    Without a user model, the user loader of Flask-Login gets the subject.
+    """
     model = _user_model()
     if model is None:
         return _login_manager()._user_callback(subject)
@@ -60,7 +64,7 @@ def load(subject: str) -> Any | None:
 
 def subject(user: Any) -> str:
     """Return the primary key of `user` as text."""
-    # Not get_id(): that one Flask-Security resets with the password.
+    # Not get_id(): Flask-Security changes its value together with the password.
     try:
         identity = sqlalchemy.inspect(user).identity
     except NoInspectionAvailable:
@@ -78,7 +82,10 @@ def name(user: Any) -> str:
 
 
 def _user_model() -> Any | None:
-    """Return the host's one mapped class that Flask-Login can use, None if there is none."""
+    """Return the host app's one mapped class that works with Flask-Login, or None.
+
+    Raises `ConfigurationError` if there are several.
+    """
     app = current_app._get_current_object()  # type: ignore[attr-defined] # a LocalProxy
     if app not in _models:
         _models[app] = _find_user_model(app)

@@ -1,4 +1,4 @@
-"""Host: the functions by which a host says who its users are."""
+"""Host: the functions through which the host app provides its users."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LogoutDelivery = Callable[[str, dict[str, str]], Any]
 
 @dataclass
 class HostFunctions:
-    """What the decorators of the extension replace, under their names.
+    """The functions that the decorators of the extension replace, under the same names.
 
-    By default Flask-Login is asked, and the host's user model.
+    The defaults use Flask-Login and the host app's user model.
     """
 
     current_user: CurrentUser = flask_login.current_user
@@ -38,11 +38,11 @@ class HostFunctions:
     user_claims: UserClaims = attributes_as_claims
     login_required_response: LoginRequiredResponse = flask_login.login_required_response
     sign_out: SignOut = flask_login.sign_out
-    #: None: our page asks.
+    #: None: the built-in page asks.
     consent_view: ConsentPage | None = None
     #: None: every user may.
     may_register_app: MayRegisterApp | None = None
     #: None: every client may.
     may_register_client: MayRegisterClient | None = None
-    #: None: threads of ours deliver.
+    #: None: the package delivers in its own threads.
     logout_delivery: LogoutDelivery | None = None

@@ -1,4 +1,4 @@
-"""Sign-in: who signed in when and how, noted in the session of their browser."""
+"""Sign-in: who signed in, when and how, recorded in the session of the browser."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ _KEY = "_pkce_login"
 
 @dataclass(frozen=True)
 class Login:
-    """One sign-in of a user in one browser; it lives in the host's session."""
+    """One sign-in of a user in one browser, stored in the Flask session."""
 
     subject: str
-    #: OpenID Connect Back-Channel Logout 1.0 2.1: names the session to its clients.
+    #: The session ID for clients (OpenID Connect Back-Channel Logout 1.0 2.1).
     sid: str
-    #: Epoch seconds of the last time the user proved who they are; None if nobody knows.
+    #: When the user last authenticated (epoch seconds); None if unknown.
     auth_time: int | None
-    #: Another one after each proof.
+    #: A random value that changes whenever the user authenticates.
     mark: str
-    #: How they did, if the host says so (OIDC Core 2, RFC 8176).
+    #: How the user authenticated, if the host app reports it (OIDC Core 2, RFC 8176).
     acr: str | None = None
     amr: tuple[str, ...] = ()
 
 
 def noted_login() -> Login | None:
-    """Return the sign-in that was noted in the session of this browser, if any."""
-    noted = session.get(_KEY)
+    """Return the sign-in recorded in the session of this browser, or None."""
+    stored = session.get(_KEY)
     try:
-        return Login(**{**noted, "amr": tuple(noted["amr"])}) if noted else None
+        return Login(**{**stored, "amr": tuple(stored["amr"])}) if stored else None
     except (TypeError, KeyError):
-        return None  # another release wrote it
+        return None  # written by another release of this package
 
 
 def note_login(
@@ -42,15 +42,15 @@ def note_login(
     acr: str | None = None,
     amr: tuple[str, ...] = (),
 ) -> Login:
-    """Note that `subject` signed in at `auth_time` (epoch seconds).
+    """Record that `subject` signed in at `auth_time` (epoch seconds); return the sign-in.
 
-    A user who proves once more who they are stays in the same session.
+    If the same user authenticates again, the session keeps its `sid`.
     """
     before = noted_login()
-    known = before is not None and before.subject == subject
+    is_same_user = before is not None and before.subject == subject
     login = Login(
         subject=subject,
-        sid=before.sid if before is not None and known else secrets.token_urlsafe(16),
+        sid=before.sid if before is not None and is_same_user else secrets.token_urlsafe(16),
         auth_time=auth_time,
         mark=secrets.token_urlsafe(6),
         acr=acr,
@@ -61,5 +61,5 @@ def note_login(
 
 
 def forget_login() -> None:
-    """Forget who signed in."""
+    """Remove the sign-in from the session of this browser."""
     session.pop(_KEY, None)

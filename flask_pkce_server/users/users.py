@@ -1,7 +1,7 @@
-"""Users: the one way to the host's users.
+"""Users: access to the host app's users.
 
-Flask-Login is found by itself. A host without it says who its users are with the decorators
-of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.user_subject`,
+Flask-Login is detected automatically. A host app without it provides its users through the
+decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.user_subject`,
 `@pkce.user_name`, `@pkce.user_claims`, `@pkce.login_required_response`, `@pkce.sign_out`.
 """
 
@@ -22,23 +22,29 @@ from .sign_in import Login, note_login, noted_login
 
 
 class Users:
-    """Who is signed in, who a subject is, and how to ask somebody to sign in."""
+    """Finds the signed-in user, loads users by subject, and asks users to sign in."""
 
     def __init__(self) -> None:
-        #: What the host plugs in.
+        #: The functions that the host app has registered.
         self.host = HostFunctions()
 
     def current(self) -> Any | None:
-        """Return the signed-in user, or None; raises `ConfigurationError`."""
+        """Return the signed-in user, or None.
+
+        Raises `ConfigurationError` if there is neither Flask-Login nor `@pkce.current_user`.
+        """
         return _call(self.host.current_user)
 
     def load(self, subject: str) -> Any | None:
-        """Return the user with this subject, or None if they are gone or may not sign in."""
+        """Return the user with this subject, or None if they are deleted or inactive."""
         user = _call(self.host.user_loader, subject)
         return user if user is not None and getattr(user, "is_active", True) else None
 
     def subject_of(self, user: Any) -> str:
-        """Return the text that names `user` in our tables; raises `ConfigurationError`."""
+        """Return the subject that identifies `user` in the tables, 1 to 255 characters.
+
+        Raises `ConfigurationError` if the host app returns anything else.
+        """
         subject = _call(self.host.user_subject, user)
         if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
             raise ConfigurationError(
@@ -48,57 +54,57 @@ class Users:
         return subject
 
     def name_of(self, user: Any) -> str:
-        """Return what the pages call the account of `user`."""
+        """Return the name that the pages show for the account of `user`."""
         return str(_call(self.host.user_name, user))
 
     def claims_of(self, user: Any) -> dict[str, Any]:
-        """Return all claims about `user` that the host has, whoever may read them."""
+        """Return all claims that the host app has about `user`, before scopes are applied."""
         return dict(_call(self.host.user_claims, user))
 
     def answer_consent(self, consent: Any) -> ResponseReturnValue | None:
-        """Return the host's own answer to a `ConsentView`; None if our page asks."""
+        """Return the host app's response to a `ConsentView`, None if the built-in page asks."""
         view = self.host.consent_view
         return None if view is None else _call(view, consent)
 
     def may_register_app(self, user: Any) -> bool:
-        """Say whether `user` may register apps in the portal."""
+        """Return whether `user` may register apps in the developer portal."""
         may = self.host.may_register_app
         return may is None or bool(_call(may, user))
 
     def may_register_client(self, metadata: Callable[[], dict[str, Any]]) -> bool:
-        """Say whether a client may register itself; `metadata` makes what it is (RFC 7591 2)."""
+        """Return whether a client may register itself; `metadata` returns its metadata."""
         may = self.host.may_register_client
         return may is None or bool(_call(may, metadata()))
 
     def ask_login(self, next_url: str) -> Response:
-        """Return the host's answer to somebody who must sign in and come back to `next_url`."""
+        """Return the host app's response that asks to sign in and to return to `next_url`."""
         return current_app.make_response(_call(self.host.login_required_response, next_url))
 
     def end_login(self) -> None:
-        """Sign the user out of the host."""
+        """Sign the user out of the host app."""
         _call(self.host.sign_out)
 
     def login(self, user: Any) -> Login:
-        """Return the sign-in that `user` is here by; noted now if nobody did before.
+        """Return the sign-in of `user` in this browser, and record it if it is not recorded yet.
 
-        A user who came back by a remember cookie, or signed in at a host that does not tell,
-        proved who they are at a time that nobody knows.
+        It has no `auth_time` then: a user with a remember cookie, or of a host app that does
+        not report sign-ins, authenticated at an unknown time.
         """
         subject = self.subject_of(user)
-        found = noted_login()
-        if found is None or found.subject != subject:
-            found = note_login(subject, auth_time=None)
-        return found
+        login = noted_login()
+        if login is None or login.subject != subject:
+            login = note_login(subject, auth_time=None)
+        return login
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of the host's, sync or async, and return what it returns."""
-    plain = current_app.ensure_sync(function)
-    if plain is function or not _in_event_loop():
-        return plain(*arguments)
-    # An async loader asked from an async view: its loop is busy with that view.
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        return beside.submit(copy_context().run, plain, *arguments).result()
+    """Call a function of the host app, sync or async, and return its result."""
+    call = current_app.ensure_sync(function)
+    if call is function or not _in_event_loop():
+        return call(*arguments)
+    # An async function called from an async view: the event loop is busy with that view.
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(copy_context().run, call, *arguments).result()
 
 
 def _in_event_loop() -> bool:

@@ -1,1 +1,1 @@
-"""What is sent and received: no Flask and no SQLAlchemy."""
+"""Wire: what is sent and received, without Flask and SQLAlchemy."""

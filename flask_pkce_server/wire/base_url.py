@@ -1,4 +1,4 @@
-"""Base URL: a URL that names a server or an API to others (RFC 8414 2, RFC 9728 1.2)."""
+"""Base URL: a URL that identifies a server or an API (RFC 8414 2, RFC 9728 1.2)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .redirect_uri import is_loopback_host
 
 
 def fault_of(url: str) -> str | None:
-    """Say what keeps `url` from being such a name, or None."""
+    """Return why `url` cannot be a base URL, or None if it can."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -1,4 +1,4 @@
-"""Code challenge: what ties a request to who sent it, by a secret of theirs (RFC 7636)."""
+"""Code challenge: ties an authorization code to the client that asked for it (RFC 7636)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from urllib.parse import unquote
 from ..errors import InvalidRequestError
 from .handle import base64url
 
-#: RFC 7636 4.1; fullmatch, since `$` would let a newline pass.
+#: RFC 7636 4.1; used with fullmatch, since `$` would allow a trailing newline.
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
-#: RFC 7636 4.2: base64url of 32 bytes, no padding.
+#: RFC 7636 4.2: base64url of 32 bytes, without padding.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 METHODS = ("S256",)
 
 
 def read(data: Mapping[str, str]) -> str:
-    """Return the code_challenge of a request; raises `InvalidRequestError` if it has none."""
+    """Return the code_challenge in `data`; raises `InvalidRequestError` if missing or invalid."""
     challenge, method = data.get("code_challenge"), data.get("code_challenge_method")
     if not challenge:
         raise InvalidRequestError("code_challenge is missing; PKCE is required (RFC 7636).")
@@ -35,7 +35,7 @@ def read(data: Mapping[str, str]) -> str:
 
 
 def checked_challenge_of(verifier: str | None) -> str:
-    """Return the challenge that `verifier` proves; raises `InvalidRequestError`."""
+    """Return the S256 challenge of `verifier`; raises `InvalidRequestError` if it is invalid."""
     if not verifier:
         raise InvalidRequestError("code_verifier is missing; PKCE is required (RFC 7636).")
     if not _VERIFIER.fullmatch(verifier):
@@ -44,10 +44,10 @@ def checked_challenge_of(verifier: str | None) -> str:
 
 
 def is_challenge(text: str) -> bool:
-    """Say whether `text` can be an S256 challenge: the one spelling of 32 bytes."""
+    """Return whether `text` is a valid S256 challenge: base64url of exactly 32 bytes."""
     if not _CHALLENGE.fullmatch(text):
         return False
-    # 43 characters hold two bits more than 32 bytes: another spelling never matches.
+    # 43 characters hold two bits more than 32 bytes: no challenge is spelled otherwise.
     return base64url(base64.urlsafe_b64decode(text + "=")) == text
 
 
@@ -63,7 +63,7 @@ _NOT_IN_VERIFIER = re.compile(r"[^A-Za-z0-9\-._~]")
 
 
 def of_challenge(challenge: str) -> str:
-    """Say what is wrong with a code_challenge that is not one (RFC 7636 4.2)."""
+    """Describe what is wrong with an invalid code_challenge (RFC 7636 4.2)."""
     if _HEX_OF_32_BYTES.fullmatch(challenge):
         cause = "it is in hexadecimal; encode the 32 bytes of the hash, not their hex digits"
     elif challenge.endswith("="):
@@ -90,7 +90,7 @@ def of_challenge(challenge: str) -> str:
 
 
 def of_verifier(verifier: str) -> str:
-    """Say what is wrong with a code_verifier that is not one (RFC 7636 4.1)."""
+    """Describe what is wrong with an invalid code_verifier (RFC 7636 4.1)."""
     length = len(verifier)
     if length < 43:
         cause = f"this one is too short, it has {length} characters"
@@ -105,7 +105,7 @@ def of_verifier(verifier: str) -> str:
     return f"code_verifier must have 43 to 128 characters of A-Z a-z 0-9 - . _ ~: {cause}."
 
 
-#: What clients have sent for BASE64URL(SHA256(verifier)); all of 43 characters.
+#: Wrong computations of BASE64URL(SHA256(verifier)) by clients, all with 43 characters.
 _WRONG_CHALLENGES: Mapping[str, Callable[[str], str]] = {
     "the challenge was made of a verifier with a newline at its end": lambda text: _challenge(
         f"{text}\n".encode()
@@ -135,14 +135,14 @@ _WRONG_CHALLENGES: Mapping[str, Callable[[str], str]] = {
 
 
 def of_mismatch(verifier: str, challenge: str) -> str:
-    """Say why a well-formed `verifier` may not fit the `challenge` of its code."""
+    """Describe why a well-formed `verifier` probably does not match `challenge`."""
     if verifier == challenge:
         return (
             "code_verifier is the code_challenge itself, as the method plain has it. Send as the "
             "challenge what S256 makes of the verifier."
         )
-    for cause, wrongly in _WRONG_CHALLENGES.items():
-        if wrongly(verifier) == challenge:
+    for cause, wrong_challenge_of in _WRONG_CHALLENGES.items():
+        if wrong_challenge_of(verifier) == challenge:
             return f"code_verifier does not fit the code_challenge of this code: {cause}."
     return (
         "code_verifier does not fit the code_challenge of this code. If it is another sign-in's: "

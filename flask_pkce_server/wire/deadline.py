@@ -1,4 +1,4 @@
-"""Deadline: the end of a piece of work, whatever it waits for."""
+"""Deadline: an overall time limit for work that waits several times."""
 
 from __future__ import annotations
 
@@ -6,24 +6,28 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Names that are looked up at once; one that hangs goes on when nobody waits for it any more.
+#: Concurrent name lookups; a lookup that hangs keeps its slot after its caller gave up.
 _lookups = threading.BoundedSemaphore(32)
 
 
 class Deadline:
-    """The end of a fetch; each wait before it is as long as what is left."""
+    """A time limit in seconds, shared by all waits of one fetch."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self) -> float:
+        """Return the seconds left; raises `TimeoutError` if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise TimeoutError("out of time")
         return left
 
     def run(self, work: Callable[[], list[str]]) -> list[str]:
-        """Return what `work` returns, if it does in time: a resolver knows no timeout."""
+        """Return the result of `work`, such as a name lookup, which has no timeout itself.
+
+        Raises `TimeoutError`, or the `OSError` or `ValueError` that `work` raises.
+        """
         done: list[list[str]] = []
         failed: list[OSError | ValueError] = []
         if not _lookups.acquire(timeout=self.left()):

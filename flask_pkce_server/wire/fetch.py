@@ -1,8 +1,8 @@
-"""Fetch: how this server gets a document that a stranger named.
+"""Fetch: requests for documents at URIs that strangers named.
 
-It is asked for at public addresses alone, in little time and in few bytes (server-side
-request forgery, CWE-918). No redirects are followed: what another server says must not
-lead this one anywhere.
+Only public addresses are contacted, and time and size are limited (server-side request
+forgery, CWE-918). Redirects are not followed: another server must not decide where this one
+connects to.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .public_address import is_public
 
 logger = logging.getLogger(__name__)
 
-#: Bytes of a document, and of all that comes with it: headers, the frames of its chunks.
+#: Bytes of a document, and of the whole response, with its headers and chunk frames.
 _MAX_DOCUMENT = 16 * 1024
 _MAX_RESPONSE = 3 * _MAX_DOCUMENT
 
-# A name with a dot, and no address in any spelling: those have no letter after the last dot.
+# A host name with a dot. Addresses, in any spelling, have no letter after the last dot.
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _URI = re.compile(
     rf"https://(?P<host>(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])?)"
@@ -39,9 +39,10 @@ _URI = re.compile(
 
 
 class FetchError(Exception):
-    """A document could not be had.
+    """A document could not be fetched.
 
-    Why is in the log: whoever named the URI must not learn what this server can reach.
+    Only the log has the reason: whoever named the URI must not learn what this server can
+    reach.
     """
 
     def __init__(self) -> None:
@@ -49,49 +50,49 @@ class FetchError(Exception):
 
 
 class _Refused(Exception):
-    """Why a fetch fails, for the log."""
+    """A fetch was refused; the message goes to the log."""
 
 
 def is_fetchable(uri: str) -> bool:
-    """Say whether `uri` may be asked for at all: https, a public-looking name, no user.
+    """Return whether `uri` may be fetched: https, a public-looking host name, no user.
 
-    Where the name leads is known when it is asked for.
+    The addresses of the host are checked when it is fetched.
     """
     return len(uri) <= 2048 and _URI.fullmatch(uri) is not None
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
-    """Return the addresses of `host`."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(address[0]) for *_, address in found]
+    """Return the IP addresses of `host`."""
+    results = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(address[0]) for *_, address in results]
 
 
 def dial(address: str, port: int, seconds: float) -> socket.socket:
-    """Connect to an address."""
+    """Connect to an IP address; `seconds` is the timeout."""
     return socket.create_connection((address, port), seconds)
 
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """Return what is trusted: the authorities of this machine, and the name in the URI."""
+    """Return a TLS context that trusts the system's authorities and checks the host name."""
     return ssl.create_default_context()
 
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON object, as its host gave it."""
+    """A fetched JSON object."""
 
     content: dict[str, Any]
-    #: Seconds that it may be kept, as its host says (RFC 9111 5.2.2); None if it does not.
+    #: Seconds for which its host allows caching (RFC 9111 5.2.2); None if it does not say.
     max_age: int | None = None
 
 
 @dataclass(frozen=True)
 class Fetcher:
-    """Gets documents that a stranger named.
+    """Fetches documents at URIs that strangers named.
 
-    `resolve` gives the addresses of a name, `dial` connects to one of them, `tls` says who
-    is trusted; a test brings its own. `seconds` is the time for all of it together.
+    `resolve` returns the addresses of a host, `dial` connects to one of them, and `tls`
+    returns the TLS context; tests replace them. `seconds` is the limit for the whole fetch.
     """
 
     resolve: Callable[[str, int], Iterable[str]] = resolve
@@ -102,20 +103,20 @@ class Fetcher:
     def get_json(self, uri: str) -> dict[str, Any]:
         """Return the JSON object at `uri`.
 
-        Raises `FetchError`, whatever went wrong.
+        Raises `FetchError` for any failure.
         """
         return self.get_document(uri).content
 
     def get_document(self, uri: str) -> Document:
-        """Return the JSON object at `uri`, and for how long it may be kept.
+        """Return the JSON object at `uri`, and for how long it may be cached.
 
-        Raises `FetchError`, whatever went wrong.
+        Raises `FetchError` for any failure.
         """
         try:
             return self._get_document(uri)
-        # All of them: the parsers and the network have many ways to fail.
+        # All of these: parsing and networking can fail in many ways.
         except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-            # The text of an error may be what a stranger answered.
+            # The text of an error may come from the other server: limit it.
             logger.info("fetch of %.200r failed: %.200r", uri, error)
         raise FetchError
 
@@ -144,7 +145,7 @@ class Fetcher:
         return Document(content, max_age)
 
     def _connect(self, host: str, port: int, deadline: Deadline) -> ssl.SSLSocket:
-        """Connect to the very address that was looked at; a second look-up may differ."""
+        """Connect to an address that was checked; a second lookup might return another one."""
         addresses = deadline.run(lambda: list(self.resolve(host, port)))
         if not addresses or not all(map(is_public, addresses)):
             raise _Refused("the name has no address, or one that is not public")
@@ -158,14 +159,14 @@ class Fetcher:
 
 
 class _Stream(io.RawIOBase):
-    """A connection that ends at a time and after so many bytes, however slowly they come."""
+    """A connection to read from, limited in total time and bytes."""
 
     def __init__(self, connection: socket.socket, deadline: Deadline) -> None:
         self._connection, self._deadline = connection, deadline
         self._left = _MAX_RESPONSE
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        """Be read as `http.client` reads a socket."""
+        """Return the file that `http.client` reads from."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
@@ -181,9 +182,9 @@ class _Stream(io.RawIOBase):
 
 
 def _read(connection: socket.socket, deadline: Deadline) -> tuple[bytes, int | None]:
-    """Return the body of an answer, if it is a document of JSON as it was asked for.
+    """Return the body of the answer and the seconds for which it may be cached, or None.
 
-    And the seconds that it may be kept.
+    Raises `_Refused` if the answer is not an uncompressed JSON document.
     """
     stream = cast(socket.socket, _Stream(connection, deadline))
     with http.client.HTTPResponse(stream, method="GET") as answer:
@@ -203,13 +204,13 @@ def _read(connection: socket.socket, deadline: Deadline) -> tuple[bytes, int | N
 
 
 def _max_age(headers: Message) -> int | None:
-    """Return the seconds for which an answer is fresh from now on (RFC 9111 4.2)."""
-    said = ", ".join(headers.get_all("Cache-Control", [])).lower()
-    if re.search(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])", said):
+    """Return the seconds for which an answer stays fresh (RFC 9111 4.2), None if unknown."""
+    directives = ", ".join(headers.get_all("Cache-Control", [])).lower()
+    if re.search(r"(?:^|[\s,])no-(?:store|cache)(?:$|[\s,=])", directives):
         return 0
-    named = re.search(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})\b", said)
-    if named is None:
+    max_age = re.search(r"(?:^|[\s,])max-age=\"?([0-9]{1,9})\b", directives)
+    if max_age is None:
         return None
-    # What caches on the way have used up of it.
+    # Subtract the time that the answer spent in caches.
     age = re.fullmatch(r"[0-9]{1,9}", headers.get("Age", "").strip())
-    return max(0, int(named[1]) - int(age[0] if age else 0))
+    return max(0, int(max_age[1]) - int(age[0] if age else 0))

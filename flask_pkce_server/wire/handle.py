@@ -1,7 +1,7 @@
-"""Handle: what a client holds; the database holds only its digest.
+"""Handle: the text of a code or token that a client holds; the database holds its digest.
 
-A handle is a prefix that secret scanners know, 256 bits in base64url, and a checksum,
-so that a mistyped or cut one is told from an unknown one without asking the database.
+A handle consists of a prefix that secret scanners recognize, 256 bits in base64url, and a
+checksum, which reveals a mistyped or truncated handle without a database query.
 """
 
 from __future__ import annotations
@@ -22,50 +22,50 @@ _SHAPE = re.compile(r"(fpk_[a-z]{2}_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
 
 
 def new_handle(prefix: str) -> str:
-    """Make a random handle."""
+    """Generate a random handle."""
     return _handle(prefix, secrets.token_bytes(32))
 
 
 def derive_handle(prefix: str, key: bytes, parent: str) -> str:
-    """Make the handle that follows from `parent`: the same one every time.
+    """Derive a handle from `parent`, always the same one.
 
-    A refresh that is repeated can so be given the same answer, though nothing of that
-    answer was kept in clear.
+    This way, a repeated refresh gets the same answer, although no part of the answer is stored
+    in clear text.
     """
     return _handle(prefix, hmac.digest(key, f"{prefix}{parent}".encode(), "sha256"))
 
 
 def is_handle(text: str, prefix: str = "fpk_") -> bool:
-    """Say whether `text` is whole: its prefix, its length and its checksum are right."""
+    """Return whether the prefix, the length and the checksum of `text` are right."""
     match = _SHAPE.fullmatch(text)
     return bool(match and text.startswith(prefix) and match[2] == _checksum(match[1]))
 
 
 def digest(text: str) -> bytes:
-    """SHA-256 of a handle or a secret: 32 bytes.
+    """Return the SHA-256 digest of a handle or a secret: 32 bytes.
 
-    Enough for values of 256 random bits; a slow hash would only help an attacker who
-    wants to keep the server busy.
+    It suffices for values with 256 random bits. A slow hash would only help an attacker to
+    overload the server.
     """
     return hashlib.sha256(text.encode()).digest()
 
 
 def new_secret() -> str:
-    """Make a client secret: 256 random bits, letters and digits only.
+    """Generate a client secret: 256 random bits, letters and digits only.
 
-    Clients differ in whether they percent-encode the halves of Basic credentials; of
-    letters and digits both readings are the same (RFC 6749 2.3.1).
+    Not all clients percent-encode the two halves of Basic credentials (RFC 6749 2.3.1);
+    letters and digits stay the same either way.
     """
     return "fpkcs" + "".join([secrets.choice(_ALPHABET) for _ in range(43)])
 
 
 def new_identifier() -> str:
-    """Make an identifier of 128 random bits, letters and digits only."""
+    """Generate an identifier of 128 random bits, letters and digits only."""
     return "".join([secrets.choice(_ALPHABET) for _ in range(22)])
 
 
 def base64url(data: bytes) -> str:
-    """Encode as RFC 7636 appendix A does: no padding."""
+    """Encode `data` as base64url without padding (RFC 7636 appendix A)."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 

@@ -1,6 +1,6 @@
-"""Client key: the public keys that clients sign with (RFC 7517, RFC 7518 3).
+"""JWK: the public keys that clients sign with (RFC 7517, RFC 7518 3).
 
-A file of its own so that it is imported when the first client signs something.
+A separate module, so that `cryptography` is imported only when a client signs something.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa,
 
 from .jws import _decode
 
-#: Keys of one set that are looked at.
+#: Keys of one set that are tried.
 MAX_KEYS = 20
 
 # No HMAC: a public key must never be read as a secret.
@@ -24,11 +24,11 @@ _SHA256 = hashes.SHA256()
 
 
 class UnfitKey(ValueError):
-    """A set of keys is not one, or has a key in it that must not be there."""
+    """The value is not a JWK Set, or it contains a key that it must not contain."""
 
 
 def check_set(jwks: Any) -> None:
-    """Refuse what is no set of public keys (RFC 7517 5); raises `UnfitKey`."""
+    """Check that `jwks` is a set of public keys (RFC 7517 5); raises `UnfitKey`."""
     keys = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(keys, list) or not 1 <= len(keys) <= MAX_KEYS:
         raise UnfitKey(f"A JWK Set has a list `keys` of 1 to {MAX_KEYS} keys.")
@@ -46,9 +46,10 @@ def check_set(jwks: Any) -> None:
 def verifies(
     keys: Iterable[Any], algorithm: str, kid: str | None, signed: bytes, signature: bytes
 ) -> bool:
-    """Say whether one of the JWKs made `signature` with `algorithm`, the one named if any is.
+    """Return whether one of the JWKs `keys` verifies `signature` over the bytes `signed`.
 
-    The algorithm has to fit the type of the key, its use, and what it says of itself.
+    With a `kid`, only keys with that `kid` are tried. The key's `kty`, `alg`, `use` and
+    `key_ops` have to allow `algorithm`.
     """
     for jwk in list(keys)[:MAX_KEYS]:
         if not isinstance(jwk, dict) or (kid is not None and jwk.get("kid") != kid):
@@ -79,7 +80,7 @@ def _fits(key: Any, algorithm: str, signed: bytes, signature: bytes) -> bool:
 
 
 def _load(jwk: Mapping[str, Any], algorithm: str) -> Any:
-    """Return the key of `jwk` for `algorithm`, None if it is not for that."""
+    """Return the public key in `jwk`, or None if it is not usable with `algorithm`."""
     if jwk.get("kty") != _TYPES[algorithm] or jwk.get("alg", algorithm) != algorithm:
         return None
     if jwk.get("use", "sig") != "sig":
@@ -89,7 +90,7 @@ def _load(jwk: Mapping[str, Any], algorithm: str) -> Any:
             return None
         if algorithm in ("RS256", "PS256"):
             exponent, modulus = _number(jwk["e"]), _number(jwk["n"])
-            # The larger they are the longer they take, and anybody may make us try.
+            # Larger keys take longer to verify, and anybody can make the server try one.
             if not 2048 <= modulus.bit_length() <= 4096 or exponent.bit_length() > 32:
                 return None
             return rsa.RSAPublicNumbers(exponent, modulus).public_key()

@@ -1,4 +1,4 @@
-"""JWS: the parts of a signed JWT, read and not yet believed (RFC 7515)."""
+"""JWS: the parts of a signed JWT, parsed but not yet verified (RFC 7515)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_JWT = 16384
 
 
 def header_of(text: str) -> dict[str, Any]:
-    """Return the header of what may be a JWT; empty if it cannot be read."""
+    """Return the header of the possible JWT `text`; empty if it is unreadable."""
     if len(text) > _MAX_JWT or text.count(".") != 2 or not text.isascii():
         return {}
     encoded = text.partition(".")[0]
@@ -33,9 +33,9 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def read_jwt(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
-    """Return header, claims, what is signed and the signature of a JWT; nothing is proven.
+    """Return the header, the claims, the signing input and the signature of a JWT, unverified.
 
-    Raises `ValueError`.
+    Raises `ValueError` if `text` is not a JWT.
     """
     signed, _, signature = text.rpartition(".")
     parts = [_decode(part) for part in (*signed.split("."), signature)]
@@ -51,8 +51,8 @@ def read_jwt(text: str) -> tuple[dict[str, Any], dict[str, Any], bytes, bytes]:
 
 
 def _decode(text: Any) -> bytes:
-    """Return what the base64url `text` stands for (RFC 7515 2); raises `ValueError`."""
+    """Decode the base64url `text` (RFC 7515 2); raises `ValueError`."""
     if not isinstance(text, str) or not _BASE64URL.fullmatch(text):
         raise ValueError("not base64url")
-    # Too many characters by one: binascii.Error is a ValueError.
+    # For an impossible length this raises binascii.Error, which is a ValueError.
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,7 +1,7 @@
-"""Peers: how to speak to servers that the operator named.
+"""Peers: requests to servers that the operator named.
 
-Plain http and private addresses are the operator's to choose. No redirects are followed:
-what another server says must not lead this one anywhere.
+The operator may choose plain http and private addresses. Redirects are not followed: another
+server must not decide where this one connects to.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-# No proxy of the environment, no file: or ftp: handlers.
+# Without proxies from the environment, and without handlers for file: and ftp:.
 _opener = urllib.request.OpenerDirector()
 for _handler in (
     urllib.request.HTTPHandler,
     urllib.request.HTTPSHandler,
     urllib.request.HTTPDefaultErrorHandler,
     urllib.request.HTTPErrorProcessor,
-    # Says so of every other scheme.
+    # Raises an error for every other scheme.
     urllib.request.UnknownHandler,
     _NoRedirects,
 ):
@@ -42,9 +42,9 @@ for _handler in (
 
 
 def post_form(uri: str, fields: dict[str, str]) -> None:
-    """POST `fields` to `uri`, for at most 10 seconds.
+    """POST `fields` to `uri`, with a timeout of 10 seconds.
 
-    Raises `OSError` unless the answer is a 2xx.
+    Raises `OSError` unless the status of the answer is 2xx.
     """
     request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only
         uri,
@@ -54,21 +54,21 @@ def post_form(uri: str, fields: dict[str, str]) -> None:
     try:
         _opener.open(request, timeout=_SECONDS).close()
     except (ValueError, http.client.HTTPException) as error:
-        # What speaks no HTTP is a server that failed like any other.
+        # An answer that is not HTTP is a failure like any other.
         raise OSError(type(error).__name__) from None
 
 
 class _Refused(Exception):
-    """Why an answer is not taken, for the log."""
+    """An answer was refused; the message goes to the log."""
 
 
 def ask(
     uri: str, form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return the JSON object that a server which the operator named answers with.
+    """Return the JSON object that the server at `uri` answers with.
 
-    A POST where there is a `form`; for at most 10 seconds between two bytes. Raises
-    `FetchError`, whatever went wrong.
+    Sends a POST if there is a `form`, else a GET. Waits at most 10 seconds between two bytes.
+    Raises `FetchError` for any failure.
     """
     try:
         request = urllib.request.Request(  # noqa: S310 - the opener knows http and https only

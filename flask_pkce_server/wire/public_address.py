@@ -1,11 +1,11 @@
-"""Public addresses: those of the open internet, and of no machine in here (CWE-918)."""
+"""Public address: an address on the internet, not in an internal network (CWE-918)."""
 
 from __future__ import annotations
 
 import ipaddress
 
-# Public by their numbers only: what the IETF keeps for itself, relays and tunnels to IPv4 (6to4
-# and Teredo; NAT64 lies outside of 2000::/3), documentation, and the metadata of Azure's machines.
+# Networks that only look public: reserved by the IETF, relays and tunnels to IPv4 (6to4 and
+# Teredo; NAT64 is outside of 2000::/3), documentation, and the metadata service of Azure.
 _NOT_PUBLIC = tuple(
     map(
         ipaddress.ip_network,
@@ -23,13 +23,17 @@ _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 
 
 def is_public(address: str) -> bool:
-    """Say whether `address`, as a resolver gives it, is one of the open internet."""
+    """Return whether `address`, as a resolver returns it, is a public one."""
     try:
-        found = ipaddress.ip_address(address)
+        parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
-    # What has a zone ("fe80::1%eth0") means something on this machine alone.
-    if found.version == 6 and (found not in _GLOBAL_UNICAST or "%" in address):
+    # An address with a zone ("fe80::1%eth0") has a meaning on this machine only.
+    if parsed.version == 6 and (parsed not in _GLOBAL_UNICAST or "%" in address):
         return False
-    odd = found.is_multicast or found.is_reserved or found.is_unspecified
-    return found.is_global and not odd and not any(found in network for network in _NOT_PUBLIC)
+    is_special = parsed.is_multicast or parsed.is_reserved or parsed.is_unspecified
+    return (
+        parsed.is_global
+        and not is_special
+        and not any(parsed in network for network in _NOT_PUBLIC)
+    )

@@ -1,6 +1,6 @@
-"""Published: what an issuer says of itself and its keys, as long as that is good.
+"""Published: the metadata and keys of an issuer, cached (RFC 8414, RFC 7517).
 
-For who is neither the app nor in its process (RFC 8414, RFC 7517).
+For resource servers that run outside the process of the authorization server.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from .remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
 
-#: Seconds for which what the issuer published is taken for new, and for which it is good
-#: while the issuer does not answer.
+#: Seconds for which a publication is fresh, and for which it stays usable if the issuer does
+#: not answer.
 _FRESH_SECONDS, _USABLE_SECONDS = 3600, 24 * 3600
-#: Seconds between two times that it is read, whatever the tokens of strangers name.
+#: Seconds between two reads: tokens of strangers must not cause more of them.
 _PAUSE_SECONDS = 10
-#: Event loops of a process that may wait while another one reads.
+#: Event loops of a process that may wait while another event loop reads.
 _MAX_WAITING_LOOPS = 100
 
 
 class CannotVerify(Exception):
-    """The issuer did not answer, so nobody knows whether a token is good.
+    """The issuer did not answer, so a token cannot be verified.
 
-    Why is in the log, and the token neither here nor there.
+    The reason is in the log. The token is neither in the log nor in this error.
     """
 
     def __init__(self, issuer: str) -> None:
@@ -41,29 +41,29 @@ class CannotVerify(Exception):
 
 @dataclass(frozen=True)
 class Publication:
-    """The metadata of an issuer, and its keys by their `kid`."""
+    """The metadata of an issuer, and its keys by `kid`."""
 
     metadata: dict[str, Any]
     keys: dict[str, Any]
 
 
 class Published:
-    """What `issuer` publishes; `clock` gives epoch seconds."""
+    """A cache of what `issuer` publishes; `clock` returns epoch seconds."""
 
     def __init__(self, issuer: str, clock: Callable[[], float]) -> None:
         self._issuer, self._clock = issuer, clock
         self._publications: Remembered[Publication] = Remembered(
             stale=_USABLE_SECONDS - _FRESH_SECONDS,
             pause=_PAUSE_SECONDS,
-            # The operator named this host, so it competes with none that a stranger named.
+            # The operator named this host, so it must not wait for hosts that strangers named.
             limit=FetchLimit(1, _MAX_WAITING_LOOPS),
         )
         self._reading: asyncio.Future[Publication | None] | None = None
 
     async def find(self, kid: str | None = None) -> Publication:
-        """Return what the issuer publishes, read anew if it is old or has not the key `kid`.
+        """Return what the issuer publishes; read it again if it is old or lacks the key `kid`.
 
-        Raises `CannotVerify` if nothing is known that may be gone by.
+        Raises `CannotVerify` if no usable publication is available.
         """
         publication = self._publications.find_fresh(self._issuer, self._clock())
         if publication is None or (kid is not None and kid not in publication.keys):
@@ -73,10 +73,10 @@ class Published:
         return publication
 
     async def _read(self) -> Publication | None:
-        """Read what the issuer publishes, unless that was just tried; once for all who wait."""
+        """Read what the issuer publishes, once for all waiting callers, unless just tried."""
         reading, loop = self._reading, asyncio.get_running_loop()
         if reading is None or reading.done() or reading.get_loop() is not loop:
-            # One for each event loop: none can wait for what is of another.
+            # One task per event loop: a loop cannot await the future of another one.
             reading = asyncio.ensure_future(asyncio.to_thread(self._read_once))
             self._reading = reading
         return await asyncio.shield(reading)
@@ -92,13 +92,13 @@ class Published:
 
     def _read_now(self, now: float) -> Fetched[Publication] | None:
         parts = urlsplit(self._issuer)
-        # RFC 8414 3.1: before the path, and without the slash that an issuer may end with.
-        place = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
+        # RFC 8414 3.1: the well-known part goes before the path; a final slash is removed.
+        location = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-authorization-server"
         try:
-            metadata = ask(place + parts.path.rstrip("/"))
+            metadata = ask(location + parts.path.rstrip("/"))
             if metadata.get("issuer") != self._issuer:
-                # RFC 8414 3.3
-                logger.warning("the issuer at %s is %.200r", place, metadata.get("issuer"))
+                # RFC 8414 3.3: the metadata must name the issuer that was asked.
+                logger.warning("the issuer at %s is %.200r", location, metadata.get("issuer"))
                 return None
             keys = ask(str(metadata["jwks_uri"]))["keys"] if "jwks_uri" in metadata else []
             keys_by_kid = {key["kid"]: key for key in keys if "kid" in key}

@@ -1,7 +1,7 @@
-"""Redirect URI: which may be registered, and which of them a request means.
+"""Redirect URI: which URIs may be registered, and which of them a request matches.
 
 RFC 9700 2.1 and 4.1: exact match. RFC 8252 7.3: on the loopback interface the port may
-vary. RFC 8252 7.1: a private-use scheme is kept byte for byte.
+vary. RFC 8252 7.1: a URI with a private-use scheme is kept byte for byte.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from ..errors import InvalidRequestError
 from ..i18n import translatable
 
-#: Schemes that run code or read files in the browser that is sent there.
+#: Schemes that could run code or read files in the redirected browser.
 _DANGEROUS = {
     "about", "blob", "data", "file", "filesystem", "ftp", "intent", "jar", "javascript",
     "mailto", "mhtml", "tel", "urn", "vbscript", "view-source", "ws", "wss",
 }  # fmt: skip
-#: What we append: a URI that has one of these already would carry two of them.
+#: Parameters that the server appends: a URI that has one already would have it twice.
 _OURS = {"code", "state", "iss", "error", "error_description", "error_uri"}
 _MAX_URI = 2000
-#: What is said of a scheme that anybody may take.
+#: The warning about a scheme that any app can claim.
 PLAIN_SCHEME = translatable(
     "The scheme {scheme}: has no dot. Another app can claim it as easily; prefer one made from "
     "your domain, as com.example.app: is (RFC 8252 7.1)."
 )
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-# RFC 3986: the characters of a URI, and nothing that could end a header or a tag.
+# The characters of RFC 3986; none of them can end a header or a tag.
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 
 
 def refuse_unfit(uri: str) -> None:
     """Refuse a redirect URI that must not be registered.
 
-    Raises `InvalidRequestError`, whose description says what to change.
+    Raises `InvalidRequestError`, with a description of what to change.
     """
     if not 1 <= len(uri) <= _MAX_URI:
         raise InvalidRequestError(translatable("A redirect URI is a text of 1 to 2000 characters."))
@@ -77,21 +77,21 @@ def refuse_unfit(uri: str) -> None:
 
 
 def warnings(uri: str) -> list[str]:
-    """Say what is allowed in `uri` but better otherwise."""
+    """Return warnings about a `uri` that is allowed but not recommended."""
     return [PLAIN_SCHEME.format(scheme=urlsplit(uri).scheme)] if has_plain_scheme(uri) else []
 
 
 def has_plain_scheme(uri: str) -> bool:
-    """Say whether the scheme of `uri` is private, and not made from a domain (RFC 8252 7.1)."""
+    """Return whether `uri` has a private-use scheme that no domain is part of (RFC 8252 7.1)."""
     scheme = urlsplit(uri).scheme
     return scheme not in ("http", "https") and "." not in scheme
 
 
 def matches(registered: str, presented: str) -> bool:
-    """Say whether `presented` is the URI that was `registered`.
+    """Return whether the `presented` URI matches the `registered` one.
 
-    Character for character, but for the port of a loopback URI (RFC 8252 7.3), and for the
-    slash of one without a path: VS Code registers it in one way and comes in the other.
+    They must be equal, except for the port of a loopback URI (RFC 8252 7.3) and for the slash
+    of a loopback URI without a path: VS Code registers it one way and sends it the other.
     """
     if presented == registered:
         return True
@@ -101,7 +101,7 @@ def matches(registered: str, presented: str) -> bool:
 
 
 def is_loopback(uri: str) -> bool:
-    """Say whether `uri` is http on 127.0.0.1, [::1] or localhost."""
+    """Return whether `uri` is an http URI on 127.0.0.1, [::1] or localhost."""
     parts = _split(uri)
     if parts is None or not uri.startswith("http://") or "@" in parts.netloc:
         return False
@@ -109,26 +109,26 @@ def is_loopback(uri: str) -> bool:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Say whether `host` is 127.0.0.1, ::1 or localhost, in just these spellings.
+    """Return whether `host` is 127.0.0.1, ::1 or localhost, in exactly these spellings.
 
-    Other spellings of the same address (2130706433, ::ffff:127.0.0.1) are not needed by
-    anybody, and have been used to get past checks.
+    Nobody needs other spellings of these addresses (2130706433, ::ffff:127.0.0.1), and
+    attackers have used them to bypass checks.
     """
     return host in ("localhost", "127.0.0.1", "::1")
 
 
 def is_private_use(uri: str) -> bool:
-    """Say whether `uri` leads to an app by a scheme of its own (RFC 8252 7.1)."""
+    """Return whether `uri` leads to a native app by a private-use scheme (RFC 8252 7.1)."""
     return urlsplit(uri).scheme not in ("http", "https")
 
 
 def is_web(uri: str) -> bool:
-    """Say whether `uri` leads to a server, and not to an app on the user's own device."""
+    """Return whether `uri` leads to a server, and not to an app on the user's device."""
     return not is_private_use(uri) and not is_loopback(uri)
 
 
 def origin_of(uri: str) -> str | None:
-    """Return the web origin of an http or https URI, as a browser writes it."""
+    """Return the web origin of an http or https URI, as a browser writes it, or None."""
     parts = urlsplit(uri)
     if is_private_use(uri) or not parts.hostname:
         return None
@@ -139,13 +139,13 @@ def origin_of(uri: str) -> str | None:
 
 
 def shown_host(uri: str) -> str:
-    """Return what a person should read of `uri`: its host, or its scheme if it has none."""
+    """Return what to show to users of `uri`: its host, or a private-use scheme."""
     parts = urlsplit(uri)
     return f"{parts.scheme}:" if is_private_use(uri) else parts.netloc
 
 
 def _split(uri: str) -> SplitResult | None:
-    # urlsplit drops tabs and newlines silently: look at the characters first.
+    # Check the characters first: urlsplit silently drops tabs and newlines.
     if not _CHARACTERS.fullmatch(uri):
         return None
     try:
@@ -159,8 +159,8 @@ def _split(uri: str) -> SplitResult | None:
 def _without_port(uri: str) -> str:
     parts = urlsplit(uri)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    # The raw tail, so that "/cb", "/cb?" and "/cb;x" stay three different URIs. A browser
-    # writes the host in lower case, and so it must have been registered.
-    tail = uri[len(f"{parts.scheme}://{parts.netloc}") :]
-    spelled = parts.netloc == f"{host}:{parts.port}" or parts.netloc == host
-    return f"http://{host}{tail or '/'}" if spelled else uri
+    # Keep the raw rest, so that "/cb", "/cb?" and "/cb;x" stay three different URIs. Only a
+    # host and port spelled as browsers write them, in lower case, may differ in the port.
+    rest = uri[len(f"{parts.scheme}://{parts.netloc}") :]
+    is_normal = parts.netloc == f"{host}:{parts.port}" or parts.netloc == host
+    return f"http://{host}{rest or '/'}" if is_normal else uri

@@ -1,8 +1,8 @@
-"""Remembered: documents of other hosts, each fetched once however many callers want it.
+"""Remembered: documents of other hosts, each fetched once for any number of callers.
 
-A document is fresh until a time that it comes with, and stale for some time after that: then
-it is fetched again, and still used if that fails. After each fetch its host is left in peace
-for a pause. Slow hosts hold a few threads of the process at most, whoever names them.
+A document is fresh until its `fresh_until`, and stale for some time after that: a stale
+document is fetched again, but still used if that fails. After each fetch, its host is not asked
+again for a pause. Slow hosts can hold only a few threads of the process.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .fetch_limit import STRANGERS, FetchLimit
 
 T = TypeVar("T")
 
-#: Documents that are remembered; whoever makes up URLs gets no more memory than that.
+#: Documents that are remembered: invented URLs must not use up the memory.
 MAX_DOCUMENTS = 500
-#: Seconds to wait for a fetch that is under way, and for a turn to fetch.
+#: Seconds to wait for a fetch in progress, and for a turn to fetch.
 _MAX_WAIT_SECONDS, _MAX_TURN_SECONDS = 10, 2
 
 
@@ -35,20 +35,20 @@ class Fetched(Generic[T]):
 
 @dataclass
 class _Entry(Generic[T]):
-    """What is known of the document at one URL."""
+    """The state of the document at one URL."""
 
     fetched: Fetched[T] | None = None
     #: When its host was last asked (epoch seconds).
     asked_at: float = -math.inf
-    #: Held by the thread that fetches it.
+    #: Held by the thread that fetches the document.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Remembered(Generic[T]):
-    """The documents that were fetched of late, by their URLs.
+    """The recently fetched documents, by their URLs.
 
-    A document is used for `stale` seconds after it was fresh, and its host is asked at most
-    once in `pause` seconds. `limit` is shared by all who fetch at the expense of one another.
+    A document is used for `stale` seconds after `fresh_until`, and fetched at most once in
+    `pause` seconds. `limit` may be shared with other instances.
     """
 
     def __init__(self, *, stale: float, pause: float, limit: FetchLimit = STRANGERS) -> None:
@@ -60,7 +60,7 @@ class Remembered(Generic[T]):
         return len(self._entries)
 
     def find_fresh(self, url: str, now: float) -> T | None:
-        """Return the document at `url` if it is fresh at `now` (epoch seconds); never wait."""
+        """Return the document at `url` if it is fresh at `now` (epoch seconds), without waiting."""
         entry = self._entries.get(url)
         return self._usable(entry, now) if entry and self._is_fresh(entry, now) else None
 
@@ -76,15 +76,15 @@ class Remembered(Generic[T]):
     ) -> T | None:
         """Return the document at `url`, fetching it unless it is fresh at `now`.
 
-        Times are epoch seconds. `fetch` returns None if the document cannot be had. `again`
-        fetches a fresh one too, for a caller that finds in it not what it looks for.
-        `copy_fresh_until` tells how old the caller's own copy is: only a caller with neither
-        a usable copy nor a usable document waits for others, and for it alone `admit` is
-        called before the fetch, and may raise.
+        Times are epoch seconds. `fetch` returns None if the document is unavailable. `again`
+        fetches even a fresh document, for a caller that misses something in it.
+        `copy_fresh_until` is the freshness of the caller's own copy. Only a caller with neither
+        a usable copy nor a usable document waits for others; only for such a caller is `admit`
+        called before the fetch, and it may raise.
 
         Returns None if there is no usable document. Raises `TemporarilyUnavailable` if the
-        caller would have to wait for longer, or too many wait already; whether there is such
-        a document is not known then.
+        caller would have to wait too long, or if too many callers wait already: then it is
+        unknown whether there is a document.
         """
         entry = self._entry(url)
         if now < copy_fresh_until or (not again and self._is_fresh(entry, now)):
@@ -100,7 +100,7 @@ class Remembered(Generic[T]):
                     if admit is not None and not can_do_without:
                         admit()
                     with self._limit.turn(0 if can_do_without else _MAX_TURN_SECONDS):
-                        # Set first: a fetch that raises is not repeated at once either.
+                        # Set before the fetch, so that a fetch that raises is not repeated at once.
                         entry.asked_at = now
                         entry.fetched = fetch() or entry.fetched
         except TemporarilyUnavailable:
@@ -109,12 +109,12 @@ class Remembered(Generic[T]):
         return self._usable(entry, now)
 
     def _is_fresh(self, entry: _Entry[T], now: float) -> bool:
-        # A clock that was set back must not keep it fresh for longer.
+        # If the clock was set back, the document must not stay fresh for longer.
         is_clock_right = now > entry.asked_at - self._pause
         return entry.fetched is not None and now < entry.fetched.fresh_until and is_clock_right
 
     def _rests(self, entry: _Entry[T], now: float) -> bool:
-        # A caller that waited brings an earlier time than the one that fetched.
+        # The `now` of a caller that waited is earlier than that of the caller that fetched.
         return abs(now - entry.asked_at) < self._pause
 
     def _usable(self, entry: _Entry[T], now: float) -> T | None:
@@ -124,7 +124,7 @@ class Remembered(Generic[T]):
         return fetched.document
 
     def _entry(self, url: str) -> _Entry[T]:
-        """Return what is known of `url`; what is least useful makes room for a new one."""
+        """Return the entry of `url`; if it is one too many, drop the least useful entry."""
         with self._lock:
             entry = self._entries.setdefault(url, _Entry())
             self._entries.move_to_end(url)
@@ -133,9 +133,9 @@ class Remembered(Generic[T]):
             return entry
 
     def _least_useful(self, newest: str) -> str:
-        """Return the URL that was not used for longest, of those without a document if any.
+        """Return the least recently used URL without a document; if there is none, of all.
 
-        Made-up URLs push out no document that way.
+        This way, invented URLs do not displace documents.
         """
         for url, entry in self._entries.items():
             if entry.fetched is None and url != newest and not entry.lock.locked():

@@ -1,4 +1,4 @@
-"""Resource URI: how the name of an API is compared (RFC 8707 2, RFC 3986 6.2)."""
+"""Resource URI: the URI of an API, in a form to compare (RFC 8707 2, RFC 3986 6.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def canonical(uri: str) -> str:
-    """Return a resource URI as all its spellings are compared (RFC 3986 6.2.2, 6.2.3)."""
+    """Return the canonical spelling of a resource URI (RFC 3986 6.2.2, 6.2.3).
+
+    Raises `InvalidTargetError` if `uri` is malformed or has a fragment.
+    """
     try:
         parts = urlsplit(uri)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Strict JSON: what RFC 8259 allows, and nothing else that Python reads as well."""
+"""Strict JSON: JSON as in RFC 8259, without the constants that Python also accepts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def loads(text: str | bytes) -> Any:
-    """Return what `text` says; raises `ValueError` or `RecursionError` if it is not JSON."""
+    """Return the value of `text`; raises `ValueError` or `RecursionError` if it is not JSON."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 

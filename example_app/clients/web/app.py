@@ -39,7 +39,7 @@ notes = oauth.register(
     server_metadata_url=f"{ADDRESS}/.well-known/oauth-authorization-server",
     client_kwargs={"scope": "profile offline_access", "code_challenge_method": "S256"},
 )
-#: The tokens of each session, by a name that is in the browser's signed cookie.
+#: The tokens of each session, by the name stored in the browser's signed session cookie.
 tokens: dict[str, dict[str, Any]] = {}
 
 
@@ -58,7 +58,7 @@ def home() -> ResponseReturnValue:
 
 @app.get("/sign-in")
 def sign_in() -> ResponseReturnValue:
-    """Go to the authorization server."""
+    """Redirect the browser to the authorization server."""
     answer: ResponseReturnValue = notes.authorize_redirect(url_for("callback", _external=True))
     return answer
 

@@ -1,7 +1,7 @@
-"""Command: `flask pkce import`, clients and consents from another product.
+"""Command: `flask pkce import` takes over clients and consents from another product.
 
-Each product has a file that reads its export; what it says goes through the same checks
-as what an operator types.
+Each product has a module that reads its export. Imported clients pass the same checks as
+clients that an operator registers.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ PRODUCTS: dict[str, Callable[[Any], Export]] = {
 def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_json: bool) -> None:
     """Take over clients and consents from FILE, the export of another product.
 
-    Clients that are here already are left alone. What is not taken over is said, and why.
+    Clients that already exist are left alone. Whatever is not taken over is reported with the
+    reason.
     """
     server = current_server
     try:
@@ -81,49 +82,53 @@ def _content(file: BinaryIO) -> Any:
 
 
 def _takeovers(server: Server, export: Export, product: str, auth_method: str) -> list[Takeover]:
-    """Return what becomes of each client; nothing is stored yet."""
-    known: dict[str, bool] = {}
+    """Return the outcome for each client of the export, without storing anything."""
+    subjects: dict[str, bool] = {}
 
     def is_user(subject: str) -> bool:
-        if subject not in known:
-            known[subject] = _is_user(server, subject)
-        return known[subject]
+        if subject not in subjects:
+            subjects[subject] = _is_user(server, subject)
+        return subjects[subject]
 
     takeovers: dict[str, Takeover] = {}
-    again: list[Takeover] = []
-    for found in export.clients:
-        taken = Takeover(found.client_id, found.client_name or found.client_id, len(found.granted))
-        if found.client_id in takeovers:
-            again.append(taken.leave_out("The file has it twice; this one comes later."))
+    left_out: list[Takeover] = []
+    for client in export.clients:
+        taken = Takeover(
+            client.client_id, client.client_name or client.client_id, len(client.granted)
+        )
+        if client.client_id in takeovers:
+            left_out.append(taken.leave_out("The file has it twice; this one comes later."))
             continue
-        if _is_here(server, found.client_id):
+        if _is_here(server, client.client_id):
             taken.leave_out("There is a client of this id already.", "left alone")
         else:
             taken = take_over(
-                server, found, product=product, auth_method=auth_method, is_user=is_user
+                server, client, product=product, auth_method=auth_method, is_user=is_user
             )
-        takeovers[found.client_id] = taken
-    for one in export.left_out:
-        again.append(Takeover(one.client_id, one.client_id, one.grants).leave_out(one.why))
-    return [*takeovers.values(), *again]
+        takeovers[client.client_id] = taken
+    for omitted in export.left_out:
+        left_out.append(
+            Takeover(omitted.client_id, omitted.client_id, omitted.grants).leave_out(omitted.why)
+        )
+    return [*takeovers.values(), *left_out]
 
 
 def _is_here(server: Server, client_id: str) -> bool:
-    # Not `find_client`: a room may look for one on the network.
+    # Not `find_client`: a feature may look up a client over the network.
     with server.store.reading() as session:
         return session.get(Client, client_id) is not None
 
 
 def _is_user(server: Server, subject: str) -> bool:
-    """Say whether somebody has the id of the other product as their subject here."""
+    """Say whether a user of the host app has the other product's user ID as their subject."""
     if not 1 <= len(subject) <= 255:
         return False
     try:
         user = server.users.load(subject)
     except (ArithmeticError, LookupError, TypeError, ValueError):
-        # The host's loader was never asked for an id of this kind.
+        # The host app's user loader may not accept IDs of this form.
         return False
-    # Not only loaded by it: to `int` are "12" and "1_2" the same.
+    # Loading is not enough: a loader that calls int() reads "1_2" as 12.
     return user is not None and server.users.subject_of(user) == subject
 
 

@@ -1,4 +1,4 @@
-"""Admission: what of an imported client passes the checks of this server."""
+"""Admission: builds a client that passes this server's checks from an imported one."""
 
 from __future__ import annotations
 
@@ -17,52 +17,53 @@ from .consents import listed, take_consents
 from .imported import Imported
 from .takeover import Takeover
 
-#: A secret of fewer characters can be guessed; one of fewer than ours should be changed.
+#: Characters: a shorter secret than the first could be guessed and is not carried over; a
+#: shorter one than the second gets a warning.
 _SHORTEST, _SHORT = 16, 32
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.\-\[\]:]+)/?")
-# RFC 6749 2.3.1: where a client does not encode them, they are read as something else.
+# Characters that a server misreads if the client does not encode them (RFC 6749 2.3.1).
 _MISREAD = re.compile(r"[%+]|[^\x21-\x7e]")
 _OLD_GRANTS = ("implicit", "password")
 
 
 def take_over(
     server: Server,
-    found: Imported,
+    imported: Imported,
     *,
     product: str,
     auth_method: str,
     is_user: Callable[[str], bool],
 ) -> Takeover:
-    """Make a client of ours of what an export tells, and say what that leaves behind.
+    """Build a client from an imported one, and record what is not carried over.
 
-    `auth_method` is for a confidential client that may use either way to send its secret;
-    `is_user` says whether there is a user of that subject here.
+    `auth_method` is for a confidential client that may send its secret either way; `is_user`
+    says whether the host app has a user with a given subject.
     """
-    name = (found.client_name or "").strip()
-    taken = Takeover(found.client_id, name or found.client_id, len(found.granted))
-    taken.losses += found.losses
-    taken.warnings += found.warnings
+    name = (imported.client_name or "").strip()
+    taken = Takeover(imported.client_id, name or imported.client_id, len(imported.granted))
+    taken.losses += imported.losses
+    taken.warnings += imported.warnings
     if not shown_name.is_fit(taken.client_name):
         taken.lose(f"the name {name}", "A page could not show it as it is.")
-        taken.client_name = found.client_id
-    method = found.auth_method or auth_method
+        taken.client_name = imported.client_id
+    method = imported.auth_method or auth_method
     if method not in AUTH_METHODS:
         return taken.leave_out(f"It shows who it is by {method}; here: {', '.join(AUTH_METHODS)}.")
-    uris = _redirect_uris(found, taken)
-    grant_types = _grant_types(server, found, method, uris, taken)
-    if not grant_types and not found.metadata.get("resource_server"):
+    uris = _redirect_uris(imported, taken)
+    grant_types = _grant_types(server, imported, method, uris, taken)
+    if not grant_types and not imported.metadata.get("resource_server"):
         return taken.leave_out("No way to get a token is left of it.")
     client = Client(
-        client_id=found.client_id,
+        client_id=imported.client_id,
         client_name=taken.client_name,
         token_endpoint_auth_method=method,
         redirect_uris=uris,
-        origins=_origins(found, taken),
+        origins=_origins(imported, taken),
         grant_types=grant_types,
-        scope=_scope(server, found, taken),
+        scope=_scope(server, imported, taken),
         client_metadata={},
-        skip_consent=found.skip_consent,
+        skip_consent=imported.skip_consent,
         issued_at=server.now(),
     )
     try:
@@ -70,26 +71,26 @@ def take_over(
     except InvalidRequestError as error:
         return taken.leave_out(error.description)
     taken.client = client
-    if client.is_public and found.metadata.get("resource_server"):
+    if client.is_public and imported.metadata.get("resource_server"):
         return taken.leave_out("An API without a secret cannot look at tokens.")
-    _add_metadata(server, client, found.metadata, taken)
+    _add_metadata(server, client, imported.metadata, taken)
     if grant_types:
         _add_what_sdks_need(server, client, product)
     elif "resource_server" not in client.client_metadata:
         return taken.leave_out("It is an API, and nothing here tells APIs of tokens.")
-    _take_secret(found, client, taken)
-    if found.auth_method is None:
+    _take_secret(imported, client, taken)
+    if imported.auth_method is None:
         taken.warnings.append(
             f"It has to send its secret by {method}: the export does not say which way it does. "
             "--auth-method chooses the other one."
         )
-    take_consents(server, found.granted, client, is_user, taken)
+    take_consents(server, imported.granted, client, is_user, taken)
     return taken
 
 
-def _redirect_uris(found: Imported, taken: Takeover) -> list[str]:
+def _redirect_uris(imported: Imported, taken: Takeover) -> list[str]:
     kept = []
-    for uri in found.redirect_uris:
+    for uri in imported.redirect_uris:
         try:
             if uri.startswith("urn:ietf:wg:oauth:2.0:oob"):
                 raise InvalidRequestError("Nobody copies codes here; http://127.0.0.1 is the way.")
@@ -103,13 +104,13 @@ def _redirect_uris(found: Imported, taken: Takeover) -> list[str]:
 
 
 def _grant_types(
-    server: Server, found: Imported, method: str, uris: list[str], taken: Takeover
+    server: Server, imported: Imported, method: str, uris: list[str], taken: Takeover
 ) -> list[str]:
-    known, kept = server.registrar.grant_types, []
-    for name in found.grant_types:
+    supported, kept = server.registrar.grant_types, []
+    for name in imported.grant_types:
         if name in _OLD_GRANTS:
             taken.lose(f"grant type {name}", "OAuth 2.1 does not have it.")
-        elif name not in known:
+        elif name not in supported:
             taken.lose(f"grant type {name}", "This server does not have it.")
         elif name == "client_credentials" and method == "none":
             taken.lose(f"grant type {name}", "A public client has no credentials.")
@@ -118,7 +119,7 @@ def _grant_types(
         elif name == "authorization_code" and not uris:
             why = "None of its redirect URIs can be carried. Name them in the file, each exactly."
             none = "It has no redirect URI."
-            taken.lose(f"grant type {name}", why if found.redirect_uris else none)
+            taken.lose(f"grant type {name}", why if imported.redirect_uris else none)
         else:
             kept.append(name)
     if kept == ["refresh_token"]:
@@ -127,9 +128,9 @@ def _grant_types(
     return kept
 
 
-def _origins(found: Imported, taken: Takeover) -> list[str]:
+def _origins(imported: Imported, taken: Takeover) -> list[str]:
     kept = []
-    for text in found.origins:
+    for text in imported.origins:
         match = _ORIGIN.fullmatch(text)
         try:
             origin = redirect_uri.origin_of(match[1]) if match and len(text) <= 255 else None
@@ -143,42 +144,42 @@ def _origins(found: Imported, taken: Takeover) -> list[str]:
     return kept
 
 
-def _scope(server: Server, found: Imported, taken: Takeover) -> frozenset[str] | None:
-    if found.scope is None:
+def _scope(server: Server, imported: Imported, taken: Takeover) -> frozenset[str] | None:
+    if imported.scope is None:
         return None
-    unknown = found.scope - server.scopes.keys()
+    unknown = imported.scope - server.scopes.keys()
     if unknown:
         taken.lose(f"scopes {listed(unknown)}", "Not declared in PKCE_SCOPES.")
-    return found.scope - unknown
+    return imported.scope - unknown
 
 
 def _add_metadata(
     server: Server, client: Client, metadata: Mapping[str, Any], taken: Takeover
 ) -> None:
-    """Give `client` those lines of its registration that the rooms take, each by itself."""
+    """Add the metadata members that a feature accepts; check each value separately."""
     for name, value in metadata.items():
         if value in (None, "", []):
             continue
-        several = isinstance(value, list)
-        for one in value if several else [value]:
-            kept = [*client.client_metadata.get(name, ()), one] if several else one
-            why = _add_line(server, client, name, kept)
+        is_list = isinstance(value, list)
+        for item in value if is_list else [value]:
+            candidate = [*client.client_metadata.get(name, ()), item] if is_list else item
+            why = _add_line(server, client, name, candidate)
             if why is not None:
-                taken.lose(f"{name} {one}", why)
+                taken.lose(f"{name} {item}", why)
 
 
 def _add_what_sdks_need(server: Server, client: Client, product: str) -> None:
-    """Give `client` what those written for `product` expect, where that is to be had."""
+    """Add the metadata that SDKs for `product` expect, as far as a feature accepts it."""
     wanted = {"dialect": product}
     if product == "keycloak":
-        # Its SDKs read the access token.
+        # Keycloak's SDKs read the access token.
         wanted["access_token_format"] = "jwt"
     for name, value in wanted.items():
         _add_line(server, client, name, value)
 
 
 def _add_line(server: Server, client: Client, name: str, value: Any) -> str | None:
-    """Add a line to the registration of `client`; if no room takes it, say why."""
+    """Add a metadata member to `client`; return the reason if it is refused, else None."""
     before = client.client_metadata
     client.client_metadata = {**before, name: value}
     try:
@@ -189,8 +190,8 @@ def _add_line(server: Server, client: Client, name: str, value: Any) -> str | No
     return None
 
 
-def _take_secret(found: Imported, client: Client, taken: Takeover) -> None:
-    secret, hashed = found.secret, found.secret_hash
+def _take_secret(imported: Imported, client: Client, taken: Takeover) -> None:
+    secret, hashed = imported.secret, imported.secret_hash
     if client.is_public:
         if secret or hashed:
             taken.lose("the secret", "A public client has none, and must not send one.")
@@ -202,9 +203,9 @@ def _take_secret(found: Imported, client: Client, taken: Takeover) -> None:
     elif hashed is not None and not _DIGEST.fullmatch(hashed):
         taken.secret, taken.secret_hash = "carried, as a hash until it is first used", hashed
     else:
-        # A plain SHA-256 is just what we keep ourselves.
-        known = digest(secret or "") if hashed is None else bytes.fromhex(hashed)
-        client.secret_digest, client.secret_issued_at = known, client.issued_at
+        # An unsalted SHA-256 is also what this server stores.
+        secret_digest = digest(secret or "") if hashed is None else bytes.fromhex(hashed)
+        client.secret_digest, client.secret_issued_at = secret_digest, client.issued_at
         taken.secret = "carried"
     if why is not None or secret is None:
         return
@@ -220,7 +221,7 @@ def _take_secret(found: Imported, client: Client, taken: Takeover) -> None:
 
 
 def _why_not_kept(secret: str | None, hashed: str | None) -> str | None:
-    """Say why a secret of a confidential client is not carried; None if it is."""
+    """Return why a confidential client's secret cannot be carried over; None if it can."""
     if hashed is not None:
         return None if _DIGEST.fullmatch(hashed) else foreign_secret.why_unreadable(hashed)
     if not secret:

@@ -1,4 +1,4 @@
-"""Consents: what users granted in another product, as far as it holds here."""
+"""Consents: what users granted in another product, limited to users and scopes known here."""
 
 from __future__ import annotations
 
@@ -17,40 +17,46 @@ def take_consents(
     is_user: Callable[[str], bool],
     taken: Takeover,
 ) -> None:
-    """Take over what users granted, as far as they and the scopes are here.
+    """Add to `taken` the consents whose users and scopes exist here, and losses for the rest.
 
-    `is_user` says whether there is a user of that subject here.
+    `is_user` says whether the host app has a user with a given subject.
     """
     now = server.now()
     allowed = server.scopes.keys() if client.scope is None else server.scopes.keys() & client.scope
     scopes: dict[str, frozenset[str]] = {}
     since: dict[str, int] = {}
-    strangers, lost, ended = set(), frozenset[str](), 0
-    for one in granted:
-        if one.ended_at is not None and one.ended_at <= now:
+    unknown_subjects, lost_scopes, ended = set(), frozenset[str](), 0
+    for grant in granted:
+        if grant.ended_at is not None and grant.ended_at <= now:
             ended += 1
             continue
-        subject = one.subject
+        subject = grant.subject
         if not is_user(subject):
-            strangers.add(subject)
+            unknown_subjects.add(subject)
             continue
-        lost |= one.scopes - allowed
-        scopes[subject] = scopes.get(subject, frozenset()) | (one.scopes & allowed)
-        issued_at = now if one.issued_at is None or not 0 < one.issued_at <= now else one.issued_at
+        lost_scopes |= grant.scopes - allowed
+        scopes[subject] = scopes.get(subject, frozenset()) | (grant.scopes & allowed)
+        issued_at = (
+            now if grant.issued_at is None or not 0 < grant.issued_at <= now else grant.issued_at
+        )
         since[subject] = min(issued_at, since.get(subject, now))
-    taken.consents = [(subject, its, since[subject]) for subject, its in scopes.items() if its]
+    taken.consents = [
+        (subject, granted_scopes, since[subject])
+        for subject, granted_scopes in scopes.items()
+        if granted_scopes
+    ]
     for number, noun, why in (
-        (len(strangers), "consent", "Their users are not here."),
+        (len(unknown_subjects), "consent", "Their users are not here."),
         (ended, "access token", "Expired, and not to be renewed: no consent stands."),
         (len(scopes) - len(taken.consents), "consent", "Nothing is left of what they allow."),
     ):
         if number:
             taken.lose(counted(number, noun), why)
-    if lost:
+    if lost_scopes:
         why = "Not declared here, or not allowed to this client."
-        taken.lose(f"scopes {listed(lost)} of consents", why)
+        taken.lose(f"scopes {listed(lost_scopes)} of consents", why)
 
 
 def listed(scopes: Iterable[str]) -> str:
-    """Return scopes as a person reads them."""
+    """Return scopes as readable text: sorted, with commas."""
     return ", ".join(sorted(scopes))

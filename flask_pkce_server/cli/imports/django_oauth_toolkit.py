@@ -1,4 +1,4 @@
-"""Django OAuth Toolkit: what `manage.py dumpdata oauth2_provider` writes."""
+"""Django OAuth Toolkit: reads the output of `manage.py dumpdata oauth2_provider`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GRANT_TYPES = {
     "openid-hybrid": ("authorization_code", "refresh_token"),
     "client-credentials": ("client_credentials",),
 }
-# Django's hashers write their name before the first dollar.
+# Django writes the name of the hasher before the first dollar sign.
 _HASHED = re.compile(
     r"(?:pbkdf2_sha256|pbkdf2_sha1|argon2|bcrypt|bcrypt_sha256|scrypt|md5|sha1)\$.+"
 )
@@ -24,15 +24,15 @@ _MEANINGLESS = {"created", "updated"}
 def read(content: Any) -> Export:
     """Read a list of objects with `model`, `pk` and `fields`.
 
-    An application is known by its fields: projects may have a model of their own for it.
+    An application is recognized by its fields: a project may define its own model for it.
     """
     if not isinstance(content, list):
         raise UnfitExport("it is not a list of objects with model, pk and fields")
     applications: dict[str, Row] = {}
     tokens: list[tuple[str, Row]] = []
-    #: The access tokens that a refresh token can follow.
+    #: The keys of access tokens that have a refresh token, so they can be renewed.
     renewable: set[str] = set()
-    others: Counter[str] = Counter()
+    unread_models: Counter[str] = Counter()
     for row in Row.of_file(content, "rows").rows("rows"):
         model, fields = row.needed_text("model").lower(), row.row("fields")
         if fields.has("authorization_grant_type"):
@@ -44,27 +44,28 @@ def read(content: Any) -> Export:
             if token is not None and fields.moment("revoked") is None:
                 renewable.add(token)
         elif not model.endswith((".grant", ".idtoken", ".devicegrant")):
-            others[model] += 1
+            unread_models[model] += 1
     granted = _granted(tokens, renewable)
     clients = [_client(fields, tuple(granted.pop(key, ()))) for key, fields in applications.items()]
     losses = [
         Loss(f"{counted(number, 'row')} of {model}", "Not read.")
-        for model, number in others.items()
+        for model, number in unread_models.items()
     ]
     losses += [
         Loss(
-            f"{counted(len(its), 'access token')} of the application {key}",
+            f"{counted(len(grants), 'access token')} of the application {key}",
             "It is not in the file.",
         )
-        for key, its in granted.items()
+        for key, grants in granted.items()
     ]
     return Export(tuple(clients), losses=tuple(losses))
 
 
 def _granted(tokens: list[tuple[str, Row]], renewable: set[str]) -> dict[str, list[Granted]]:
-    """Return what access tokens say of consents, by application.
+    """Return the grants that follow from access tokens, by application.
 
-    Django OAuth Toolkit asks again when a token has expired and cannot be renewed.
+    A grant ends when its token has expired and cannot be renewed: Django OAuth Toolkit asks
+    the user again then.
     """
     granted = defaultdict(list)
     for key, row in tokens:
@@ -75,7 +76,7 @@ def _granted(tokens: list[tuple[str, Row]], renewable: set[str]) -> dict[str, li
             issued_at=row.moment("created"),
             ended_at=None if key in renewable else ends,
         )
-        # Else of the client itself, or of no client: nobody was asked.
+        # Other tokens are for the client itself or for no client: no user was asked.
         if user is not None and application is not None:
             granted[application].append(grant)
     return granted

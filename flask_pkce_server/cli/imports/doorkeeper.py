@@ -1,4 +1,4 @@
-"""Doorkeeper: the rows of its tables of applications and access tokens."""
+"""Doorkeeper: reads the rows of its application and access token tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNSURE = (
 
 
 def read(content: Any) -> Export:
-    """Read a list of applications, or an object with them and with access tokens."""
+    """Read a list of applications, or an object with applications and access tokens."""
     root = Row.of_file(content, "oauth_applications")
     strategy = root.text("secret_strategy")
     if strategy not in (None, _PLAIN, *_LOOKS_LIKE):
@@ -29,34 +29,34 @@ def read(content: Any) -> Export:
     granted, losses = _granted(root)
     clients = []
     for row in root.needed_rows("oauth_applications"):
-        its = granted.pop(row.key("id") or "", ())
-        clients.append(_client(row, strategy, tuple(its)))
+        grants = granted.pop(row.key("id") or "", ())
+        clients.append(_client(row, strategy, tuple(grants)))
     losses += [
         Loss(
-            f"{counted(len(its), 'access token')} of the application {key}",
+            f"{counted(len(grants), 'access token')} of the application {key}",
             "It is not in the file.",
         )
-        for key, its in granted.items()
+        for key, grants in granted.items()
     ]
     return Export(tuple(clients), losses=tuple(losses))
 
 
 def _granted(root: Row) -> tuple[dict[str, list[Granted]], list[Loss]]:
-    """Return what access tokens that are not revoked say of consents, by application."""
-    granted, kinds = defaultdict(list), set()
+    """Return the grants that follow from unrevoked tokens, by application, and the losses."""
+    granted, owner_types = defaultdict(list), set()
     revoked = 0
     for row in root.rows("oauth_access_tokens"):
         user, application = row.key("resource_owner_id"), row.key("application_id")
         grant = Granted(user or "", frozenset(row.words("scopes")), row.moment("created_at"))
         if user is None or application is None:
-            # Of the client itself, or of no client: nobody was asked.
+            # The token is for the client itself or for no client: no user was asked.
             continue
         if row.moment("revoked_at") is not None:
             revoked += 1
             continue
-        kinds.add(row.text("resource_owner_type"))
+        owner_types.add(row.text("resource_owner_type"))
         granted[application].append(grant)
-    if len(kinds) > 1:
+    if len(owner_types) > 1:
         raise UnfitExport(
             "oauth_access_tokens are of owners of several types, whose ids may be the same: keep "
             "those of one resource_owner_type"
@@ -69,8 +69,8 @@ def _client(row: Row, strategy: str | None, granted: tuple[Granted, ...]) -> Imp
     hashed_by = next(
         (
             name
-            for name, looks in _LOOKS_LIKE.items()
-            if secret and strategy in (None, name) and looks.fullmatch(secret)
+            for name, pattern in _LOOKS_LIKE.items()
+            if secret and strategy in (None, name) and pattern.fullmatch(secret)
         ),
         None,
     )
@@ -82,7 +82,8 @@ def _client(row: Row, strategy: str | None, granted: tuple[Granted, ...]) -> Imp
         client_name=row.text("name"),
         auth_method=None if confidential else "none",
         redirect_uris=uris,
-        # The grants are the server's there. Without a redirect URI, this one is left.
+        # Doorkeeper enables grant types for the whole server. An application without a redirect
+        # URI can only use client_credentials.
         grant_types=("authorization_code", "refresh_token") if uris else ("client_credentials",),
         scope=scopes or None,
         secret=None if hashed_by else secret,

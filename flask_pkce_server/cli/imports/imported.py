@@ -1,4 +1,4 @@
-"""Imported: what an export of another product says, in the words of this package."""
+"""Imported: the contents of another product's export, in the terms of this package."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 
 class UnfitExport(ValueError):
-    """The file is not what that product exports; the text says where."""
+    """The file is not a valid export of the product; the message says where."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """Something of a client that is not taken over, and why."""
+    """Something in the export that is not carried over, and why."""
 
     what: str
     why: str
@@ -21,59 +21,59 @@ class Loss:
 
 @dataclass(frozen=True)
 class Granted:
-    """What one user allowed one client."""
+    """The scopes that one user granted to one client."""
 
-    #: The id of the user in that product.
+    #: The ID of the user in the other product.
     subject: str
     scopes: frozenset[str]
-    #: Epoch seconds; None where the export does not say.
+    #: Epoch seconds; None if the export does not say.
     issued_at: int | None = None
-    #: When it ended, in epoch seconds; None if it stands until it is withdrawn.
+    #: When the grant ends, in epoch seconds; None if it lasts until it is withdrawn.
     ended_at: int | None = None
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A client as its export tells of it; nothing of it is checked yet."""
+    """A client as the export describes it, not checked yet."""
 
     client_id: str
-    #: None where it has none: its client_id stands for it.
+    #: None if the client has no name; its client_id is then used instead.
     client_name: str | None
-    #: `none` for a public client; None where a confidential one may use either of the
-    #: two ways to send a secret.
+    #: `none` for a public client; None if a confidential client may use either
+    #: client_secret_basic or client_secret_post.
     auth_method: str | None
     redirect_uris: tuple[str, ...] = ()
     origins: tuple[str, ...] = ()
-    #: Under their names in RFC 7591 2.
+    #: Named as in RFC 7591 2.
     grant_types: tuple[str, ...] = ()
-    #: What it may ask for; None for all that is declared.
+    #: The scopes that the client may request; None for all declared scopes.
     scope: frozenset[str] | None = None
     skip_consent: bool = False
-    #: What the rooms of this package read of it, under the names of their client fields.
+    #: Metadata that features of this package may read, by the name of the `ClientField`.
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    #: In clear.
+    #: In plain text.
     secret: str | None = field(default=None, repr=False)
-    #: SHA-256 in hexadecimal, or what `models.foreign_secret` reads.
+    #: SHA-256 in hexadecimal, or a hash for `models.foreign_secret`.
     secret_hash: str | None = field(default=None, repr=False)
     granted: tuple[Granted, ...] = ()
     losses: tuple[Loss, ...] = ()
-    #: What is carried, and the operator should know of.
+    #: What the operator should know about values that are carried over.
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A client of the export that is not taken over at all."""
+    """A client in the export that is not taken over at all."""
 
     client_id: str
     why: str
-    #: How many grants of users the export has for it.
+    #: The number of user grants that the export has for this client.
     grants: int = 0
 
 
 @dataclass(frozen=True)
 class Export:
-    """All that a file says."""
+    """Everything that was read from a file."""
 
     clients: tuple[Imported, ...]
     left_out: tuple[LeftOut, ...] = ()
@@ -82,5 +82,5 @@ class Export:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many of something there are."""
+    """Return `number` followed by `noun`, in the plural unless the number is 1."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,4 +1,4 @@
-"""Keycloak: a realm export with its users' consents, or the export of one client."""
+"""Keycloak: reads a realm export with its users' consents, or the export of one client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _BUILT_IN = {
     "security-admin-console",
 }  # fmt: skip
 _AUTH_METHODS = {
-    # By header or body, as the client likes.
+    # The client may send its secret in the header or in the body.
     "client-secret": None,
     "client-secret-jwt": "client_secret_jwt",
     "client-jwt": "private_key_jwt",
     "client-x509": "tls_client_auth",
 }
-# What switches a grant on: a line of the client, or one of its attributes.
+# What enables a grant type: a member of the client, or one of its attributes.
 _GRANTS = {
     "implicitFlowEnabled": "implicit",
     "directAccessGrantsEnabled": "password",
@@ -44,26 +44,27 @@ _MEANINGLESS_ATTRIBUTES = {
 
 def read(content: Any) -> Export:
     """Read a realm with `clients` and `users`, a list of clients, or one client."""
-    alone = isinstance(content, dict) and "clientId" in content
-    root = Row.of_file([content] if alone else content, "clients")
+    is_one_client = isinstance(content, dict) and "clientId" in content
+    root = Row.of_file([content] if is_one_client else content, "clients")
     granted = _granted(root)
     clients, left_out = [], []
     for row in root.needed_rows("clients"):
         client_id = row.needed_text("clientId")
-        its = tuple(granted.pop(client_id, ()))
+        grants = tuple(granted.pop(client_id, ()))
         why = _why_left_out(row, client_id)
         if why:
-            left_out.append(LeftOut(client_id, why, len(its)))
+            left_out.append(LeftOut(client_id, why, len(grants)))
         else:
-            clients.append(_client(row, client_id, its))
+            clients.append(_client(row, client_id, grants))
     return Export(
         tuple(clients),
         tuple(left_out),
         tuple(
             Loss(
-                f"{counted(len(its), 'consent')} to {client_id}", "That client is not in the file."
+                f"{counted(len(grants), 'consent')} to {client_id}",
+                "That client is not in the file.",
             )
-            for client_id, its in granted.items()
+            for client_id, grants in granted.items()
         ),
     )
 
@@ -74,9 +75,9 @@ def _granted(root: Row) -> dict[str, list[Granted]]:
         for consent in user.rows("clientConsents"):
             granted[consent.needed_text("clientId")].append(
                 Granted(
-                    # Not the username: it may be the key of somebody else here.
+                    # Not the username: it may be the subject of another user here.
                     subject=user.needed_key("id"),
-                    # Keycloak does not name openid: every request has it.
+                    # Keycloak does not list openid: every request has it.
                     scopes=frozenset({"openid", *consent.texts("grantedClientScopes")}),
                     issued_at=consent.milliseconds("createdDate"),
                 )
@@ -95,17 +96,19 @@ def _why_left_out(row: Row, client_id: str) -> str | None:
 
 def _client(row: Row, client_id: str, granted: tuple[Granted, ...]) -> Imported:
     attributes, is_api = row.row("attributes"), row.flag("bearerOnly")
-    how = row.text("clientAuthenticatorType") or "client-secret"
+    authenticator = row.text("clientAuthenticatorType") or "client-secret"
     losses: list[Loss] = []
     uris = _absolute(row, row.texts("redirectUris"), losses)
     return Imported(
         client_id=client_id,
         client_name=_name(row, losses),
-        auth_method="none" if row.flag("publicClient") else _AUTH_METHODS.get(how, how),
+        auth_method="none"
+        if row.flag("publicClient")
+        else _AUTH_METHODS.get(authenticator, authenticator),
         redirect_uris=uris,
         origins=_origins(row, uris, losses),
         grant_types=() if is_api else _grant_types(row, attributes),
-        # An API may look at every token there.
+        # In Keycloak, an API may introspect every token.
         scope=None if is_api else _scope(row),
         skip_consent=not row.flag("consentRequired"),
         metadata={
@@ -137,16 +140,16 @@ def _name(row: Row, losses: list[Loss]) -> str | None:
 
 
 def _absolute(row: Row, uris: Iterable[str], losses: list[Loss]) -> tuple[str, ...]:
-    """Return `uris` with those made absolute that are relative to the root URL."""
-    root, found = row.text("rootUrl") or "", []
+    """Return `uris`, with relative ones made absolute by the root URL."""
+    root, absolute = row.text("rootUrl") or "", []
     for uri in uris:
         if not uri.startswith("/"):
-            found.append(uri)
+            absolute.append(uri)
         elif root and not root.startswith("${"):
-            found.append(root.rstrip("/") + uri)
+            absolute.append(root.rstrip("/") + uri)
         else:
             losses.append(Loss(uri, "It is relative, and rootUrl does not say to what."))
-    return tuple(found)
+    return tuple(absolute)
 
 
 def _home(row: Row, losses: list[Loss]) -> str | None:
@@ -157,44 +160,47 @@ def _home(row: Row, losses: list[Loss]) -> str | None:
 def _after_logout(
     row: Row, attributes: Row, uris: tuple[str, ...], losses: list[Loss]
 ) -> tuple[str, ...]:
-    said = (attributes.text("post.logout.redirect.uris") or "").split("##")
-    # A plus is all redirect URIs, a minus none at all.
-    named = [uri for uri in said if uri not in ("", "+", "-")]
-    return tuple(dict.fromkeys((*_absolute(row, named, losses), *(uris if "+" in said else ()))))
+    parts = (attributes.text("post.logout.redirect.uris") or "").split("##")
+    # "+" stands for all redirect URIs, "-" for none.
+    named = [uri for uri in parts if uri not in ("", "+", "-")]
+    return tuple(dict.fromkeys((*_absolute(row, named, losses), *(uris if "+" in parts else ()))))
 
 
 def _origins(row: Row, uris: tuple[str, ...], losses: list[Loss]) -> tuple[str, ...]:
-    said = row.texts("webOrigins")
-    found = [origin for origin in said if origin not in ("+", "*")]
-    if "*" in said:
+    values = row.texts("webOrigins")
+    origins = [origin for origin in values if origin not in ("+", "*")]
+    if "*" in values:
         losses.append(Loss("the origin *", "Origins are named here, each of them."))
-    if "+" in said:
-        # Those of redirect URIs are a client's in any case; these URIs are not carried.
+    if "+" in values:
+        # Origins of redirect URIs are allowed anyway, but URIs with a wildcard are not
+        # carried over.
         starts = (uri.partition("*")[0] for uri in uris if "*" in uri)
-        found += filter(None, (_origin_of_start(start) for start in starts))
-    return tuple(dict.fromkeys(found))
+        origins += filter(None, (_origin_of_start(start) for start in starts))
+    return tuple(dict.fromkeys(origins))
 
 
 def _origin_of_start(start: str) -> str | None:
-    """Return the origin of a URI that is cut off, if the cut is behind it."""
+    """Return the origin of a truncated URI, or None if the origin may be truncated too."""
     match = re.match(r"(https?://[^/?#]+)[/?#]", start)
     return match and match[1]
 
 
 def _grant_types(row: Row, attributes: Row) -> tuple[str, ...]:
-    found = []
+    grant_types = []
     if row.flag("standardFlowEnabled", True):
-        found.append("authorization_code")
+        grant_types.append("authorization_code")
         if attributes.text("use.refresh.tokens") != "false":
-            found.append("refresh_token")
-    found += [name for line, name in _GRANTS.items() if row.flag(line)]
-    found += [name for line, name in _ATTRIBUTE_GRANTS.items() if attributes.text(line) == "true"]
-    return tuple(found)
+            grant_types.append("refresh_token")
+    grant_types += [name for member, name in _GRANTS.items() if row.flag(member)]
+    grant_types += [
+        name for member, name in _ATTRIBUTE_GRANTS.items() if attributes.text(member) == "true"
+    ]
+    return tuple(grant_types)
 
 
 def _scope(row: Row) -> frozenset[str] | None:
     lists = ("defaultClientScopes", "optionalClientScopes")
     if not any(map(row.has, lists)):
         return None
-    # Keycloak does not name openid: every client has it.
-    return frozenset({"openid", *(scope for one in lists for scope in row.texts(one))})
+    # Keycloak does not list openid: every client has it.
+    return frozenset({"openid", *(scope for member in lists for scope in row.texts(member))})

@@ -1,4 +1,4 @@
-"""Okta: the apps that sign in with OpenID Connect, and the grants of users."""
+"""Okta: reads the apps that sign in with OpenID Connect, and the grants of users."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from .imported import Export, Granted, Imported, LeftOut, Loss, counted
 from .row import Row
 
-# The pages of Okta itself.
+# Okta's own pages.
 _BUILT_IN = {"saasure", "okta_browser_plugin", "okta_enduser"}
 _MEANINGLESS_OF_APP = {
     "_embedded", "_links", "accessibility", "created", "features", "id", "lastUpdated", "name",
@@ -19,7 +19,7 @@ _MEANINGLESS_OF_CLIENT = {"application_type", "issuer_mode", "response_types"}
 
 
 def read(content: Any) -> Export:
-    """Read a list of apps, or an object with `apps` and, it may be, `grants`."""
+    """Read a list of apps, or an object with `apps` and optionally `grants`."""
     root = Row.of_file(content, "apps")
     granted = defaultdict(list)
     ended = 0
@@ -40,8 +40,8 @@ def read(content: Any) -> Export:
         client_id = oauth.needed_text("client_id")
         clients.append(_client(row, oauth, client_id, tuple(granted.pop(client_id, ()))))
     losses = [
-        Loss(f"{counted(len(its), 'grant')} to {client_id}", "That client is not taken over.")
-        for client_id, its in granted.items()
+        Loss(f"{counted(len(grants), 'grant')} to {client_id}", "That client is not taken over.")
+        for client_id, grants in granted.items()
     ]
     if ended:
         losses.append(Loss(counted(ended, "grant"), "Revoked there."))
@@ -62,7 +62,7 @@ def _why_left_out(row: Row) -> str | None:
 def _grant(row: Row) -> Granted:
     links = row.row("_links")
     by_link = (links.row("user").text("href") or "").rpartition("/")[2]
-    # Grants of an authorization server name its scopes by ids; the names are beside them.
+    # Grants of an authorization server refer to scopes by ID, next to the scope's name.
     name = row.row("_embedded").row("scope").text("name")
     return Granted(
         subject=row.key("userId") or by_link or row.needed_key("userId"),
@@ -91,7 +91,7 @@ def _client(row: Row, oauth: Row, client_id: str, granted: tuple[Granted, ...]) 
         losses=(
             *row.unread(_MEANINGLESS_OF_APP),
             *oauth.unread(_MEANINGLESS_OF_CREDENTIALS),
-            # A redirect URI with a wildcard is a loss by itself.
+            # Redirect URIs with a wildcard are reported one by one.
             *settings.unread(_MEANINGLESS_OF_CLIENT | {"wildcard_redirect"}),
         ),
     )

@@ -1,4 +1,4 @@
-"""Report: what an import did, or would do, for people and for programs."""
+"""Report: what an import did, or would do, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Report:
     product: str
     dry_run: bool
     takeovers: tuple[Takeover, ...]
-    #: What belongs to no client.
+    #: Losses that belong to no client.
     losses: tuple[Loss, ...]
 
     @property
     def warnings(self) -> list[str]:
-        """What every client that signs users in has to do here."""
+        """The warnings that apply to all imported clients together."""
         clients = [taken.client for taken in self.takeovers if taken.client is not None]
         if any(client.check_grant_type("authorization_code") for client in clients):
             return [
@@ -38,7 +38,7 @@ class Report:
         return []
 
     def print_json(self) -> None:
-        """Print it for a program."""
+        """Print the report as JSON."""
         print_json(
             {
                 "from": self.product,
@@ -50,7 +50,7 @@ class Report:
         )
 
     def print_lines(self) -> None:
-        """Print it for a person."""
+        """Print the report as text."""
         for taken in self.takeovers:
             _print_client(taken)
         for loss in self.losses:
@@ -83,7 +83,7 @@ def _print_client(taken: Takeover) -> None:
 
 
 def _carried(taken: Takeover) -> dict[str, Any]:
-    """Return what of a client is stored; nothing if it is not."""
+    """Return what is stored of a client; nothing if the client is not imported."""
     if taken.client is None:
         return {}
     carried = taken.client.as_json()
@@ -115,6 +115,6 @@ def _losses_as_json(losses: Iterable[Loss]) -> list[dict[str, str]]:
 
 
 def _print_line(text: str) -> None:
-    """Print a line with what a stranger wrote in it: nothing that moves the cursor."""
-    plain = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    """Print a line of untrusted text: shortened, with unprintable characters escaped."""
+    plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
     click.echo(plain if len(plain) <= _MAX_LINE else f"{plain[:_MAX_LINE]}...")

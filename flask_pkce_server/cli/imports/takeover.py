@@ -1,4 +1,4 @@
-"""Takeover: one client of an export, and what becomes of it."""
+"""Takeover: one client of an export, and the outcome of importing it."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ Outcome = Literal["imported", "left alone", "left out"]
 
 @dataclass
 class Takeover:
-    """A client on its way into the registry, what comes with it and what does not."""
+    """A client that is being imported, with what is carried over and what is lost."""
 
     client_id: str
     client_name: str
-    #: How many grants of users the export has for it.
+    #: The number of user grants that the export has for this client.
     grants: int = 0
     outcome: Outcome = "imported"
-    #: Why it is left alone or left out.
+    #: Why the client is left alone or left out; empty if it is imported.
     why: str = ""
     client: Client | None = None
-    #: How its secret is kept: empty where it has none.
+    #: How the secret is carried over, for the report; empty if it is not.
     secret: str = ""
     secret_hash: str | None = field(default=None, repr=False)
-    #: What its users granted it: subject, scopes, since when (epoch seconds).
+    #: The subject, the scopes and the time in epoch seconds of each consent.
     consents: list[tuple[str, frozenset[str], int]] = field(default_factory=list)
     losses: list[Loss] = field(default_factory=list)
-    #: What is carried, and the operator should know of.
+    #: What the operator should know about values that are carried over.
     warnings: list[str] = field(default_factory=list)
 
     def lose(self, what: str, why: str) -> None:
-        """Note that something of it is not carried."""
+        """Record that `what` is not carried over, and why."""
         self.losses.append(Loss(what, why))
 
     def leave_out(self, why: str, outcome: Outcome = "left out") -> Takeover:
-        """Give the client up; nothing of it is stored."""
+        """Drop the client, so that `save` stores nothing; return this takeover."""
         self.outcome, self.why, self.client, self.consents = outcome, why, None, []
         if self.grants:
             self.lose(counted(self.grants, "grant"), "Without the client there is no consent.")
         return self
 
     def save(self, session: Session) -> None:
-        """Store the client and what comes with it."""
+        """Store the client with its secret hash and consents, unless it was dropped."""
         if self.client is None:
             return
         clients.save(session, self.client)

@@ -1,10 +1,10 @@
-"""Client ID metadata: a client_id that is the URL of a document which says what the client is.
+"""Client ID metadata: a client_id that is the URL of a document describing the client.
 
-draft-ietf-oauth-client-id-metadata-document. Nobody registers: the document is fetched when
-its URL comes, on whatever leg, and kept in memory. Only when a user lets the client in is it
-stored, so that strangers fill no table; from then on it is a client like others, whose copy
-is renewed when its life is over. It speaks where there is an MCP server (`pkce.mcp`), or
-where `PKCE_FEATURES` names it.
+draft-ietf-oauth-client-id-metadata-document. Such clients do not register: the server fetches
+the document when any request names its URL, and keeps it in memory. It stores the client only
+when a user allows it, so that strangers cannot fill the table. From then on the stored copy is
+a client like any other, and is renewed when it is no longer fresh. The feature is active if
+there is an MCP server (`pkce.mcp`), or if `PKCE_FEATURES` switches it on.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ from ...wire.remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
 
-#: Documents that one asks for, of clients that no user ever let in.
+#: The limit, for each caller, on fetching documents of clients that no user has allowed yet.
 NEW_DOCUMENTS = RateLimit("client_document", 20)
 
-#: Seconds that a document counts, if its host does not say it, and within what is believed.
+#: Seconds for which a document is fresh: the default, and the range that its host may choose.
 _USUAL_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 3600, 300, 86400
-#: Seconds between two tries to get the same document.
+#: Seconds between two attempts to fetch the same document.
 _PAUSE_SECONDS = 60
 _DOMAIN = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 _MOST_NAMED = 20
 
 
 class ClientIdMetadataFeature(Feature):
-    """Client ID Metadata Documents: clients that are described at their client_id."""
+    """Client ID Metadata Documents: clients described by a document at their client_id."""
 
     name = "client_id_metadata"
     client_fields = (
@@ -81,7 +81,7 @@ class ClientIdMetadataFeature(Feature):
         return {"client_id_metadata_document_supported": True} if self.speaks(server) else {}
 
     def speaks(self, server: Server) -> bool:
-        """Say whether there are such clients here: the host said so, or has an MCP server."""
+        """Say whether this server accepts such clients: as configured, else with an MCP server."""
         return server.settings.features.get(self.name, server.resources.has_guarded)
 
     def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
@@ -89,8 +89,9 @@ class ClientIdMetadataFeature(Feature):
             return None
         now = server.now()
         copy = {} if stored is None else stored.document or {}
-        # Busy is said to be busy: SDKs would forget a client that is told to be unknown.
-        found = self.memory.find(
+        # `TemporarilyUnavailable` must reach the client: SDKs forget a client that is reported
+        # as unknown.
+        description = self.memory.find(
             client_id,
             now,
             lambda: self.fetch(server, client_id, now),
@@ -98,19 +99,19 @@ class ClientIdMetadataFeature(Feature):
             admit=None if copy else lambda: NEW_DOCUMENTS.take(server),
         )
         if stored is None:
-            return None if found is None else documents.client_of(client_id, found)
-        if found is not None and copy["fetched_at"] < found.fetched_at:
-            newer = found
+            return None if description is None else documents.client_of(client_id, description)
+        if description is not None and copy["fetched_at"] < description.fetched_at:
+            newer = description
             return server.store.write(lambda session: documents.renew(session, client_id, newer))
         if not documents.is_usable(stored, now):
             return None
-        # The copy may be older than what the host says now.
-        named = server.settings.client_id_metadata_scopes
-        stored.scope = frozenset(named) if named else None
+        # The host app may have changed the setting since the copy was stored.
+        scopes = server.settings.client_id_metadata_scopes
+        stored.scope = frozenset(scopes) if scopes else None
         return stored
 
     def is_allowed(self, server: Server, client_id: str) -> bool:
-        """Say whether `client_id` is the URL of a document at a host that may have some."""
+        """Say whether `client_id` is the URL of a document on a host that the settings allow."""
         if not documents.is_client_url(client_id):
             return False
         host, settings = documents.host_of(client_id), server.settings
@@ -120,37 +121,37 @@ class ClientIdMetadataFeature(Feature):
         )
 
     def fetch(self, server: Server, client_id: str, now: int) -> Fetched[Description] | None:
-        """Return what the document at `client_id` says, None if it is not to be had or wrong.
+        """Return the description at `client_id`, None if it is unavailable or invalid.
 
-        The one place where this server asks another for a document, because a request (or a
-        command) names it. Why it fails is in the log alone.
+        This is the only place where the server fetches a document because a request or a
+        command names its URL. Only the log says why a fetch failed.
         """
         try:
             document = server.fetcher.get_document(client_id)
         except FetchError:
             return None
-        life = _USUAL_LIFETIME if document.max_age is None else document.max_age
-        until = now + min(max(life, _MIN_LIFETIME), _MAX_LIFETIME)
+        lifetime = _USUAL_LIFETIME if document.max_age is None else document.max_age
+        fresh_until = now + min(max(lifetime, _MIN_LIFETIME), _MAX_LIFETIME)
         try:
-            said = documents.read(client_id, document.content, offer(server))
-            description = Description(said, now, until)
+            metadata = documents.read(client_id, document.content, offer(server))
+            description = Description(metadata, now, fresh_until)
             members = _fitting(server, documents.client_of(client_id, description))
-            description = Description(replace(said, members=members), now, until)
+            description = Description(replace(metadata, members=members), now, fresh_until)
             server.registrar.check(documents.client_of(client_id, description))
         except OAuth2Error as error:
             logger.info("the document at %.255s is refused: %s", client_id, error.description)
             return None
-        return Fetched(description, until)
+        return Fetched(description, fresh_until)
 
     def keep(self, app: Flask, *, client_id: str, **facts: Any) -> None:
-        """Store a client that a user lets in, so that all processes know it from now on."""
+        """Store a client that a user has allowed, so that all processes know it."""
         server: Server = app.extensions["pkce"]
-        # The one that this request is about.
+        # The signal names only the client_id.
         client = request_state().client
         if client is None or client.client_id != client_id or client.document is None:
             return
         if sqlalchemy.inspect(client).has_identity:
-            return  # it was stored before
+            return  # already stored
         if server.store.write(lambda session: documents.keep(session, client)):
             tell(client_registered, app, client_id=client_id)
 
@@ -164,11 +165,12 @@ class ClientIdMetadataFeature(Feature):
         yield Problem("OK", f"Clients may be described by documents at {hosts}.")
         try:
             with server.store.reading() as session:
-                found = documents.copies(session)
+                copies = documents.copies(session)
         except DBAPIError:
-            return  # said of the tables
+            return  # the check of the tables reports this
         now = server.now()
-        for client in [one for one in found if not documents.is_usable(one, now)][:_MOST_NAMED]:
+        unusable = [copy for copy in copies if not documents.is_usable(copy, now)]
+        for client in unusable[:_MOST_NAMED]:
             yield Problem(
                 "WARN",
                 f"The document {client.client_id} was not to be had for more than a day, or nobody "
@@ -177,14 +179,14 @@ class ClientIdMetadataFeature(Feature):
 
 
 def offer(server: Server) -> Offer:
-    """Return what this server has for clients that documents describe."""
+    """Return what this server offers to clients that documents describe."""
     return server.registrar.offer("document", server.settings.client_id_metadata_scopes)
 
 
 def _fitting(server: Server, client: Client) -> dict[str, Any]:
-    """Return the members of `client` that can be had here.
+    """Return the metadata members of `client` that this server accepts.
 
-    A document is written for all servers: what this one does not know is left out.
+    A document is written for every server, so the members that do not fit this one are left out.
     """
     fitting = {}
     for name, value in client.client_metadata.items():

@@ -1,9 +1,9 @@
-"""Connected apps: what a user has let in, and how they put it out again.
+"""Connected apps: the page on which users see and remove the apps that they allowed.
 
-Each app with what it may do and what of that it has really used, its sign-ins, and
-buttons that take it all back. What is removed ends at once: the consent, codes that are
-on their way, and every token. A token that an API elsewhere verifies by itself is good
-there until it expires, and the page says so.
+It lists each app with its scopes, which of them it has really used, and its sign-ins, with
+buttons to remove them. A removal takes effect at once: it ends the consent, pending codes and
+every token. An API elsewhere that verifies tokens by itself accepts them until they expire,
+and the page says so.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from ...protocol.request import Request
 from ...signals import consent_narrowed, consent_withdrawn, tell, token_revoked, token_used
 from .browser import browser_of
 
-#: Seconds in which a scope that is used again is not noted again.
+#: Seconds during which repeated use of a scope is not noted again.
 _COARSE = 3600
 _REMEMBERED = 4096
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{0,255}\Z")
 
 
 class RemovalForm(PageForm):
-    """The form of every button of the page."""
+    """The form of every button on the page."""
 
     remove = HiddenField()
     client_id = HiddenField(validators=[Regexp(_IDENTIFIER)])
@@ -50,32 +50,32 @@ class RemovalForm(PageForm):
 
 @dataclass(frozen=True)
 class ConnectedScope:
-    """Something that an app may do."""
+    """A scope that an app has."""
 
     name: str
-    #: What the host says that it means.
+    #: How the host app describes it to users.
     sentence: str
-    #: Whether it was ever used; None if nobody notes it.
+    #: Whether it was ever used; None if its use is not noted.
     used: bool | None
 
 
 @dataclass(frozen=True)
 class ConnectedApp:
-    """What the template gets for each app."""
+    """An app, as the template gets it."""
 
-    #: Its client, its dates and its sign-ins.
+    #: The client, its dates and its sign-ins.
     connection: Connection
-    #: Where it lives: a host, or the scheme of an app.
+    #: The host of the app, or its URI scheme.
     host: str
     scopes: list[ConnectedScope]
-    #: Those of them that can be taken back while the app stays.
+    #: The scopes that can be removed while the app stays connected.
     removable: list[ConnectedScope]
-    #: Whether an API elsewhere may take its tokens for a while yet.
+    #: Whether an API elsewhere may accept its tokens for a while after its removal.
     lingers: bool
 
 
 class ConnectedAppsFeature(Feature):
-    """The page on which users see and remove the apps that they let in."""
+    """The page on which users see and remove the apps that they allowed."""
 
     name = "connected_apps"
     models = (ScopeUse,)
@@ -107,9 +107,9 @@ class ConnectedAppsFeature(Feature):
         scopes: Iterable[str],
         family_id: str,
     ) -> None:
-        """Note that `scopes` were used; written down once an hour and process."""
+        """Note that `scopes` were used; stored at most once an hour by each process."""
         if not subject:
-            return  # a client that acts for itself
+            return  # a client that acts for itself, without a user
         server: Server = app.extensions["pkce"]
         now = server.now()
         due = [scope for scope in scopes if self._is_due(f"{subject}\n{client_id}\n{scope}", now)]
@@ -130,7 +130,7 @@ class ConnectedAppsFeature(Feature):
 
 
 def apps(server: Server) -> Response:
-    """Show the apps that the user let in, or take something back."""
+    """Show the apps that the user allowed, or remove what the pressed button names."""
     incoming = flask.request
     user = server.users.current()
     if user is None:
@@ -138,8 +138,8 @@ def apps(server: Server) -> Response:
     subject, form = server.users.subject_of(user), RemovalForm()
     refused = incoming.method == "POST" and not form.validate()
     if incoming.method == "POST" and not refused:
-        done = _remove(server, subject, form)
-        return see_other(f"{here()}?done={done}")
+        outcome = _remove(server, subject, form)
+        return see_other(f"{here()}?done={outcome}")
     return page(
         server,
         "apps",
@@ -154,9 +154,9 @@ def apps(server: Server) -> Response:
 
 
 def _remove(server: Server, subject: str, form: RemovalForm) -> str:
-    """Take back what the button says; what is not the user's own is not touched.
+    """Remove what the pressed button names, if it belongs to `subject`.
 
-    Say what the page then tells: `removed`, `narrowed` or nothing.
+    Return the outcome for the page to report: `removed`, `narrowed`, or "" for nothing.
     """
     if form.remove.data == "session":
         family_id = form.family_id.data or ""
@@ -174,76 +174,75 @@ def _remove(server: Server, subject: str, form: RemovalForm) -> str:
         client_ids = [form.client_id.data or ""]
     elif form.remove.data == "all":
         client_ids = [app.connection.client.client_id for app in connected(server, subject)]
-    done = [_withdraw(server, subject, one) for one in client_ids]
-    return "removed" if any(done) else ""
+    removals = [_withdraw(server, subject, client_id) for client_id in client_ids]
+    return "removed" if any(removals) else ""
 
 
 def _withdraw(server: Server, subject: str, client_id: str) -> bool:
-    done = server.store.write(
+    withdrawn = server.store.write(
         lambda session: consent.withdraw(session, subject, client_id, server.now())
     )
-    if done:
+    if withdrawn:
         tell(consent_withdrawn, server.app, client_id=client_id, subject=subject)
-    return done
+    return withdrawn
 
 
 def _narrow(server: Server, subject: str, client_id: str) -> str:
-    """Take back the scopes that are ticked, and the app itself if nothing is left."""
+    """Remove the ticked scopes, and the app itself if no scope is left."""
     ticked = set(flask.request.form.getlist("scope"))
     for app in connected(server, subject):
-        gone = {scope.name for scope in app.removable} & ticked
-        if app.connection.client.client_id != client_id or not gone:
+        removed = {scope.name for scope in app.removable} & ticked
+        if app.connection.client.client_id != client_id or not removed:
             continue
-        if len(gone) == len(app.scopes):
+        if len(removed) == len(app.scopes):
             _withdraw(server, subject, client_id)
             return "removed"
-        server.store.write(
-            partial(
-                consent.narrow, subject=subject, client_id=client_id, scopes=gone, now=server.now()
-            )
+        narrow = partial(
+            consent.narrow, subject=subject, client_id=client_id, scopes=removed, now=server.now()
         )
-        facts = {"client_id": client_id, "subject": subject, "scopes": frozenset(gone)}
+        server.store.write(narrow)
+        facts = {"client_id": client_id, "subject": subject, "scopes": frozenset(removed)}
         tell(consent_narrowed, server.app, **facts)
         return "narrowed"
     return ""
 
 
 def connected(server: Server, subject: str) -> list[ConnectedApp]:
-    """Return the apps that have something of `subject`: a consent or a live token."""
+    """Return the apps that hold a consent or a live token of `subject`."""
     with server.store.reading() as session:
-        found = connection.of_subject(session, subject, server.now())
-    return [_app(server, one) for one in found]
+        connections = connection.of_subject(session, subject, server.now())
+    return [_app(server, app_connection) for app_connection in connections]
 
 
-def _app(server: Server, found: Connection) -> ConnectedApp:
-    client = found.client
+def _app(server: Server, app_connection: Connection) -> ConnectedApp:
     scopes = [
-        ConnectedScope(scope, sentence, _is_used(server, scope, found))
+        ConnectedScope(scope, sentence, _is_used(server, scope, app_connection))
         for scope, sentence in in_order(server.scopes.items())
-        if scope in found.scopes
+        if scope in app_connection.scopes
     ]
     return ConnectedApp(
-        connection=found,
-        host=client.shown_host,
+        connection=app_connection,
+        host=app_connection.client.shown_host,
         scopes=scopes,
-        # Without openid it would be another app.
-        removable=[one for one in scopes if one.name != "openid"] if scopes[1:] else [],
-        lingers=_lingers(server, found),
+        # openid stays: without it the app could not sign the user in.
+        removable=[scope for scope in scopes if scope.name != "openid"] if scopes[1:] else [],
+        lingers=_lingers(server, app_connection),
     )
 
 
-def _is_used(server: Server, scope: str, found: Connection) -> bool | None:
-    # Of these two the sign-in itself is the use.
+def _is_used(server: Server, scope: str, app_connection: Connection) -> bool | None:
+    # Signing in is itself the use of these two scopes.
     if not server.settings.connected_apps_note_use or scope in ("openid", "offline_access"):
         return None
-    return scope in found.used
+    return scope in app_connection.used
 
 
-def _lingers(server: Server, found: Connection) -> bool:
-    """Say whether somebody else verifies the tokens of the client without asking here."""
-    mine = found.client.client_metadata.get("access_token_format")
-    jwt = mine == "jwt" or (mine is None and server.settings.access_token_format == "jwt")
-    here = server.resources.here
-    return jwt or any(
-        not here.issuperset(one.bindings.get("audience", here)) for one in found.sign_ins
+def _lingers(server: Server, app_connection: Connection) -> bool:
+    """Say whether an API elsewhere verifies the client's tokens without asking this server."""
+    chosen = app_connection.client.client_metadata.get("access_token_format")
+    is_jwt = chosen == "jwt" or (chosen is None and server.settings.access_token_format == "jwt")
+    local = server.resources.here
+    return is_jwt or any(
+        not local.issuperset(sign_in.bindings.get("audience", local))
+        for sign_in in app_connection.sign_ins
     )

@@ -1,4 +1,4 @@
-"""Browser: its family and system, as far as a User-Agent tells."""
+"""Browser: its family and operating system, as far as the User-Agent header names them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SYSTEMS = (
 
 
 def browser_of(user_agent: str) -> tuple[str, str]:
-    """Return the family and the system of a browser, no versions; "" for what is not known."""
+    """Return the family and system of a browser, without versions; "" for an unknown one."""
     browser = next((_CALLED.get(name, name) for name in _BROWSERS if f"{name}/" in user_agent), "")
     system = next((name for shape, name in _SYSTEMS if re.search(shape, user_agent)), "")
     return browser, system

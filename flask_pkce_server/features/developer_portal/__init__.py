@@ -1,8 +1,8 @@
-"""Developer portal: people register the apps that they make, where the host allows it.
+"""Developer portal: users register their own apps, if the host app allows it.
 
-What they choose is what the app is; what follows from that is decided here. Such apps are
-self-registered: the consent page warns of them, and asks each time, until the operator has
-checked them (`flask pkce client update ID --verified`).
+They choose the kind of app, and the portal derives the rest of the registration from it. Such
+apps are self-registered: the consent page warns about them, and asks each time, until the
+operator has verified them (`flask pkce client update ID --verified`).
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ _SECRET = "CLIENT_SECRET"
 
 
 class PortalForm(PageForm):
-    """What every form of the portal carries; the rest is read as it is."""
+    """The hidden fields of every form of the portal; `read_draft` reads the others."""
 
     do = HiddenField()
     new_id = HiddenField()
 
 
 class DeveloperPortalFeature(Feature):
-    """The pages on which people register their own apps."""
+    """The pages on which users register their own apps."""
 
     name = "developer_portal"
     opt_in = True
     models = (ClientOwner,)
     client_fields = (
         ClientField(
-            "app_kind", "What it is, as its maker said.", choices=tuple(one.name for one in KINDS)
+            "app_kind", "What it is, as its maker said.", choices=tuple(kind.name for kind in KINDS)
         ),
     )
 
@@ -71,7 +71,7 @@ class DeveloperPortalFeature(Feature):
 
 
 def portal(server: Server) -> Response:
-    """Show the apps of who is signed in, or register another one."""
+    """Show the apps of the signed-in user, or register another one."""
     user = server.users.current()
     if user is None:
         return server.users.ask_login(here())
@@ -79,8 +79,8 @@ def portal(server: Server) -> Response:
         return page(server, "developer", 403, allowed=False, apps=[])
     subject, form = server.users.subject_of(user), PortalForm()
     if flask.request.method == "GET":
-        usual = frozenset({"openid", "profile"}) & _scopes(server).keys()
-        return _portal(server, subject, Draft(offered(server)[0], scopes=usual))
+        preset = frozenset({"openid", "profile"}) & _scopes(server).keys()
+        return _portal(server, subject, Draft(offered(server)[0], scopes=preset))
     draft = read_draft(server, offered(server), _scopes(server))
     if not form.validate():
         draft.wrong["form"] = translatable("The form had expired. Please try again.")
@@ -93,13 +93,13 @@ def portal(server: Server) -> Response:
     if draft.wrong:
         return _portal(server, subject, draft)
     if _app_of(server, subject, client_id) is not None:
-        # The same form once more: one app, and its secret is shown once.
+        # The form was submitted twice: register one app, and show its secret only once.
         return _to_app(client_id)
     return _register(server, user, draft, client_id)
 
 
 def portal_app(server: Server, client_id: str) -> Response:
-    """Show an app to who registered it, or change it."""
+    """Show an app to the user who registered it, or change it."""
     user = server.users.current()
     if user is None:
         return server.users.ask_login(here())
@@ -117,14 +117,14 @@ def portal_app(server: Server, client_id: str) -> Response:
     return _change(server, client, form.do.data or "")
 
 
-def _change(server: Server, client: Client, do: str) -> Response:
-    """Do what the button of an app's page says."""
-    if do == "save":
+def _change(server: Server, client: Client, action: str) -> Response:
+    """Carry out the action of the button that was pressed on the page of an app."""
+    if action == "save":
         draft = read_draft(server, [kind_of(client)], _scopes(server))
         if draft.wrong:
             return _app(server, client, draft)
         server.store.write(lambda session: draft.save(session, client.client_id))
-    elif do == "add_secret":
+    elif action == "add_secret":
         secret = new_secret()
         client_id, now = client.client_id, server.now()
         if server.store.write(
@@ -132,10 +132,10 @@ def _change(server: Server, client: Client, do: str) -> Response:
         ):
             client = server.find_client(client.client_id) or client
             return _app(server, client, secret=secret)
-    elif do.startswith("end_secret "):
-        name = do.partition(" ")[2]
+    elif action.startswith("end_secret "):
+        name = action.partition(" ")[2]
         server.store.write(lambda session: client_secret.end(session, client, name))
-    elif do == "delete":
+    elif action == "delete":
         if flask.request.form.get("typed", "").strip() != client.client_name.strip():
             wrong = {"typed": translatable("That is not its name.")}
             return _app(server, client, wrong=wrong)
@@ -145,7 +145,7 @@ def _change(server: Server, client: Client, do: str) -> Response:
 
 
 def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Response:
-    kind, maker = draft.kind, server.users.name_of(user)
+    kind, developer = draft.kind, server.users.name_of(user)
     client, secret = clients.new_client(
         client_id=client_id,
         client_name=draft.name,
@@ -157,7 +157,7 @@ def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Respon
         client_metadata={
             "app_kind": kind.name,
             **draft.links,
-            **({"developer": maker} if shown_name.is_fit(maker) else {}),
+            **({"developer": developer} if shown_name.is_fit(developer) else {}),
         },
         now=server.now(),
     )
@@ -227,13 +227,13 @@ def _to_app(client_id: str) -> Response:
 
 
 def _scopes(server: Server) -> dict[str, str]:
-    """Return what an app of the portal may ask for."""
-    named = server.settings.developer_portal_scopes
-    return {name: text for name, text in server.scopes.items() if not named or name in named}
+    """Return the scopes that an app of the portal may ask for, with their sentences."""
+    allowed = server.settings.developer_portal_scopes
+    return {scope: text for scope, text in server.scopes.items() if not allowed or scope in allowed}
 
 
 def _signer(server: Server) -> URLSafeSerializer:
-    # An id that was made here: nobody takes that of another app.
+    # Signed, so that nobody can register an app under the client_id of another one.
     return URLSafeSerializer(server.key("developer portal"))
 
 
@@ -244,5 +244,5 @@ def _apps_of(server: Server, subject: str) -> list[Client]:
 
 def _app_of(server: Server, subject: str, client_id: str) -> Client | None:
     with server.store.reading() as session:
-        # Made here, and so of letters and digits.
+        # The portal makes client_ids of letters and digits only.
         return client_owner.find(session, subject, client_id) if client_id.isalnum() else None

@@ -1,4 +1,4 @@
-"""App draft: what somebody typed about an app, read and looked over."""
+"""App draft: what a user typed about an app, parsed and checked."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from ...protocol.contract import Server
 from ...wire import shown_name
 from .kind import AppKind, Finding, lint
 
-#: The pages of an app, under their names of RFC 7591 2.
+#: The links to an app's pages, by their names in RFC 7591 2.
 LINKS = ("client_uri", "policy_uri", "tos_uri")
 _MOST_URIS = 50
 
 
 @dataclass
 class Draft:
-    """What was typed about an app, and what is to be said about it."""
+    """What a user typed about an app, with the findings about it."""
 
     kind: AppKind
     name: str = ""
     redirect_uris: str = ""
-    #: The links that were given, by their names.
+    #: The links that were typed, by name.
     links: dict[str, str] = field(default_factory=dict)
     scopes: frozenset[str] = frozenset()
-    #: The redirect URIs that are good, and what is to be said of the lines.
+    #: The valid redirect URIs, and the findings about the typed lines.
     uris: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    #: What is wrong, by field; `form` is all of it.
+    #: The error messages by field; `form` is for the form as a whole.
     wrong: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, kind: AppKind, client: Client) -> Draft:
-        """Return what is registered of `client`, to be changed."""
+        """Return a draft with what is registered for `client`, ready to be edited."""
         lines = "\n".join(client.redirect_uris)
         return cls(
             kind,
@@ -51,24 +51,25 @@ class Draft:
         )
 
     def save(self, session: Session, client_id: str) -> None:
-        """Change the stored client to what was typed, and nothing else of it.
+        """Update the stored client with what was typed, and leave the rest unchanged.
 
-        What the operator has checked is not checked any more.
+        If anything differs, the client is no longer verified by the operator.
         """
         client = session.get_one(Client, client_id)
         before = Draft.of(self.kind, client)
         client.client_name, client.redirect_uris = self.name, self.uris
         client.scope = self.scopes
-        others = {n: v for n, v in client.client_metadata.items() if n not in LINKS}
-        metadata = {**others, **self.links}
+        kept = {name: value for name, value in client.client_metadata.items() if name not in LINKS}
+        metadata = {**kept, **self.links}
         client.client_metadata = metadata
         if Draft.of(self.kind, client) != before:
-            client.client_metadata = {n: v for n, v in metadata.items() if n != "verified"}
+            metadata = {name: value for name, value in metadata.items() if name != "verified"}
+            client.client_metadata = metadata
         clients.save(session, client)
 
 
 def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]) -> Draft:
-    """Return what the form of this request says, of one of `kinds` and some of `scopes`."""
+    """Return the draft in the submitted form, limited to `kinds` and `scopes`."""
     typed = flask.request.form
     by_name = {kind.name: kind for kind in kinds}
     kind = by_name.get(typed.get("kind", ""), next(iter(by_name.values())))

@@ -1,7 +1,8 @@
-"""App kind: what an app is, and what follows from that for its registration.
+"""App kind: what an app is, and how it is registered as a result.
 
-Who makes an app knows that it is a single-page app or a command line; which auth method,
-grant types and redirect URIs go with that is said here, once (RFC 6749 2.1, RFC 8252 7).
+Developers know whether their app is a single-page app or a command-line tool. This module
+defines the authentication method, grant types and redirect URIs of each kind (RFC 6749 2.1,
+RFC 8252 7).
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ class AppKind:
     """One kind of app."""
 
     name: str
-    #: What its maker would call it, and the sentence that says who should choose it.
+    #: What developers call it, and the sentence that says when to choose it.
     title: str
     meaning: str
     auth_method: str
-    #: The first is how it gets its tokens; where the server has it not, neither the kind.
+    #: The first is how it gets its tokens; a server without that one does not offer the kind.
     grant_types: tuple[str, ...]
-    #: The snippets that are written for it, by their templates.
+    #: The template names of the code snippets for it.
     snippets: tuple[str, ...]
-    #: Whether a browser comes back to it, and whether that may be by a scheme of its own.
+    #: Whether a browser returns to it, and whether it may use a private-use URI scheme.
     has_browser: bool = True
     may_have_scheme: bool = False
 
@@ -76,51 +77,53 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """What is said about one line of redirect URIs."""
+    """A message about one line of redirect URIs."""
 
     line: int
     text: str
     message: str
-    #: What stands in the place of the names in `message`.
+    #: The values of the placeholders in `message`.
     values: Mapping[str, Any]
     #: Whether the line cannot be registered.
     wrong: bool
 
 
 def offered(server: Server) -> list[AppKind]:
-    """Return the kinds of app that the server can sign in."""
-    known = server.registrar.grant_types
-    return [kind for kind in KINDS if kind.grant_types[0] in known]
+    """Return the kinds of app whose grant type this server supports."""
+    supported = server.registrar.grant_types
+    return [kind for kind in KINDS if kind.grant_types[0] in supported]
 
 
 def kind_of(client: Client) -> AppKind:
     """Return the kind of a client that was registered as one of `KINDS`."""
-    named = client.client_metadata.get("app_kind")
-    return next((kind for kind in KINDS if kind.name == named), KINDS[0])
+    name = client.client_metadata.get("app_kind")
+    return next((kind for kind in KINDS if kind.name == name), KINDS[0])
 
 
 def lint(kind: AppKind, text: str) -> tuple[list[str], list[Finding]]:
-    """Read redirect URIs, one a line; return those that are good, and what is to be said."""
-    good: list[str] = []
-    found: list[Finding] = []
+    """Parse redirect URIs, one per line; return the valid ones and the findings."""
+    valid: list[str] = []
+    findings: list[Finding] = []
     for number, line in enumerate(text.splitlines(), 1):
         uri = line.strip()
-        if not uri or uri in good:
+        if not uri or uri in valid:
             continue
-        wrong = _wrong(kind, uri)
-        if wrong:
-            found.append(Finding(number, uri, wrong, {}, wrong=True))
+        problem = _wrong(kind, uri)
+        if problem:
+            findings.append(Finding(number, uri, problem, {}, wrong=True))
             continue
-        good.append(uri)
+        valid.append(uri)
         scheme = uri.partition(":")[0]
         if uris.is_loopback(uri) and kind.name != "native":
             message = translatable(
                 "Good for trying it out: it leads to the computer of who opens it."
             )
-            found.append(Finding(number, uri, message, {}, wrong=False))
+            findings.append(Finding(number, uri, message, {}, wrong=False))
         elif uris.has_plain_scheme(uri):
-            found.append(Finding(number, uri, uris.PLAIN_SCHEME, {"scheme": scheme}, wrong=False))
-    return good, found
+            findings.append(
+                Finding(number, uri, uris.PLAIN_SCHEME, {"scheme": scheme}, wrong=False)
+            )
+    return valid, findings
 
 
 def _wrong(kind: AppKind, uri: str) -> str | None:

@@ -1,9 +1,9 @@
-"""Device code: sign in on a device that has no browser, by one that has (RFC 8628).
+"""Device code: sign in on a device without a browser, with the browser of another (RFC 8628).
 
-The device shows a code and asks at the token endpoint until its user has typed that code
-here, where they are signed in, and has decided. Codes are good once and bound to their
-client, and wrong ones are counted. The page says what RFC 10027 asks for: whose app it
-is, and that a code which somebody sent leads a stranger in.
+The device shows a code and polls the token endpoint until its user, signed in to the host app,
+has typed that code here and decided. Codes can be used once and are bound to their client, and
+wrong codes are counted. As RFC 10027 asks, the page says whose app it is, and warns that a
+code sent by somebody else gives a stranger access.
 """
 
 from __future__ import annotations
@@ -44,19 +44,20 @@ from ...wire.names import DEVICE_CODE as GRANT_TYPE
 from .page import device, link_to
 from .request import check_request, parameters_of
 
-#: Devices that start, of a client that anybody can say to be. A confidential one is known.
+#: How often a caller may start a device with a public client, which anybody can claim to be.
+#: Confidential clients authenticate, and have no such limit.
 STARTS = RateLimit("device_authorization", 30)
 _UNKNOWN = "The device_code is unknown, or not this client's."
 
 
 class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
-    """Authlib's grant, with codes that can be spent once.
+    """Authlib's grant, with single-use codes.
 
-    Authlib 1.9.8 gives tokens for an approved code as often as it is asked.
+    Authlib 1.9.8 issues tokens for an approved code as often as it is asked.
     """
 
     def validate_token_request(self) -> None:
-        """Check the client, its code and the verifier; nothing is written yet."""
+        """Check the client, its device code and the verifier, without writing anything."""
         client, request = self.check_client(), self.request
         handle = request.form.get("device_code")
         if not handle:
@@ -69,23 +70,26 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         request.granted_scopes, request.granted_bindings = code.scope, code.bindings
 
     def query_device_credential(self, device_code: str) -> DeviceCode | None:
-        """Return the stored code with this handle, whatever its state."""
+        """Return the stored code with this handle, whatever its state; None if it is unknown."""
         if not is_handle(device_code, DEVICE):
             return None
         return self.server.store.get(DeviceCode, digest(device_code))
 
     def prove(self, code: DeviceCode) -> str | None:
-        """Return the challenge that the verifier proves; None for a code that has none."""
+        """Return the code_challenge that the verifier proves, None for a code without one.
+
+        Raises `InvalidGrantError` for a verifier that does not fit the code.
+        """
         verifier = self.request.form.get("code_verifier")
         if code.code_challenge is None:
             if verifier is not None:
-                # RFC 9700 4.8.2: somebody took the challenge away.
+                # RFC 9700 4.8.2: an attacker may have removed the code_challenge.
                 raise InvalidGrantError("code_verifier is sent, and no code_challenge was.")
             return None
         return prove(self.server, code, verifier)
 
     def issue_tokens(self) -> dict[str, Any]:
-        """Say that nobody decided yet, or consume the code and give tokens for it."""
+        """Consume the code and issue tokens for it, if its user has approved it."""
         server, request = self.server, self.request
         code: DeviceCode = request.credential
         if code.consumed_at is None:
@@ -100,7 +104,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
                 return self.issue(session, family=family, user=user, scopes=code.scope, now=now)
             current = session.get(DeviceCode, code.digest)
             if current is None or current.consumed_at is None:
-                # Something of it was taken back since it was read, or its time was.
+                # Some of it was revoked since it was read, or it has expired.
                 raise GrantNarrowed
             revoke_family(session, code.family_id, now)
             return REPLAYED
@@ -118,7 +122,7 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         return redemption.body
 
     def check_approved(self, code: DeviceCode) -> None:
-        """Refuse a code that gives nothing, or nothing yet (RFC 8628 3.5)."""
+        """Refuse a code that is denied, expired or still pending (RFC 8628 3.5)."""
         now = self.server.now()
         if code.denied_at is not None:
             raise AccessDeniedError("The user did not allow the access.")
@@ -155,7 +159,7 @@ class DeviceCodeFeature(Feature):
 
 
 def authorize(server: Server) -> Response:
-    """Give a device its two codes: one to ask with, one to be typed (RFC 8628 3.1, 3.2)."""
+    """Issue the two codes of a device: one to poll with, one to type (RFC 8628 3.1, 3.2)."""
     settings, request = server.settings, server.create_oauth2_request(None)
     client = server.authenticate_client(request, endpoint="device_authorization")
     if not client.check_grant_type(GRANT_TYPE):
@@ -170,7 +174,7 @@ def authorize(server: Server) -> Response:
 
     def issue(session: Session) -> str:
         guess.take(session, counted, now)
-        # Made anew where it is run again: another device may have just this one.
+        # Made here, so that a retry makes a new one: another device may have the same code.
         user_code = device_code.new_user_code()
         session.add(
             DeviceCode(
@@ -181,7 +185,7 @@ def authorize(server: Server) -> Response:
                 code_challenge=request.code_challenge,
                 parameters=parameters,
                 scope=request.scopes,
-                # They are known when the user is.
+                # Set when the user approves.
                 bindings={},
                 poll_interval=settings.device_code_interval,
                 issued_at=now,
@@ -202,13 +206,13 @@ def authorize(server: Server) -> Response:
 
 
 def qr_code(server: Server) -> Response:
-    """Answer with the QR code of `verification_uri_complete`, for a device that shows images."""
+    """Return `verification_uri_complete` as a QR code, for a device that can show images."""
     import segno
 
     user_code = device_code.read_user_code(flask.request.args.get("user_code", ""))
     if user_code is None:
         raise InvalidRequestError("user_code is missing, or can be none.")
     image = io.BytesIO()
-    made = segno.make(link_to(server, user_code), micro=False)
-    made.save(image, kind="svg", xmldecl=False, scale=8, light="white")
+    symbol = segno.make(link_to(server, user_code), micro=False)
+    symbol.save(image, kind="svg", xmldecl=False, scale=8, light="white")
     return Response(image.getvalue(), mimetype="image/svg+xml")

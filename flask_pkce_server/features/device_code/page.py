@@ -1,9 +1,9 @@
 """Device sign-in: what the user of a device does in their browser (RFC 8628 3.3).
 
-They type the code that the device shows, or come with it in the address, and even then
-say that it is the one on the device; they read whose app it is and what it wants, and
-decide. Nothing is looked up by an address alone: another site could use up the tries of
-somebody who follows a link.
+The user types the code that the device shows. If the link contains the code, the user still
+has to confirm that the device shows the same one. The page then names the app and the scopes
+that it asks for, and the user decides. A link alone never makes the server look up a code:
+otherwise another site could use up the attempts of a user who follows its link.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _EXPIRED = translatable("The form had expired. Please try again.")
 
 
 def link_to(server: Server, user_code: str) -> str:
-    """Return the address at which `user_code` need not be typed (RFC 8628 3.3.1)."""
+    """Return the URL that contains `user_code`, so that it need not be typed (RFC 8628 3.3.1)."""
     return f"{server.url_of('device')}?user_code={device_code.shown(user_code)}"
 
 
 def device(server: Server) -> Response:
-    """Ask for the code of a device, for a decision on it, or act on one."""
+    """Ask for the code of a device, ask for a decision on it, or act on that decision."""
     incoming = flask.request
     user, posted = server.users.current(), incoming.method == "POST"
     reference = waiting.read_reference()
@@ -63,20 +63,20 @@ def device(server: Server) -> Response:
         return _sign_in(server, device_code.read_user_code(typed))
     if posted:
         return _enter(server, user, typed, carried, reference)
-    # What came by the address is shown if it can be a code, and nothing else is.
-    named = device_code.read_user_code(typed)
-    return _ask_code(
-        server, "" if named is None else device_code.shown(named), named=named is not None
-    )
+    # Show text from the URL only if it is a well-formed code.
+    user_code = device_code.read_user_code(typed)
+    if user_code is None:
+        return _ask_code(server)
+    return _ask_code(server, device_code.shown(user_code), named=True)
 
 
 def _sign_in(server: Server, user_code: str | None) -> Response:
-    """Send the user to sign in, to come back with the code if they had one."""
-    back = "" if user_code is None else f"?user_code={device_code.shown(user_code)}"
+    """Send the user to sign in and return here, with the code if they had one."""
+    query = "" if user_code is None else f"?user_code={device_code.shown(user_code)}"
     if flask.request.method == "POST":
-        # Flask-Login comes back to the address of the request that it is asked in.
-        return see_other(here() + back)
-    return server.users.ask_login(here() + back)
+        # Flask-Login returns to the URL of the current request, so that must be a GET.
+        return see_other(here() + query)
+    return server.users.ask_login(here() + query)
 
 
 def _ask_code(
@@ -103,7 +103,7 @@ def _ask_code(
 def _enter(
     server: Server, user: Any, typed: str, carried: Request | None, reference: str
 ) -> Response:
-    """Look up the code that was typed, if its user was not wrong too often."""
+    """Look up the typed code, unless the user has typed too many wrong ones."""
     if not PageForm().validate():
         return _ask_code(server, typed, _EXPIRED, reference=reference)
     user_code = device_code.read_user_code(typed)
@@ -119,7 +119,7 @@ def _enter(
         response.headers.update(refused.headers)
         return response
     if carried is not None and carried.payload.data["user_code"] != user_code:
-        # Another device than the one that the user signed in for.
+        # The user signed in again for another device than this one.
         carried, reference = None, ""
     pending = find_pending(server, user, code, user_code, carried, reference)
     if pending is None:
@@ -130,14 +130,14 @@ def _enter(
 
 
 def _sign_in_again(server: Server, pending: PendingDevice) -> Response:
-    """Send a user to sign in once more, by way of the short URL that they come back to."""
+    """Send the user to sign in again, by way of the short URL that they return to."""
     request = pending.request
     request.login_before = server.users.login(request.user).mark
     return waiting.put_aside(server, request)
 
 
 def _come_back(server: Server, user: Any | None, carried: Request, reference: str) -> Response:
-    """Take a user on who was sent to sign in once more, and then typed the right code."""
+    """Have a user who was sent to sign in again confirm the code that they had typed."""
     user_code = carried.payload.data["user_code"]
     code = find_code(server, user_code)
     pending = find_pending(server, user, code, user_code, carried, reference)
@@ -163,7 +163,7 @@ def _ask(server: Server, pending: PendingDevice, *, again: bool = False) -> Resp
 
 
 def _decide(server: Server, user: Any, reference: str) -> Response:
-    """Act on the consent form; the code that it carries was typed by this very user."""
+    """Act on the consent form; it is signed for the user who typed the code in it."""
     form = DecisionForm()
     signed, subject = waiting.read_signed(server, form.request.data or "")
     user_code = signed.payload.data["user_code"]
@@ -196,9 +196,9 @@ def _standing(server: Server, request: Request) -> Standing:
 
 
 def _settle(server: Server, pending: PendingDevice, decided: Decision) -> Response:
-    """Note what the user decided, for the device that waits for it.
+    """Store what the user decided, for the device that waits for it.
 
-    Nothing of it is remembered: who holds the device next time may be somebody else.
+    No consent is remembered: somebody else may hold the device next time.
     """
     code, request = pending.code, pending.request
     now, bindings = server.now(), dict(request.bindings)

@@ -1,4 +1,4 @@
-"""Pending: a device that waits for the decision of the user who typed its code."""
+"""Pending: devices that wait for the decision of the user who typed their code."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class PendingDevice:
     """A device that waits for the decision of the user who typed its code."""
 
     code: DeviceCode
-    #: What it asks for, checked for this user.
+    #: The request of the device, checked for this user.
     request: Request
     user_code: str
-    #: By which the browser finds it after signing in; "" where it did not have to.
+    #: The reference to the request that was put aside for a sign-in; "" if none was.
     reference: str
 
 
 def find_code(server: Server, user_code: str) -> DeviceCode | None:
-    """Return the code of the device that waits with `user_code`, None if none does."""
+    """Return the code of the device that waits with `user_code`, None if there is none."""
     with server.store.reading() as session:
         return device_code.waiting(session, key_of(server, user_code), server.now())
 
@@ -43,10 +43,10 @@ def find_pending(
     carried: Request | None,
     reference: str,
 ) -> PendingDevice | None:
-    """Return what a device asks of `user`; None if it waits no more, or its client is gone.
+    """Return what a device asks of `user`, None if it no longer waits or its client is gone.
 
-    `carried` came with the browser. Raises an `OAuth2Error` for what this user cannot be
-    asked for; then the device is told that access was denied.
+    `carried` is the request that the browser brought back, if any. Raises an `OAuth2Error` if
+    this user cannot be asked for it; the device is then told that access was denied.
     """
     client = None if code is None else server.find_client(code.client_id)
     if code is None or client is None:
@@ -64,7 +64,7 @@ def find_pending(
 
 @contextmanager
 def denied_if_refused(server: Server, code: DeviceCode, user: Any | None) -> Iterator[None]:
-    """Tell a device that access was denied, where its user cannot be asked as it wishes."""
+    """Deny access to the device if an `OAuth2Error` shows that its user cannot be asked."""
     try:
         yield
     except OAuth2Error as error:
@@ -76,23 +76,23 @@ def denied_if_refused(server: Server, code: DeviceCode, user: Any | None) -> Ite
 def store_decision(
     server: Server, code: DeviceCode, subject: str, decided: Decision, bindings: dict[str, Any]
 ) -> bool:
-    """Store a decision and tell of it; say whether nobody had decided before."""
+    """Store a decision and send its signal; say whether it was the first decision."""
     facts = {"client_id": code.client_id, "subject": subject}
     scopes, now = decided.scopes, server.now()
     if scopes is None:
-        done = server.store.write(lambda session: device_code.deny(session, code, subject, now))
+        is_first = server.store.write(lambda session: device_code.deny(session, code, subject, now))
     else:
-        done = server.store.write(
+        is_first = server.store.write(
             lambda session: device_code.approve(session, code, subject, scopes, bindings, now)
         )
-    if done and scopes is None:
+    if is_first and scopes is None:
         tell(authorization_denied, server.app, **facts)
-    elif done:
+    elif is_first:
         granted = {"scopes": scopes, "family_id": code.family_id}
         tell(authorization_granted, server.app, **facts, **granted)
-    return done
+    return is_first
 
 
 def key_of(server: Server, user_code: str) -> bytes:
-    """Return what is stored of `user_code`."""
+    """Return the keyed digest under which `user_code` is stored."""
     return device_code.keyed_digest(server.key("user codes"), user_code)

@@ -1,4 +1,4 @@
-"""Request: what a device asks for, checked when it starts and again with its user."""
+"""Request: what a device asks for, checked when it starts and again for its user."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ...errors import ConsentRequiredError, InvalidRequestError
 from ...protocol.contract import Server
 from ...protocol.request import Request
 
-#: How a device shows who it is, and its code_challenge: of no use to what its user decides on.
+#: Client authentication, user code and code_challenge: the user does not decide on these.
 _NOT_KEPT = {
     "client_id", "client_secret", "client_assertion", "client_assertion_type", "user_code",
     "code_challenge", "code_challenge_method",
@@ -17,9 +17,9 @@ _MAX_PARAMETER_CHARACTERS = 4000
 
 
 def parameters_of(request: Request) -> dict[str, list[str]]:
-    """Return what is kept of the request of a device until its user has decided.
+    """Return the parameters of a device's request that are kept until its user has decided.
 
-    Raises `InvalidRequestError` where that is too long.
+    Raises `InvalidRequestError` if they are too long.
     """
     kept = {
         name: values for name, values in request.payload.datalist.items() if name not in _NOT_KEPT
@@ -34,10 +34,11 @@ def parameters_of(request: Request) -> dict[str, list[str]]:
 
 
 def check_request(server: Server, request: Request) -> None:
-    """Check what a device asks for; its client is known, and at last its user.
+    """Check what a device asks for; its client is known, its user only after the first check.
 
     The same request is checked when the device starts, when its code is typed and when the
-    user decides, so that each wish means what it means in a browser. Raises an `OAuth2Error`.
+    user decides, so that each parameter means what it means in a browser. Raises an
+    `OAuth2Error`.
     """
     request.on_device = True
     server.hooks.complete_authorization_request(server, request)
@@ -46,5 +47,5 @@ def check_request(server: Server, request: Request) -> None:
     )
     server.hooks.check_authorization_request(server, request)
     if request.must_not_ask:
-        # prompt=none: the user of a device always has to be asked.
+        # prompt=none cannot be met: the user of a device always has to be asked.
         raise ConsentRequiredError()

@@ -1,9 +1,9 @@
-"""Dialects: the SDKs of other products, served at their paths and in their manners.
+"""Dialects: support for the SDKs of other products, at the paths and in the forms they expect.
 
-`PKCE_DIALECTS` names the products. Each is data and, where that is not enough, a file of
-its own; `DIALECTS` is the one place that lists them. What a dialect changes it changes for
-the requests that speak it alone: those that come by its paths, carry the header of its
-SDK, or are of a client that is registered for it. Nothing of one is there while it is off.
+`PKCE_DIALECTS` names the products. `DIALECTS` lists all dialects: each is data, with functions
+where data is not enough. A dialect changes only the requests that use it: those that arrive at
+its paths, carry the header of its SDK, or come from a client that is registered for it. A
+dialect that is not named changes nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from . import auth0, cloudentity, keycloak, miniorange, okta, reachfive, readabl
 from .dialect import Dialect
 
 DIALECTS = {
-    one.name: one
-    for one in (
+    dialect.name: dialect
+    for dialect in (
         auth0.DIALECT,
         okta.DIALECT,
         keycloak.DIALECT,
@@ -37,13 +37,13 @@ DIALECTS = {
 
 
 def check_dialect(server: Server, client: Client, value: Any) -> None:
-    """Refuse a client of a product that this server does not serve."""
+    """Refuse a dialect that `PKCE_DIALECTS` does not name; raises `InvalidRequestError`."""
     if value not in server.settings.dialects:
         raise InvalidRequestError(f"PKCE_DIALECTS does not have {value}.")
 
 
 class DialectsFeature(Feature):
-    """Paths, answers and manners of other products' SDKs."""
+    """The paths, parameters and answers that the SDKs of other products expect."""
 
     name = "dialects"
     client_fields = (
@@ -71,7 +71,9 @@ class DialectsFeature(Feature):
             server.debug_issuer_tail = "/"
 
     def response_modes(self, server: Server) -> Mapping[str, ResponseMode]:
-        return {name: mode for one in self.spoken for name, mode in one.response_modes.items()}
+        return {
+            name: mode for dialect in self.spoken for name, mode in dialect.response_modes.items()
+        }
 
     def routes(self, server: Server) -> Iterable[Route]:
         for dialect in self.spoken:
@@ -80,10 +82,10 @@ class DialectsFeature(Feature):
     def aliases(self, server: Server) -> Mapping[str, str]:
         paths: dict[str, str] = {}
         for dialect in self.spoken:
-            its = {dialect.base(server) + path: name for path, name in dialect.paths.items()}
-            # What two of them share is told apart by the headers of their SDKs.
-            self.by_path |= {path: dialect for path in its if path not in server.paths.values()}
-            paths |= its
+            added = {dialect.base(server) + path: name for path, name in dialect.paths.items()}
+            # The server's own paths do not identify a dialect; the header of its SDK does.
+            self.by_path |= {path: dialect for path in added if path not in server.paths.values()}
+            paths |= added
         return paths
 
     def translate_request(self, server: Server, request: Request) -> None:
@@ -94,8 +96,8 @@ class DialectsFeature(Feature):
             request.dialect = dialect.name
             request.sentences = dialect.sentences
             dialect.translate(server, request)
-        if any(one.readable_tokens for one in self.spoken):
-            # Whatever way it comes back.
+        if any(spoken.readable_tokens for spoken in self.spoken):
+            # A client may send such a token back in a request that shows no dialect.
             for name in ("refresh_token", "token"):
                 text = request.payload.data.get(name)
                 if text is not None and text != readable.unread(text):
@@ -119,7 +121,7 @@ class DialectsFeature(Feature):
             yield from dialect.problems(server)
 
     def _spoken_in(self, server: Server, request: Request) -> Dialect | None:
-        """Return the dialect that a request shows by itself."""
+        """Return the dialect that the header or the path of a request shows."""
         for dialect in self.spoken:
             if dialect.mark is not None and dialect.mark in request.headers:
                 return dialect
@@ -127,6 +129,6 @@ class DialectsFeature(Feature):
         return None if rule is None else self.by_path.get(server.issuer.below(rule.rule))
 
     def _of_client(self, request: Request) -> Dialect | None:
-        """Return the dialect that an authenticated client speaks."""
+        """Return the dialect of a request, else of its authenticated client."""
         name = request.dialect or request.client.client_metadata.get("dialect")
-        return next((one for one in self.spoken if one.name == name), None)
+        return next((dialect for dialect in self.spoken if dialect.name == name), None)

@@ -1,4 +1,4 @@
-"""Auth0: @auth0/auth0-spa-js, @auth0/auth0-react and what is built on them."""
+"""Auth0: @auth0/auth0-spa-js, @auth0/auth0-react and SDKs that are built on them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .message import WEB_MESSAGE
 
 
 def translate(server: Server, request: Request) -> None:
-    """Take `audience` for a resource, `returnTo` for a logout URI, JSON for a form."""
+    """Translate `audience` to a resource, `returnTo` to a logout URI, and JSON to a form."""
     read_json(request)
     audience = request.payload.data.get("audience")
     if audience is not None and asked_for("authorize", "token"):
@@ -25,12 +25,12 @@ def translate(server: Server, request: Request) -> None:
 
 
 def _resource(server: Server, audience: str) -> str | None:
-    """Return the resource that an audience means; userinfo is for every login anyway."""
+    """Return the resource that an audience means; None for userinfo, which needs no resource."""
     return None if audience == server.issuer.rstrip("/") + "/userinfo" else audience
 
 
 def problems(server: Server) -> Iterable[Problem]:
-    """Say that the SDK compares the issuer with the domain and a slash."""
+    """Report an issuer without a slash at its end: the SDK compares it with the domain and one."""
     issuer = server.issuer
     if not issuer.endswith("/"):
         yield Problem(
@@ -53,8 +53,8 @@ DIALECT = Dialect(
     mark="Auth0-Client",
     response_modes={"web_message": WEB_MESSAGE},
     translate=translate,
-    # If it reads the first, the SDK goes on in a frame (useRefreshTokensFallback); if the
-    # second, it signs out.
+    # After the first description the SDK retries in a frame (useRefreshTokensFallback); after
+    # the second it signs the user out.
     sentences={
         DeadRefreshTokenError: "Unknown or invalid refresh token.",
         GoneUserError: "The user is blocked: the user is gone, or may not sign in.",

@@ -1,4 +1,4 @@
-"""Cloudentity: cloudentity-auth-js, below a tenant and an authorization server."""
+"""Cloudentity: cloudentity-auth-js, whose paths name a tenant and an authorization server."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ _SERVER = "/<_tenant>/<_server>"
 
 
 def translate(server: Server, request: Request) -> None:
-    """Take a revocation that comes with the token itself for one of its client.
+    """Identify the client of a revocation request by the token in its Authorization header.
 
-    Who holds a token may give it back; a confidential client still has to say its secret.
+    That must be the token to revoke: its holder may revoke it. A confidential client still has
+    to send its secret.
     """
-    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, bearer_token = request.headers.get("Authorization", "").partition(" ")
     if not asked_for("revoke") or scheme.lower() != "bearer" or "client_id" in request.form:
         return
-    token = server.find_token(shown.strip())
-    if token is not None and shown.strip() == request.form.get("token"):
+    token = server.find_token(bearer_token.strip())
+    if token is not None and bearer_token.strip() == request.form.get("token"):
         request.replace(client_id=token.holder)
 
 

@@ -1,4 +1,4 @@
-"""Dialect: how the SDK of one product speaks, as far as that is not in the RFCs."""
+"""Dialect: how the SDK of one product differs from the RFCs."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ def nothing(server: Server, request: Request) -> None:
 
 @dataclass(frozen=True)
 class Dialect:
-    """One product's paths and manners."""
+    """What the SDK of one product expects."""
 
     name: str
-    #: Its paths of our routes, from `base` at the root of the origin: path -> route.
+    #: Its paths for our routes, below `base` at the root of the origin: path -> route name.
     paths: Mapping[str, str]
     base: Callable[[Server], str] = lambda server: ""
-    #: What it has besides.
+    #: Routes that only this product has.
     routes: tuple[Route, ...] = ()
-    #: The header that its SDK puts on requests, as WSGI spells it.
+    #: The header that its SDK adds to requests, as WSGI spells it.
     mark: str | None = None
     response_modes: Mapping[str, ResponseMode] = field(default_factory=dict)
-    #: Puts its words into those of the RFCs.
+    #: Translates its parameters to those of the RFCs.
     translate: Callable[[Server, Request], None] = nothing
-    #: What its SDK looks for in an error_description.
+    #: The error_description that its SDK looks for, by error.
     sentences: Mapping[type[Exception], str] = field(default_factory=dict)
-    #: Whether its SDK reads claims in access tokens, and a JSON part in refresh tokens.
+    #: Whether its SDK reads the claims of access tokens, and a JSON part of refresh tokens.
     readable_tokens: bool = False
-    #: Whether its SDK knows the user by the ID token alone.
+    #: Whether its SDK reads user claims from the ID token only.
     claims_in_id_token: bool = False
     #: Whether its SDK expects an issuer that ends with a slash.
     issuer_has_slash: bool = False
-    #: What of the set-up keeps its SDK from working, for `flask pkce doctor`.
+    #: Reports configuration that keeps its SDK from working, for `flask pkce doctor`.
     problems: Callable[[Server], Iterable[Problem]] = lambda server: ()
 
 
 def asked_for(*names: str) -> bool:
-    """Say whether the request of Flask is for one of the routes `names`."""
+    """Say whether the current Flask request is for one of the routes `names`."""
     return flask.request.endpoint in {f"pkce.{name}" for name in names}

@@ -1,4 +1,4 @@
-"""JSON body: some SDKs send to the token endpoint what RFC 6749 wants as a form."""
+"""JSON body: some SDKs send JSON to the token endpoint, where RFC 6749 requires a form."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .dialect import asked_for
 
 
 class _Pairs(list[Any]):
-    """The members of a JSON object, in which a name may come twice."""
+    """The members of a JSON object, in which a name may occur twice."""
 
 
 def read_json(request: Request) -> None:
-    """Read the parameters of a token or revocation request that is JSON.
+    """Read the parameters of a token or revocation request whose body is JSON.
 
-    Raises `InvalidRequestError` for what is not an object of texts; null counts as absent.
+    Null counts as absent. Raises `InvalidRequestError` for anything but an object of strings.
     """
     if request.mimetype != "application/json" or not asked_for("token", "revoke"):
         return

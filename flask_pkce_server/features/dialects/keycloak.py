@@ -1,4 +1,4 @@
-"""Keycloak: keycloak-js, below any realm, and the frames that it watches the session by."""
+"""Keycloak: keycloak-js, below any realm, and the frames with which it watches the session."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ addEventListener("message", async ({ data, origin, source }) => {
 
 
 def third_party_cookies(server: Server) -> Response:
-    """Tell the page around this one whether our session cookie comes along within it.
+    """Tell the embedding page whether the browser sends our session cookie from a frame.
 
-    By a cookie of the same kind that is set here and looked for at the next step.
+    Set a cookie of the same kind, and check for it in the next step.
     """
     app = flask.current_app
     if "step" not in flask.request.args:
@@ -59,26 +59,26 @@ def third_party_cookies(server: Server) -> Response:
             samesite=app.config["SESSION_COOKIE_SAMESITE"],
         )
         return answer
-    found = "supported" if _PROBE in flask.request.cookies else "unsupported"
-    return _frame(server, "Cookies", _SAY, found)
+    support = "supported" if _PROBE in flask.request.cookies else "unsupported"
+    return _frame(server, "Cookies", _SAY, support)
 
 
 def login_status(server: Server) -> Response:
-    """Give the page that tells the page around it when the session here has changed."""
+    """Return the frame that tells the embedding page when the session here has changed."""
     allow_here(connect_src="'self'")
     return _frame(server, "Session", _WATCH, "")
 
 
 def session_status(server: Server) -> Response:
-    """Say whether the session of this browser is the one that a client knows of."""
-    asked = flask.request.args
-    client = server.find_client(asked.get("client_id", ""))
-    if client is None or not client.speaks_from(asked.get("origin", "")):
+    """Return whether this browser's session is still the one that the client knows."""
+    query = flask.request.args
+    client = server.find_client(query.get("client_id", ""))
+    if client is None or not client.speaks_from(query.get("origin", "")):
         raise InvalidRequestError("The origin is not one of this client.")
     user = server.users.current()
     sid = "" if user is None else server.users.login(user).sid
-    same = sid == asked.get("session_state", "")
-    return flask.jsonify(status="unchanged" if same else "changed")
+    is_same = sid == query.get("session_state", "")
+    return flask.jsonify(status="unchanged" if is_same else "changed")
 
 
 def _frame(server: Server, title: str, script: str, message: str) -> Response:
@@ -94,22 +94,25 @@ def _frame(server: Server, title: str, script: str, message: str) -> Response:
 
 
 def _frame_of_caller(server: Server) -> str:
-    """Let the page around this one frame it; return its origin, which a client registered."""
-    asked = flask.request
-    origin = web_origin(asked.args.get("origin") or asked.headers.get("Referer", ""))
+    """Allow the embedding page to frame this one; return the origin of the embedding page.
+
+    Raises `InvalidRequestError` unless some client registered that origin.
+    """
+    incoming = flask.request
+    origin = web_origin(incoming.args.get("origin") or incoming.headers.get("Referer", ""))
     with server.store.reading() as session:
-        known = origin is not None and client_origin.is_of_any(session, origin)
-    if not known or origin is None:
+        is_registered = origin is not None and client_origin.is_of_any(session, origin)
+    if not is_registered or origin is None:
         raise InvalidRequestError("The page around this one is not on an origin of a client.")
     allow_here(frame_ancestors=origin)
     return origin
 
 
 def translate(server: Server, request: Request) -> None:
-    """Take a request at the place where people sign up for one that wants that."""
+    """Add `prompt=create` to a request for the sign-up path, if the host app has a sign-up page."""
     rule = flask.request.url_rule
-    asks = server.settings.prompt_sign_up_view is not None
-    if asks and rule is not None and rule.rule.endswith("/registrations"):
+    has_sign_up = server.settings.prompt_sign_up_view is not None
+    if has_sign_up and rule is not None and rule.rule.endswith("/registrations"):
         request.replace(prompt="create")
 
 

@@ -1,8 +1,8 @@
-"""Leaving: logout as some products have it, without an ID token of the session.
+"""Leaving: logout as some products do it, without an ID token of the session.
 
-Any site could send a browser there. So the user is asked, unless the page that sent it is
-one of a client that the session signed in to; and the browser goes on only to a logout URI
-that some client registered.
+Any site could send a browser to such a URL. So the user is asked, unless the browser comes from
+a page of a client that the session signed in to. Afterwards the browser is sent only to a
+logout URI that some client registered.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from ...wire.redirect_uri import matches, origin_of
 
 
 def leave(server: Server, request: Request, uri_name: str = "post_logout_redirect_uri") -> None:
-    """Read a logout request in which `uri_name` is where to go afterwards.
+    """Translate a logout request whose parameter `uri_name` says where to go afterwards.
 
-    One that names no client is taken to be of the client that registered that URI; one
-    that names no URI goes to the first that its client registered.
+    A request that names no client is assigned to the client that registered that URI. A
+    request that names no URI goes to the first one that its client registered.
     """
-    # Before it is looked for.
+    # Check the parameters before they are used in look-ups.
     request.payload.check("client_id", uri_name)
     data = request.payload.data
     uri, client_id = data.get(uri_name), data.get("client_id")
@@ -48,17 +48,21 @@ def _sid(server: Server) -> str:
 
 
 def _find_client(server: Server, uri: str) -> str | None:
-    """Return the client that registered the logout URI `uri`, None if none did.
+    """Return the client_id of the client that registered the logout URI `uri`, None if none did.
 
-    Looked for among those that have pages on its origin, and those of the session.
+    Search the clients that have pages on the origin of `uri`, and those of the session.
     """
     of_origin = select(ClientOrigin.client_id).where(ClientOrigin.origin == web_origin(uri))
     of_session = select(SessionClient.client_id).where(SessionClient.sid == _sid(server))
-    wanted = or_(Client.client_id.in_(of_origin), Client.client_id.in_(of_session))
+    candidate = or_(Client.client_id.in_(of_origin), Client.client_id.in_(of_session))
     with server.store.reading() as session:
-        found = session.scalars(select(Client).where(wanted).order_by(Client.client_id)).all()
+        clients = session.scalars(select(Client).where(candidate).order_by(Client.client_id)).all()
     return next(
-        (one.client_id for one in found if any(matches(known, uri) for known in _registered(one))),
+        (
+            client.client_id
+            for client in clients
+            if any(matches(registered, uri) for registered in _registered(client))
+        ),
         None,
     )
 

@@ -1,8 +1,8 @@
-"""Message: the answer to an authorization request, posted to the window that asked.
+"""Message: an authorization response that is posted to the window that asked for it.
 
-To a page of the client that has ours in a frame, or opened it: with the web origin of the
-redirect URI for its one target, which must be a registered one to the letter. The script
-is a constant, so that its digest can stand in the content security policy.
+The message goes to the page of the client that frames or opened ours. Its only target is the
+web origin of the redirect URI, which must match a registered one exactly. The script is a
+constant, so that the content security policy can allow it by its digest.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if (asker) asker.postMessage(JSON.parse(message), origin);
 
 
 def csp_digest(script: str) -> str:
-    """Return what a content security policy calls an inline script by (CSP 3 2.3.1)."""
+    """Return the hash source that allows an inline script (CSP 3 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def by_message(shape: Callable[[Mapping[str, str]], Any]) -> ResponseMode:
-    """Make a response mode that posts the fields of the answer in the given shape."""
+    """Return a response mode that posts the response parameters, arranged by `shape`."""
 
     def send(uri: str, fields: Mapping[str, str]) -> Response:
         allow_here(script_src=csp_digest(_SCRIPT), style_src="'none'")
@@ -52,7 +52,7 @@ def by_message(shape: Callable[[Mapping[str, str]], Any]) -> ResponseMode:
 
 
 def fits(client: Client, uri: str) -> bool:
-    """Say whether the origin of `uri` is registered, its port included."""
+    """Say whether the client registered the origin of `uri`, including its port."""
     origin = origin_of(uri)
     return origin is not None and client.speaks_from(origin)
 

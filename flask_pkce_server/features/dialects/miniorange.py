@@ -1,4 +1,4 @@
-"""miniOrange: its documented endpoints, which have no SDK but many plugins."""
+"""miniOrange: its documented endpoints, which many plugins use but no SDK."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .leaving import leave
 
 
 def translate(server: Server, request: Request) -> None:
-    """Take a logout request without a client for one of who registered its URI."""
+    """Assign a logout request without a client to the client that registered its URI."""
     if asked_for("logout"):
         leave(server, request)
 

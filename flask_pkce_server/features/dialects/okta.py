@@ -1,4 +1,4 @@
-"""Okta: @okta/okta-auth-js, at its native paths below the issuer or pointed at ours."""
+"""Okta: @okta/okta-auth-js, at its native paths below the issuer or configured to use ours."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from .message import OKTA_POST_MESSAGE
 
 
 def base(server: Server) -> str:
-    """Return what lies before the paths: the SDK puts it there where the issuer has it not."""
+    """Return the prefix of the paths: the SDK adds /oauth2 unless the issuer contains it."""
     return "" if "/oauth2" in server.issuer.path else "/oauth2"
 
 
 def end_session(server: Server) -> Response:
     """Sign the user of this browser out, for a page of a client that holds no ID token.
 
-    Only one that the session signed in to: to others there is no session.
+    The session must have signed in to that client; for other clients there is no session.
+    Raises `InvalidRequestError` for an origin that no client registered.
     """
     origin = flask.request.headers.get("Origin", "")
     login = noted_login()
     with server.store.reading() as session:
         registered = client_origin.is_of_any(session, origin)
-        known = login is not None and login_session.is_known_at(session, login.sid, origin)
+        takes_part = login is not None and login_session.is_known_at(session, login.sid, origin)
     if not registered:
         raise InvalidRequestError("The origin of the page is not one that a client registered.")
-    if not known or server.users.current() is None:
+    if not takes_part or server.users.current() is None:
         answer = flask.jsonify(errorCode="E0000007", errorSummary="There is no session here.")
         answer.status_code = 404
         return answer
@@ -42,7 +43,7 @@ def end_session(server: Server) -> Response:
 
 
 def problems(server: Server) -> Iterable[Problem]:
-    """Say where the SDK expects messages from another origin than they come from."""
+    """Report an issuer whose path makes the SDK expect messages from a wrong origin."""
     path = server.issuer.path
     if path and not path.startswith("/oauth2/"):
         yield Problem(
@@ -76,7 +77,7 @@ DIALECT = Dialect(
     ),
     mark="X-Okta-User-Agent-Extended",
     response_modes={"okta_post_message": OKTA_POST_MESSAGE},
-    # The SDK drops a refresh token for this very sentence only.
+    # The SDK discards a refresh token only after exactly this description.
     sentences={DeadRefreshTokenError: "The refresh token is invalid or expired."},
     problems=problems,
 )

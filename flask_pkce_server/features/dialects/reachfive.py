@@ -18,7 +18,10 @@ from .message import WEB_MESSAGE
 
 
 def config(server: Server) -> Response:
-    """Tell the SDK what it asks for before anything else: how this client signs in."""
+    """Return the settings of a client, which the SDK requests before anything else.
+
+    Raises `InvalidClientError` for an unknown client_id.
+    """
     client = server.find_client(flask.request.args.get("client_id", ""))
     if client is None:
         raise InvalidClientError("No app is registered here under this client_id.")
@@ -36,14 +39,14 @@ def config(server: Server) -> Response:
 
 
 def translate(server: Server, request: Request) -> None:
-    """Take `redirect_to` for a logout URI, JSON for a form."""
+    """Translate `redirect_to` to a logout URI, and JSON to a form."""
     read_json(request)
     if asked_for("logout"):
         leave(server, request, "redirect_to")
 
 
 def problems(server: Server) -> Iterable[Problem]:
-    """Say that the SDK knows servers by their domain alone."""
+    """Report an issuer that the SDK cannot use: it knows a server only by its domain."""
     if not server.issuer.startswith("https:") or server.issuer.path:
         yield Problem(
             "FAIL",

@@ -1,16 +1,16 @@
-"""Readable: refresh tokens in a shape that SDKs which parse them can read."""
+"""Readable: refresh tokens in a form that SDKs can parse."""
 
 from __future__ import annotations
 
-#: The parts of a JWT that the SDKs look for: they parse the middle one, an empty object.
+#: The JWT parts that the SDKs look for; they parse the middle part, an empty JSON object.
 _READABLE_PART = ".e30.x"
 
 
 def made_of(refresh_token: str) -> str:
-    """Return a refresh token in a shape that an SDK can read."""
+    """Return `refresh_token` in a form that an SDK can parse."""
     return refresh_token + _READABLE_PART
 
 
 def unread(text: str) -> str:
-    """Return a token as it is stored, whatever shape it comes in."""
+    """Return `text` as the token is stored, without the part that `made_of` adds."""
     return text.removesuffix(_READABLE_PART)

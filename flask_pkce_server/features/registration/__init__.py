@@ -1,9 +1,10 @@
-"""Registration: clients register themselves, and change what they said (RFC 7591, RFC 7592).
+"""Registration: clients register themselves and update their metadata (RFC 7591, RFC 7592).
 
-Nobody has checked them: the consent page warns of them and asks each time. A public client
-is shared by all who say the same of themselves, so that an app which registers at each
-start is one client; nobody owns it, and nobody may change it. A confidential one, and any
-that showed an initial access token, is its own and gets a registration access token.
+Nobody has checked these clients, so the consent page warns of them and asks every time. All
+that register the same metadata share one public client, so that an app which registers at
+each start remains one client; nobody owns it, and nobody may change it. A confidential
+client, and any that showed an initial access token, is not shared and gets a registration
+access token.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from .body import answer, bearer, check, offer, read_body
 from .management import registered
 
 NEW_CLIENTS = RateLimit("registration", 20)
-#: Seconds after which to look whether there is room for another client.
+#: When to retry a registration if too many clients are waiting; in seconds.
 _HOUR = 3600
 
 
@@ -64,7 +65,7 @@ class RegistrationFeature(Feature):
             )
 
     def routes(self, server: Server) -> Iterable[Route]:
-        # A program in a browser registers before it is a client: nobody knows its origin.
+        # A browser app registers before it is a client, so its origin is not known yet.
         yield Route("register", "/register", register, ("POST",), "endpoint", for_any_origin=True)
         yield Route(
             "registered",
@@ -98,8 +99,8 @@ def register(server: Server) -> Response:
         invited, now = _is_invited(server), server.now()
         metadata = client_metadata.read(read_body(), offer(server))
         client, secret = _new_client(server, metadata, now)
-        key = None if invited or not client.is_public else metadata.digest()
-        client, token = _store(server, client, key, now)
+        is_shared = client.is_public and not invited
+        client, token = _store(server, client, metadata.digest() if is_shared else None, now)
     except InvalidTokenError as error:
         return challenge(error, ())
     shown_once = {} if secret is None else {"client_secret": secret}
@@ -107,13 +108,16 @@ def register(server: Server) -> Response:
 
 
 def _is_invited(server: Server) -> bool:
-    """Say whether an initial access token was needed and shown (RFC 7591 3)."""
-    wanted = server.settings.registration_initial_access_tokens
-    if not wanted:
+    """Return whether an initial access token is required and was sent (RFC 7591 3).
+
+    Raises `InvalidTokenError` if a valid one is required and is missing.
+    """
+    initial_tokens = server.settings.registration_initial_access_tokens
+    if not initial_tokens:
         return False
-    shown = digest(bearer() or "")
-    fits = [hmac.compare_digest(digest(token), shown) for token in wanted]
-    if not any(fits):
+    sent = digest(bearer() or "")
+    matches = [hmac.compare_digest(digest(token), sent) for token in initial_tokens]
+    if not any(matches):
         raise InvalidTokenError("An initial access token is needed here; ask the operator.")
     return True
 
@@ -134,30 +138,34 @@ def _new_client(server: Server, metadata: ClientMetadata, now: int) -> tuple[Cli
 
 
 def _store(
-    server: Server, client: Client, key: bytes | None, now: int
+    server: Server, client: Client, metadata_digest: bytes | None, now: int
 ) -> tuple[Client, str | None]:
-    """Store a client, or find the one that is shared under `key`; return it and its token."""
-    token = new_handle(REGISTRATION) if key is None else None
-    if key is not None:
+    """Store a client, or find the one shared under `metadata_digest`.
+
+    Returns the client and its registration access token, which a shared client does not have.
+    Raises `TooManyRegistrations` or another `TooManyRequests`.
+    """
+    token = new_handle(REGISTRATION) if metadata_digest is None else None
+    if metadata_digest is not None:
         with server.store.reading() as session:
-            found = registration.shared(session, key)
-        if found is not None and (
-            registration.is_fresh(found[1], now)
-            or server.store.write(lambda session: registration.touch(session, key, now))
+            shared = registration.shared(session, metadata_digest)
+        if shared is not None and (
+            registration.is_fresh(shared[1], now)
+            or server.store.write(lambda session: registration.touch(session, metadata_digest, now))
         ):
-            return found[0], None
+            return shared[0], None
     row = Registration(
         client_id=client.client_id,
-        metadata_digest=key,
+        metadata_digest=metadata_digest,
         token_digest=None if token is None else digest(token),
         seen_at=now,
     )
-    counted = NEW_CLIENTS.ask(server)
+    limits = NEW_CLIENTS.ask(server)
     with server.store.reading() as session:
-        guess.check(session, counted, now)
+        guess.check(session, limits, now)
         full = registration.is_full(session, server.settings.registration_max_waiting)
     stored = server.store.write(
-        partial(registration.store, client=client, row=row, counted=counted, full=full)
+        partial(registration.store, client=client, row=row, counted=limits, full=full)
     )
     if stored is None:
         raise TooManyRegistrations(_HOUR)

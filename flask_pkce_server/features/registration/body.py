@@ -1,4 +1,4 @@
-"""What registering clients send, and what they are answered (RFC 7591 3)."""
+"""Body: the JSON that registering clients send and receive (RFC 7591 3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ...protocol.contract import Server
 from ...wire import strict_json
 from ...wire.client_metadata import Offer
 
-#: Bytes of a registration.
+#: Maximum size of a registration request, in bytes.
 _MAX_BODY = 65536
 
 
@@ -23,7 +23,7 @@ def bearer() -> str | None:
 
 
 def read_body() -> dict[str, Any]:
-    """Return the JSON object that was sent; whatever else it is gets the same answer."""
+    """Return the JSON object in the body; raises `InvalidClientMetadataError` if it is none."""
     incoming = flask.request
     if incoming.mimetype != "application/json":
         raise InvalidClientMetadataError("Send the metadata as application/json.")
@@ -34,21 +34,24 @@ def read_body() -> dict[str, Any]:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        said = strict_json.loads(body.decode())
+        metadata = strict_json.loads(body.decode())
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        metadata = None
+    if not isinstance(metadata, dict):
         raise InvalidClientMetadataError("The body is not a JSON object.")
-    return said
+    return metadata
 
 
 def offer(server: Server) -> Offer:
-    """Return what this server has for clients that register themselves."""
+    """Return what self-registering clients may choose from."""
     return server.registrar.offer("client", server.settings.registration_scopes)
 
 
 def check(server: Server, client: Client) -> None:
-    """Refuse a client that the rooms or the host would not have."""
+    """Refuse a client that the features or the host do not accept.
+
+    Raises `InvalidClientMetadataError` or `AccessDeniedError`.
+    """
     try:
         server.registrar.check(client)
     except InvalidRequestError as error:
@@ -58,8 +61,8 @@ def check(server: Server, client: Client) -> None:
 
 
 def metadata_of(server: Server, client: Client) -> dict[str, Any]:
-    """Return what is registered of a client, nothing of it null (RFC 7591 3.2.1)."""
-    sayable = server.registrar.names_of("client")
+    """Return the registered metadata of a client, without null values (RFC 7591 3.2.1)."""
+    own_fields = server.registrar.names_of("client")
     allowed = " ".join(server.scopes if client.scope is None else sorted(client.scope))
     return {
         "client_name": client.client_name,
@@ -68,20 +71,20 @@ def metadata_of(server: Server, client: Client) -> dict[str, Any]:
         "response_types": ["code"] if client.check_response_type("code") else [],
         "token_endpoint_auth_method": client.token_endpoint_auth_method,
         "scope": client.client_metadata.get("default_scope", allowed),
-        **{n: v for n, v in client.client_metadata.items() if n in sayable},
+        **{name: value for name, value in client.client_metadata.items() if name in own_fields},
     }
 
 
 def answer(server: Server, client: Client, token: str | None) -> dict[str, Any]:
-    """Return what a client is told of itself; `token` is its registration access token."""
-    told = {
+    """Return the registration response; `token` is the registration access token, if any."""
+    response = {
         "client_id": client.client_id,
         "client_id_issued_at": client.issued_at,
         **metadata_of(server, client),
     }
     if not client.is_public:
-        told["client_secret_expires_at"] = 0
+        response["client_secret_expires_at"] = 0
     if token is not None:
-        where = server.url_of("registered").replace("<client_id>", client.client_id)
-        told |= {"registration_access_token": token, "registration_client_uri": where}
-    return told
+        uri = server.url_of("registered").replace("<client_id>", client.client_id)
+        response |= {"registration_access_token": token, "registration_client_uri": uri}
+    return response

@@ -1,4 +1,4 @@
-"""Management: who has the token of a client changes what it said (RFC 7592)."""
+"""Management: clients read, update and delete their own registration (RFC 7592)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ...wire.handle import REGISTRATION, is_handle
 from .body import answer, bearer, check, offer, read_body
 
 _NOT_ITS = "The registration access token is not one of this client."
-#: What only the server says (RFC 7592 2.2).
+#: Members that only the server sets (RFC 7592 2.2).
 _OURS = {
     "registration_access_token", "registration_client_uri", "client_secret_expires_at",
     "client_id_issued_at",
@@ -28,7 +28,7 @@ _OURS = {
 
 
 def registered(server: Server, client_id: str) -> Response:
-    """Show a client to who has its token, change it, or delete it (RFC 7592 2)."""
+    """Read, update or delete the client that has this registration access token (RFC 7592 2)."""
     method = flask.request.method
     token = bearer()
     try:
@@ -44,7 +44,7 @@ def registered(server: Server, client_id: str) -> Response:
 
 
 def _owned(server: Server, client_id: str, token: str | None) -> Client:
-    """Return the client that `token` may change; all else gets one answer."""
+    """Return the client that `token` may change; every failure raises the same error."""
     if token is not None and is_handle(token, REGISTRATION):
         with server.store.reading() as session:
             row = registration.of_token(session, token)
@@ -54,25 +54,25 @@ def _owned(server: Server, client_id: str, token: str | None) -> Client:
     raise InvalidTokenError(_NOT_ITS)
 
 
-def _change(server: Server, client: Client, said: Mapping[str, Any]) -> Client:
-    """Put `said` in the place of all that the client said before (RFC 7592 2.2)."""
-    if said.get("client_id") != client.client_id or _OURS & said.keys():
+def _change(server: Server, client: Client, body: Mapping[str, Any]) -> Client:
+    """Replace all metadata that the client registered by `body` (RFC 7592 2.2)."""
+    if body.get("client_id") != client.client_id or _OURS & body.keys():
         raise InvalidClientMetadataError(
             "An update names its client_id, and nothing that only the server says."
         )
-    secret = said.get("client_secret")
+    secret = body.get("client_secret")
     if secret is not None and not (
         isinstance(secret, str) and secret.isascii() and client.check_client_secret(secret)
     ):
         raise InvalidClientMetadataError("client_secret is not the one that was given.")
-    metadata = client_metadata.read(said, offer(server), client.token_endpoint_auth_method)
+    metadata = client_metadata.read(body, offer(server), client.token_endpoint_auth_method)
     if (metadata.auth_method == "none") != client.is_public:
         raise InvalidClientMetadataError("With a secret or without is another client: register it.")
     client.restate(metadata)
     check(server, client)
 
     def change(session: Session) -> Client:
-        # What else of it has changed meanwhile stays so.
+        # Reload the client, so that other changes made meanwhile are kept.
         stored = session.get(Client, client.client_id, with_for_update=True)
         if stored is None:
             raise InvalidTokenError(_NOT_ITS)
