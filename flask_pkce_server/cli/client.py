@@ -39,9 +39,9 @@ client_commands = AppGroup("client", help="Clients: the applications that may as
     required=True,
     help="public: in a browser or on a device. confidential: on a server, keeps a secret.",
 )
-@click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it shows who it is.")
-@click.option("--client-id", help="Chosen here instead of made up.")
-@click.option("--client-secret", help="Chosen here instead of made up; 32 characters or more.")
+@click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it authenticates.")
+@click.option("--client-id", help="Use this value instead of a generated one.")
+@click.option("--client-secret", help="As with --client-id; 32 characters or more.")
 @as_json_option
 def create(
     *,
@@ -81,7 +81,7 @@ def create(
         )
         server.registrar.check(client)
         if _known(client.client_id) is not None:
-            raise click.ClickException(f"There is a client {client.client_id} already.")
+            raise click.ClickException(f"The client {client.client_id} exists already.")
         server.store.write(lambda session: clients.save(session, client))
     tell(client_registered, server.app, client_id=client.client_id)
     if as_json:
@@ -91,12 +91,12 @@ def create(
     if client.redirect_uris:
         steps = first_steps(server, client, secret or "")
         click.echo(f"\nOpen this in a browser:\n\n  {steps.authorize_url}\n")
-        click.echo("Then put the code from the address bar in the place of CODE, within a minute:")
+        click.echo("Then replace CODE with the code from the address bar, within a minute:")
         click.echo()
         click.echo(f"  {steps.curl}")
     elif client.check_grant_type("client_credentials"):
         body = {"grant_type": "client_credentials"}
-        click.echo("\nThis gives it a token; add scope=... for what it may do:\n")
+        click.echo("\nThis command gets a token; add scope=... for what the token may do:\n")
         click.echo(f"  {token_line(server, client, secret or '', body)}")
 
 
@@ -160,7 +160,8 @@ def update(
         field for field, value in changes.items() if value is not None
     }
     if client.document is not None and described:
-        raise click.ClickException(f"Its document says that, and not you: {', '.join(described)}.")
+        names = ", ".join(sorted(described))
+        raise click.ClickException(f"The client's document sets this: {names}.")
     replaced = server.registrar.replaced_by(members)
     kept = {key: value for key, value in client.client_metadata.items() if key not in replaced}
     client.client_metadata = {**kept, **members}
@@ -182,7 +183,7 @@ def delete(client_id: str, as_json: bool) -> None:
 
 @client_commands.command("rotate-secret")
 @click.argument("client_id")
-@click.option("--keep", is_flag=True, help="The old one stays good, until the next rotation.")
+@click.option("--keep", is_flag=True, help="Keep the old secret valid until the next rotation.")
 @as_json_option
 def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
     """Issue a new client secret; the old one stops working at once unless --keep is given."""
@@ -200,12 +201,11 @@ def rotate_secret(client_id: str, keep: bool, as_json: bool) -> None:
 
     if keep and client.secret_digest is None:
         raise click.ClickException(
-            f"{client_id} has no secret that could be kept beside a new one: what was imported "
-            "ends. Leave out --keep."
+            f"{client_id} has only an imported secret, which cannot be kept. Leave out --keep."
         )
     if not server.store.write(rotate):
         raise click.ClickException(
-            f"{client_id} has two secrets already. Without --keep both of them end."
+            f"{client_id} has two secrets already. Without --keep, both stop working."
         )
     client = _find(client_id)
     if as_json:

@@ -67,33 +67,35 @@ def client_options(create: bool) -> Callable[[F], F]:
     def add(command: F) -> F:
         for option in reversed(
             (
-                click.option("--name", required=create, help="What the consent page calls it."),
+                click.option(
+                    "--name", required=create, help="The name that the consent page shows."
+                ),
                 click.option(
                     "--redirect-uri",
                     "redirect_uris",
                     multiple=True,
-                    help="Where its browser comes back to; may be given more than once.",
+                    help="A redirect URI; can be given more than once.",
                 ),
                 click.option(
-                    "--scope", help="What it may ask for, space between; all where left out."
+                    "--scope", help="The scopes it may ask for, separated by spaces; default: all."
                 ),
                 click.option(
                     "--grant-type",
                     "grant_types",
                     multiple=True,
-                    help="authorization_code and refresh_token where left out.",
+                    help="Default: authorization_code and refresh_token.",
                 ),
                 click.option(
                     "--origin",
                     "origins",
                     multiple=True,
-                    help="A web origin its pages are on, besides those of its redirect URIs.",
+                    help="A web origin of its pages, in addition to those of its redirect URIs.",
                 ),
                 click.option(
                     "--skip-consent/--ask-consent",
                     "skip_consent",
                     default=None,
-                    help="Never ask the user; for the host's own apps.",
+                    help="Never ask the user for consent; only for your own apps.",
                 ),
             )
         ):

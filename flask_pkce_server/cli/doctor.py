@@ -12,14 +12,11 @@ from jinja2 import TemplateNotFound
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
-from ..models import authorization_code
 from ..models.base import Base
 from ..models.client import Client
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..wire import redirect_uri
-
-_MOST_CLIENTS_NAMED = 20
 
 
 def problems_of_host(server: Server) -> Iterable[Problem]:
@@ -29,7 +26,6 @@ def problems_of_host(server: Server) -> Iterable[Problem]:
     yield from _problems_of_cookies(server)
     yield from _problems_of_layout(server)
     yield from _problems_of_clients(server)
-    yield from _problems_of_challenges(server)
 
 
 def _problems_of_tables(server: Server) -> Iterable[Problem]:
@@ -88,11 +84,11 @@ def _problems_of_layout(server: Server) -> Iterable[Problem]:
         )
     else:
         if "content" in blocks:
-            yield Problem("OK", f"The pages stand in {name}.")
+            yield Problem("OK", f"The pages use {name}.")
         else:
             yield Problem(
                 "WARN",
-                f"{name} itself has no block content: see that one it extends has it.",
+                f"{name} has no block named content; make sure that a template it extends has one.",
                 "{% block content %}{% endblock %}",
             )
 
@@ -103,7 +99,7 @@ def _problems_of_secret(server: Server) -> Iterable[Problem]:
         yield Problem(
             "WARN",
             "SECRET_KEY is shorter than 32 characters.",
-            "SECRET_KEY made with: python -c 'import secrets; print(secrets.token_hex())'",
+            "SECRET_KEY created with: python -c 'import secrets; print(secrets.token_hex())'",
         )
     else:
         yield Problem("OK", "SECRET_KEY is long enough.")
@@ -114,7 +110,7 @@ def _problems_of_cookies(server: Server) -> Iterable[Problem]:
     if str(config.get("SESSION_COOKIE_SAMESITE")).lower() == "strict":
         yield Problem(
             "FAIL",
-            "SESSION_COOKIE_SAMESITE is Strict: a user who comes from an app looks signed out, "
+            "SESSION_COOKIE_SAMESITE is Strict: users who come from an app look signed out, "
             "however often they sign in.",
             'app.config["SESSION_COOKIE_SAMESITE"] = "Lax"',
         )
@@ -125,7 +121,7 @@ def _problems_of_cookies(server: Server) -> Iterable[Problem]:
             'app.config["SESSION_COOKIE_SECURE"] = True',
         )
     else:
-        yield Problem("OK", "The session cookie fits.")
+        yield Problem("OK", "The session cookie settings are fine.")
 
 
 def _problems_of_clients(server: Server) -> Iterable[Problem]:
@@ -145,20 +141,3 @@ def _problems_of_clients(server: Server) -> Iterable[Problem]:
                 f"{client.client_id} may ask for scopes that are not declared: {unknown}.",
                 'app.config["PKCE_SCOPES"]["..."] = "..."',
             )
-
-
-def _problems_of_challenges(server: Server) -> Iterable[Problem]:
-    try:
-        with server.store.reading() as session:
-            client_ids = authorization_code.sharing_a_challenge(session, _MOST_CLIENTS_NAMED)
-    except DBAPIError:
-        return  # reported by _problems_of_tables
-    if client_ids:
-        yield Problem(
-            "WARN",
-            f"A code_challenge came more than once from: {', '.join(sorted(client_ids))}. "
-            "Once may be a page that was reloaded.",
-            "code that makes a new code_verifier for each sign-in",
-        )
-    else:
-        yield Problem("OK", "No code_challenge came more than once.")

@@ -33,7 +33,7 @@ def list_(as_json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        click.echo("No keys yet. They are made when the first one is needed.")
+        click.echo("No keys yet. They are created when the first one is needed.")
     for row in rows:
         note = "" if row["readable"] else "  (encrypted with another secret)"
         since = date(int(str(row["active_from"])))

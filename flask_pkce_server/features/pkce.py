@@ -7,15 +7,21 @@ client, public or confidential, and supports only S256 (RFC 9700 2.1.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from authlib.oauth2.rfc7636 import CodeChallenge
+from sqlalchemy.exc import DBAPIError
 
+from ..models import authorization_code
 from ..protocol.code_proof import prove
 from ..protocol.contract import Server
+from ..protocol.declarations import Problem
 from ..protocol.feature import Feature
 from ..wire import code_challenge
+
+#: How many pairs of codes with the same challenge `flask pkce doctor` looks at.
+_MAX_PAIRS_NAMED = 20
 
 
 class MandatoryCodeChallenge(CodeChallenge):
@@ -54,3 +60,19 @@ class PkceFeature(Feature):
                 MandatoryCodeChallenge.SUPPORTED_CODE_CHALLENGE_METHOD
             )
         }
+
+    def problems(self, server: Server) -> Iterable[Problem]:
+        try:
+            with server.store.reading() as session:
+                client_ids = authorization_code.sharing_a_challenge(session, _MAX_PAIRS_NAMED)
+        except DBAPIError:
+            return  # The doctor itself reports the database.
+        if client_ids:
+            yield Problem(
+                "WARN",
+                f"A code_challenge came more than once from: {', '.join(sorted(client_ids))}. "
+                "Once may be a page that was reloaded.",
+                "code that makes a new code_verifier for each sign-in",
+            )
+        else:
+            yield Problem("OK", "No code_challenge came more than once.")

@@ -38,7 +38,7 @@ def check(server: Server, request: Request) -> Any:
     _check_payload(server, request, client, request.valid_redirect_uri)
     # Before the scopes are read: the scopes of a request without any depend on this hook.
     server.hooks.complete_authorization_request(server, request)
-    # This checks the response type, the scopes and the code_challenge.
+    # This checks the response type, the scopes and PKCE.
     grant = server.get_consent_grant(request, end_user=request.user)
     server.hooks.check_authorization_request(server, request)
     return grant

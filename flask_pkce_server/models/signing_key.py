@@ -9,15 +9,12 @@ from the app's secret.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from .base import Base, Identifier
-
-if TYPE_CHECKING:
-    pass
 
 
 class SigningKey(Base):

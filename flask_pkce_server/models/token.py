@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import base64url, digest
+from ..wire.resource_uri import canonical
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
 
@@ -59,6 +60,16 @@ class Token(Base, TokenMixin):
     def audience(self) -> list[str]:
         """The URIs of the APIs that the token is for; empty if it is for this app only."""
         return list(self.bindings.get("audience", ()))
+
+    def is_for(self, uri: str | None, issuer: str) -> bool:
+        """Return whether the token is for the API `uri`, or for the app itself if None.
+
+        The app itself is named by `issuer`, or not at all (RFC 9068 4, RFC 8707 2).
+        """
+        audience = self.audience
+        if uri is not None:
+            return canonical(uri) in map(canonical, audience or [issuer])
+        return not audience or issuer in audience
 
     @property
     def actors(self) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import flask
 from authlib.integrations.flask_oauth2 import ResourceProtector
@@ -17,7 +16,6 @@ from ..protocol.contract import Server
 from ..protocol.resources import Resource
 from ..protocol.state import RequestState, request_state
 from ..wire.handle import ACCESS, digest, is_handle
-from ..wire.resource_uri import canonical
 
 #: Authlib parses the Authorization header; this module checks the token.
 _protector = ResourceProtector()
@@ -80,20 +78,13 @@ def check(
     """
     if token is None or not token.is_live(server.now()):
         raise InvalidTokenError()
-    if not for_any_api and not _is_meant(server, token.bindings, resource):
+    uri = None if resource is None else resource.uri
+    if not for_any_api and not token.is_for(uri, server.issuer):
         raise InvalidTokenError()
     if not token.scope.issuperset(scopes):
         raise InsufficientScopeError()
     server.hooks.check_token_use(server, token, resource)
     return token
-
-
-def _is_meant(server: Server, bindings: dict[str, Any], resource: Resource | None) -> bool:
-    """Return whether a token is for `resource`, or for the app if None (RFC 9068 4, RFC 8707 2)."""
-    audience = bindings.get("audience")
-    if resource is not None:
-        return canonical(resource.uri) in map(canonical, audience or [server.issuer])
-    return audience is None or server.issuer in audience
 
 
 def acquire(server: Server, text: str | None, scopes: tuple[str, ...]) -> Token:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ..protocol.contract import server_of
-    from ..wire.code_challenge import challenge_of
     from .flow import (
         REDIRECT_URI,
         Clock,
         Flow,
         RegisteredClient,
+        challenge_of,
         hidden_fields,
         new_verifier,
         parameters_of,

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from ..models import client_storage as clients
 from ..protocol.contract import Server, server_of
-from ..wire.code_challenge import challenge_of
+from ..wire.code_challenge import challenge_of as challenge_of  # tests use it too
 from ..wire.handle import base64url
 
 REDIRECT_URI = "https://client.example/callback"

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from collections.abc import Callable, Mapping
-from hashlib import sha256
+from hashlib import sha3_256, sha256
 from urllib.parse import unquote
 
 from ..errors import InvalidRequestError
@@ -16,6 +15,7 @@ from .handle import base64url
 _VERIFIER = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
 #: RFC 7636 4.2: base64url of 32 bytes, without padding.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_HEX_OF_32_BYTES = re.compile(r"[0-9a-fA-F]{64}")
 
 METHODS = ("S256",)
 
@@ -53,13 +53,11 @@ def is_challenge(text: str) -> bool:
 
 def challenge_of(verifier: str) -> str:
     """Return the S256 challenge of `verifier` (RFC 7636 4.2)."""
-    return base64url(sha256(verifier.encode("ascii")).digest())
+    return _challenge(verifier.encode("ascii"))
 
 
-_HEX_OF_32_BYTES = re.compile(r"[0-9a-fA-F]{64}")
-
-
-_NOT_IN_VERIFIER = re.compile(r"[^A-Za-z0-9\-._~]")
+def _challenge(verifier: bytes) -> str:
+    return base64url(sha256(verifier).digest())
 
 
 def of_challenge(challenge: str) -> str:
@@ -127,10 +125,10 @@ _WRONG_CHALLENGES: Mapping[str, Callable[[str], str]] = {
     ),
     "the challenge was made with UTF-16 text": lambda text: _challenge(text.encode("utf-16-le")),
     "the challenge is a SHA-256 of the hash in hexadecimal": lambda text: _challenge(
-        hashlib.sha256(text.encode()).hexdigest().encode()
+        sha256(text.encode()).hexdigest().encode()
     ),
-    "the hash was taken twice": lambda text: _challenge(hashlib.sha256(text.encode()).digest()),
-    "the challenge is a SHA3-256": lambda text: _encoded(hashlib.sha3_256(text.encode()).digest()),
+    "the hash was taken twice": lambda text: _challenge(sha256(text.encode()).digest()),
+    "the challenge is a SHA3-256": lambda text: base64url(sha3_256(text.encode()).digest()),
 }
 
 
@@ -148,14 +146,6 @@ def of_mismatch(verifier: str, challenge: str) -> str:
         "code_verifier does not fit the code_challenge of this code. If it is another sign-in's: "
         "keep it under the state, so that two tabs do not share it."
     )
-
-
-def _challenge(data: bytes) -> str:
-    return _encoded(hashlib.sha256(data).digest())
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _unbase64url(text: str) -> bytes | None:

@@ -5,15 +5,9 @@ from __future__ import annotations
 import json
 import re
 from base64 import urlsafe_b64decode
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Any
 
 ALGORITHMS = ("RS256", "ES256")
-
-
 _MAX_JWT = 16384
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
-
-
-def loads(text: str | bytes) -> Any:
-    """Return the value of `text`; raises `ValueError` or `RecursionError` if it is not JSON."""
-    return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+#: `json.loads` without NaN and Infinity; raises `ValueError` or `RecursionError`.
+loads = partial(json.loads, parse_constant=_refuse_constant)

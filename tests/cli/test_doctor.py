@@ -79,7 +79,7 @@ def test_a_database_that_does_not_answer_is_a_failure() -> None:
         ({}, "SQLite lives in memory", "WARN"),
         ({"SECRET_KEY": "0123456789abcdef"}, "shorter than 32", "WARN"),
         ({}, "plain http", "WARN"),
-        ({"SESSION_COOKIE_SECURE": True}, "session cookie fits", "OK"),
+        ({"SESSION_COOKIE_SECURE": True}, "session cookie settings are fine", "OK"),
     ],
 )
 def test_what_is_not_safe_yet_is_a_warning(config: dict, words: str, level: str) -> None:

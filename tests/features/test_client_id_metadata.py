@@ -952,7 +952,9 @@ def test_the_commands_know_it(app: Flask, flow: Flow, web: Web) -> None:
     run(app, "client", "update", URL, "--verified")
     assert "Checked by" in flow.authorize(prompt="consent").text
     for words in (["--name", "Another"], ["--redirect-uri", HOME], ["--client-uri", HOME]):
-        assert "Its document says that" in run(app, "client", "update", URL, *words, code=1)
+        assert "The client's document sets this" in run(
+            app, "client", "update", URL, *words, code=1
+        )
     assert "already" in run(
         app, "client", "create", "--name", "x", "--type", "public", "--redirect-uri", HOME,
         "--client-id", URL, code=1,

@@ -36,16 +36,20 @@ PRODUCTS: dict[str, Callable[[Any], Export]] = {
 @click.command("import")
 @click.argument("file", type=click.File("rb"))
 @click.option(
-    "--from", "product", type=click.Choice(list(PRODUCTS)), required=True, help="Who wrote FILE."
+    "--from",
+    "product",
+    type=click.Choice(list(PRODUCTS)),
+    required=True,
+    help="The product that wrote FILE.",
 )
 @click.option(
     "--auth-method",
     type=click.Choice(["client_secret_basic", "client_secret_post"]),
     default="client_secret_basic",
     show_default=True,
-    help="How confidential clients send their secret, where FILE does not say.",
+    help="How confidential clients send their secret if FILE does not say.",
 )
-@click.option("--dry-run", is_flag=True, help="Report what would be done, and store nothing.")
+@click.option("--dry-run", is_flag=True, help="Report what would be done without storing anything.")
 @as_json_option
 @with_appcontext
 def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_json: bool) -> None:
@@ -59,7 +63,7 @@ def import_(file: BinaryIO, product: str, auth_method: str, dry_run: bool, as_js
         export = PRODUCTS[product](_content(file))
     except UnfitExport as error:
         raise click.ClickException(
-            f"{file.name} is no export of {product} that can be read: {error}."
+            f"{file.name} is not a readable {product} export: {error}."
         ) from None
     with ReadableErrors():
         takeovers = _takeovers(server, export, product, auth_method)

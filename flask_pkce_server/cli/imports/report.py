@@ -31,10 +31,7 @@ class Report:
         """The warnings that apply to all imported clients together."""
         clients = [taken.client for taken in self.takeovers if taken.client is not None]
         if any(client.check_grant_type("authorization_code") for client in clients):
-            return [
-                "Every sign-in carries a code_challenge with S256 here, that of a confidential "
-                "client too."
-            ]
+            return ["PKCE with S256 is required of all clients, including confidential ones."]
         return []
 
     def print_json(self) -> None:
@@ -64,7 +61,7 @@ class Report:
             f"{count['left out']} left out; {counted(consents, 'consent')}."
         )
         if self.dry_run:
-            click.echo("A dry run: nothing is stored.")
+            click.echo("Dry run: nothing was stored.")
 
 
 def _print_client(taken: Takeover) -> None:

@@ -37,17 +37,24 @@ from ...protocol.contract import Server
 from ...protocol.declarations import Route
 from ...protocol.feature import Feature
 from ...protocol.grant import REPLAYED, Grant, GrantNarrowed, Redemption
+from ...protocol.request import Request
 from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
 from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
 from ...wire.names import DEVICE_CODE as GRANT_TYPE
 from .page import device, link_to
-from .request import check_request, parameters_of
+from .request import check_request
 
 #: How often a caller may start a device with a public client, which anybody can claim to be.
 #: Confidential clients authenticate, and have no such limit.
 STARTS = RateLimit("device_authorization", 30)
 _UNKNOWN = "The device_code is unknown, or not this client's."
+#: Client authentication, user code and code_challenge: the user does not decide on these.
+_NOT_KEPT = {
+    "client_id", "client_secret", "client_assertion", "client_assertion_type", "user_code",
+    "code_challenge", "code_challenge_method",
+}  # fmt: skip
+_MAX_PARAMETER_CHARACTERS = 4000
 
 
 class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
@@ -158,6 +165,23 @@ class DeviceCodeFeature(Feature):
         }
 
 
+def _parameters_of(request: Request) -> dict[str, list[str]]:
+    """Return the parameters of a device's request that are kept until its user has decided.
+
+    Raises `InvalidRequestError` if they are too long.
+    """
+    kept = {
+        name: values for name, values in request.payload.datalist.items() if name not in _NOT_KEPT
+    }
+    if sum(len(text) for name, values in kept.items() for text in (name, *values)) > (
+        _MAX_PARAMETER_CHARACTERS
+    ):
+        raise InvalidRequestError(
+            f"The request of a device has at most {_MAX_PARAMETER_CHARACTERS} characters."
+        )
+    return kept
+
+
 def authorize(server: Server) -> Response:
     """Issue the two codes of a device: one to poll with, one to type (RFC 8628 3.1, 3.2)."""
     settings, request = server.settings, server.create_oauth2_request(None)
@@ -167,7 +191,7 @@ def authorize(server: Server) -> Response:
     request.client, data = client, request.payload.data
     if "code_challenge" in data or "code_challenge_method" in data:
         request.code_challenge = code_challenge.read(data)
-    parameters = parameters_of(request)
+    parameters = _parameters_of(request)
     check_request(server, request)
     handle, now = new_handle(DEVICE), server.now()
     counted = STARTS.ask(server) if client.is_public else {}

@@ -2,35 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import ConsentRequiredError, InvalidRequestError
+from ...errors import ConsentRequiredError
 from ...protocol.contract import Server
 from ...protocol.request import Request
-
-#: Client authentication, user code and code_challenge: the user does not decide on these.
-_NOT_KEPT = {
-    "client_id", "client_secret", "client_assertion", "client_assertion_type", "user_code",
-    "code_challenge", "code_challenge_method",
-}  # fmt: skip
-
-
-_MAX_PARAMETER_CHARACTERS = 4000
-
-
-def parameters_of(request: Request) -> dict[str, list[str]]:
-    """Return the parameters of a device's request that are kept until its user has decided.
-
-    Raises `InvalidRequestError` if they are too long.
-    """
-    kept = {
-        name: values for name, values in request.payload.datalist.items() if name not in _NOT_KEPT
-    }
-    if sum(len(text) for name, values in kept.items() for text in (name, *values)) > (
-        _MAX_PARAMETER_CHARACTERS
-    ):
-        raise InvalidRequestError(
-            f"The request of a device has at most {_MAX_PARAMETER_CHARACTERS} characters."
-        )
-    return kept
 
 
 def check_request(server: Server, request: Request) -> None:

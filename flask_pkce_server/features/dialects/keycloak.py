@@ -60,13 +60,13 @@ def third_party_cookies(server: Server) -> Response:
         )
         return answer
     support = "supported" if _PROBE in flask.request.cookies else "unsupported"
-    return _frame(server, "Cookies", _SAY, support)
+    return _frame(server, _SAY, support)
 
 
 def login_status(server: Server) -> Response:
     """Return the frame that tells the embedding page when the session here has changed."""
     allow_here(connect_src="'self'")
-    return _frame(server, "Session", _WATCH, "")
+    return _frame(server, _WATCH, "")
 
 
 def session_status(server: Server) -> Response:
@@ -81,7 +81,7 @@ def session_status(server: Server) -> Response:
     return flask.jsonify(status="unchanged" if is_same else "changed")
 
 
-def _frame(server: Server, title: str, script: str, message: str) -> Response:
+def _frame(server: Server, script: str, message: str) -> Response:
     origin = _frame_of_caller(server)
     allow_here(script_src=csp_digest(script), style_src="'none'")
     return page(

@@ -48,7 +48,7 @@ def test_a_dry_run_says_the_same_and_stores_nothing(
     grants = [{"clientID": "shop", "user_id": ada, "scope": ["profile"]}]
     content = {"clients": [auth0()], "grants": grants}
     dry = report("auth0", content, "--dry-run")
-    assert "nothing is stored" in run("auth0", content, "--dry-run")
+    assert "nothing was stored" in run("auth0", content, "--dry-run")
     assert dry["dry_run"] is True
     assert [count(app, table) for table in (Client, Consent, ForeignSecret)] == [0, 0, 0]
     assert told == []
@@ -82,7 +82,7 @@ def test_the_report_for_a_person_names_everything(run: Callable) -> None:
     assert "  secret                      carried" in lines
     assert "  Not carried: grant type implicit. OAuth 2.1 does not have it." in lines
     assert any(line.startswith("a b: left out. ") for line in lines)
-    assert any("code_challenge with S256" in line for line in lines)
+    assert any("PKCE with S256 is required" in line for line in lines)
     assert lines[-1] == "1 imported, 0 left alone, 1 left out; 0 consents."
     assert "\x1b" not in output
     assert r"\x1b[2J\n" in output
