@@ -42,6 +42,8 @@ from .host import sign_in
 from .live import served, served_host
 from .mcp_client import Agent, Person
 
+pytestmark = pytest.mark.thorough
+
 #: An API of which the tokens are JWTs, and one of which they are opaque.
 SIGNED, OPAQUE = "https://signed.example/mcp", "https://opaque.example/mcp"
 

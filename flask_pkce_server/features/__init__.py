@@ -86,7 +86,7 @@ def choose(config: Mapping[str, Any], added: Iterable[Feature]) -> tuple[Feature
     features = (*(feature() for feature in FEATURES), *added)
     switches = config.get("PKCE_FEATURES", {})
     if not isinstance(switches, dict):
-        # `Settings.load` reports the wrong type with a better message.
+        # `settings.load` reports the wrong type with a better message.
         return features
     names = [feature.name for feature in features]
     for name in names:
@@ -114,9 +114,10 @@ def _check_switched_off(feature: Feature, config: Mapping[str, Any], names: list
             f'The feature "{feature.name}" cannot be left out: without it nothing is safe.',
             write=f'app.config["PKCE_FEATURES"].pop("{feature.name}")',
         )
-    keys = {key for key in declared() if feature_of(key, names) == feature.name}
-    for key in (keys | {setting.key for setting in feature.settings}) & config.keys():
-        raise ConfigurationError(
-            f'{key} belongs to the feature "{feature.name}", which PKCE_FEATURES leaves out.',
-            write=f'app.config.pop("{key}")',
-        )
+    own = {setting.key for setting in feature.settings}
+    for key in config.keys() & (declared().keys() | own):
+        if key in own or feature_of(key, names) == feature.name:
+            raise ConfigurationError(
+                f'{key} belongs to the feature "{feature.name}", which PKCE_FEATURES leaves out.',
+                write=f'app.config.pop("{key}")',
+            )

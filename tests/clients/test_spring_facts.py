@@ -29,6 +29,8 @@ from flask_pkce_server.testing import Clock, RegisteredClient, hidden_fields, re
 
 from ..host import lending, make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 ISSUER = "http://localhost"
 API = "https://api.example"
 #: What Spring makes of `{baseUrl}/{action}/oauth2/code/{registrationId}`.

@@ -17,6 +17,8 @@ from flask_pkce_server.testing import Clock, Flow, register
 from ..host import make_app, sign_in
 from ..openid import header, id_token, read
 
+pytestmark = pytest.mark.thorough
+
 
 class Listener:
     """A client's endpoint on a loopback port; it answers with `statuses`, then with 200."""

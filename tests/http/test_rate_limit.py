@@ -29,6 +29,8 @@ from ..host import lending, make_app, sign_in
 from ..registering import opened, post
 from ..services import REDIS_URL, THOROUGH, missing
 
+pytestmark = pytest.mark.thorough
+
 
 def remote_address() -> str:
     return request.remote_addr or ""

@@ -26,6 +26,8 @@ from flask_pkce_server.testing import Flow, hidden_fields, register
 from ..device import Device, press, television
 from ..host import make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 ROOT = Path(__file__).parents[2]
 CATALOGS = ROOT / "flask_pkce_server" / "i18n" / "translations"
 LANGUAGES = ["ar", "de", "es", "fr", "ja"]

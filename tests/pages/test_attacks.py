@@ -30,6 +30,8 @@ from flask_pkce_server.wire.code_challenge import challenge_of
 
 from ..host import make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 AUTHORIZE, APPS, LOGOUT = "/oauth/authorize", "/oauth/apps", "/oauth/logout"
 OTHER_URI = "https://client.example/other"
 BYE = "https://client.example/bye"

@@ -103,8 +103,8 @@ LAYOUT = "<html><main>{% block content %}{% endblock %}</main></html>"
     ("templates", "told"),
     [
         ({}, "FAIL  PKCE_LAYOUT_TEMPLATE names base.html, and there is no such template."),
-        ({"base.html": "<html></html>"}, "WARN  base.html itself has no block content"),
-        ({"base.html": LAYOUT}, "OK    The pages stand in base.html."),
+        ({"base.html": "<html></html>"}, "WARN  base.html has no block named content"),
+        ({"base.html": LAYOUT}, "OK    The pages use base.html."),
     ],
 )
 def test_doctor_looks_at_the_layout(templates: dict[str, str], told: str) -> None:

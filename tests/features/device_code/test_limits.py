@@ -32,6 +32,8 @@ from ...host import make_app, sign_in
 from ...openid import read
 from .asking import me, row_of
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_challenge_binds_the_code(device: Device) -> None:
     # RFC 7636 4.6
