@@ -166,7 +166,10 @@ class Server(Protocol):
         """Return the client, None if there is none; raises `TemporarilyUnavailable`."""
 
     def find_token(self, text: str) -> Token | None:
-        """Return the stored token for `text` in any state, None if there is none."""
+        """Return the stored token for `text` in any state, None if there is none.
+
+        Also None for an exchanged token whose client no longer exists.
+        """
 
     def create_oauth2_request(self, request: Any) -> Request:
         """Return `request` if it is a `Request`, else make one from the current Flask request."""
