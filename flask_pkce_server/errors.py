@@ -21,11 +21,9 @@ from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenEr
 
 __all__ = [
     "AccessDeniedError",
-    "AuthorizationPendingError",
     "ConfigurationError",
     "ConsentRequiredError",
     "DeadRefreshTokenError",
-    "ExpiredTokenError",
     "GoneUserError",
     "InsufficientScopeError",
     "InteractionExpired",
@@ -40,15 +38,10 @@ __all__ = [
     "LoginRequiredError",
     "MethodNotAllowed",
     "OAuth2Error",
-    "RequestNotSupportedError",
-    "RequestUriNotSupportedError",
     "ServerError",
-    "SlowDownError",
     "TemporarilyUnavailable",
-    "TooManyRegistrations",
     "TooManyRequests",
     "UnauthorizedClientError",
-    "UnmetRequirementsError",
     "UnsupportedGrantTypeError",
     "UnsupportedResponseTypeError",
 ]
@@ -155,33 +148,6 @@ class TooManyRequests(TemporarilyUnavailable):
         return {} if self.wait is None else {"Retry-After": str(self.wait)}
 
 
-class TooManyRegistrations(TooManyRequests):
-    """Too many self-registered clients are waiting for their first user."""
-
-    description = "Too many clients were registered. Try again later."
-
-
-class AuthorizationPendingError(OAuth2Error):
-    """RFC 8628 3.5: the user has not decided yet."""
-
-    error = "authorization_pending"
-    description = "The user has not decided yet; ask again after the interval."
-
-
-class SlowDownError(OAuth2Error):
-    """RFC 8628 3.5: the user has not decided yet, and the device polls too often."""
-
-    error = "slow_down"
-    description = "This came before the interval was over, which is 5 seconds longer from now on."
-
-
-class ExpiredTokenError(OAuth2Error):
-    """RFC 8628 3.5: the user did not decide in time."""
-
-    error = "expired_token"
-    description = "The device_code has expired. Ask for another one when the user wants to go on."
-
-
 class LoginRequiredError(OAuth2Error):
     """OIDC Core 3.1.2.6: the user has to sign in, but cannot or must not be asked."""
 
@@ -194,24 +160,3 @@ class ConsentRequiredError(OAuth2Error):
 
     error = "consent_required"
     description = "The user has not agreed to this yet."
-
-
-class RequestNotSupportedError(OAuth2Error):
-    """OIDC Core 3.1.2.6: this server does not support request objects."""
-
-    error = "request_not_supported"
-    description = "This server takes no request objects; send the parameters themselves."
-
-
-class RequestUriNotSupportedError(OAuth2Error):
-    """OIDC Core 3.1.2.6: this server does not support request objects by reference."""
-
-    error = "request_uri_not_supported"
-    description = "This server takes no request_uri; send the parameters themselves."
-
-
-class UnmetRequirementsError(OAuth2Error):
-    """OpenID Connect Core Unmet Authentication Requirements 1.0 2."""
-
-    error = "unmet_authentication_requirements"
-    description = "The user cannot sign in at the essential acr that was asked for."

@@ -17,9 +17,7 @@ from ..errors import (
     ConfigurationError,
     InvalidRequestError,
     LoginRequiredError,
-    RequestNotSupportedError,
-    RequestUriNotSupportedError,
-    UnmetRequirementsError,
+    OAuth2Error,
 )
 from ..i18n import translatable
 from ..models import login_session
@@ -51,6 +49,27 @@ def check_subject_type(server: Server, client: Client, value: Any) -> None:
         if server.settings.openid_pairwise_salt is None:
             raise InvalidRequestError("Pairwise subjects need PKCE_OPENID_PAIRWISE_SALT.")
         client.check_sector()
+
+
+class RequestNotSupportedError(OAuth2Error):
+    """OIDC Core 3.1.2.6: this server does not support request objects."""
+
+    error = "request_not_supported"
+    description = "This server takes no request objects; send the parameters themselves."
+
+
+class RequestUriNotSupportedError(OAuth2Error):
+    """OIDC Core 3.1.2.6: this server does not support request objects by reference."""
+
+    error = "request_uri_not_supported"
+    description = "This server takes no request_uri; send the parameters themselves."
+
+
+class UnmetRequirementsError(OAuth2Error):
+    """OpenID Connect Core Unmet Authentication Requirements 1.0 2."""
+
+    error = "unmet_authentication_requirements"
+    description = "The user cannot sign in at the essential acr that was asked for."
 
 
 class OpenIDFeature(Feature):

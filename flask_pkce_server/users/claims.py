@@ -40,7 +40,7 @@ SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
 }
 
 #: Claims that only the server sets: a host app's claim of the same name is omitted.
-_OURS = {
+_SERVER_CLAIMS = {
     "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "auth_time", "nonce", "acr", "amr", "azp",
     "at_hash", "c_hash", "s_hash", "sid", "events", "client_id", "scope", "cnf", "act",
 }  # fmt: skip
@@ -80,7 +80,7 @@ def opened_by(scopes: Iterable[str], extra: Mapping[str, Iterable[str]]) -> set[
 
 def select(claims: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Return the `claims` in `names`, without None and without those only the server sets."""
-    wanted = set(names) - _OURS
+    wanted = set(names) - _SERVER_CLAIMS
     return {name: value for name, value in claims.items() if name in wanted and value is not None}
 
 

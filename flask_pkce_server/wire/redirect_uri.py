@@ -18,7 +18,7 @@ _DANGEROUS = {
     "mailto", "mhtml", "tel", "urn", "vbscript", "view-source", "ws", "wss",
 }  # fmt: skip
 #: Parameters that the server appends: a URI that has one already would have it twice.
-_OURS = {"code", "state", "iss", "error", "error_description", "error_uri"}
+_RESPONSE_PARAMETERS = {"code", "state", "iss", "error", "error_description", "error_uri"}
 _MAX_URI = 2000
 #: The warning about a scheme that any app can claim.
 PLAIN_SCHEME = translatable(
@@ -68,7 +68,8 @@ def refuse_unfit(uri: str) -> None:
         raise InvalidRequestError(
             translatable("A redirect URI is https; http only on this computer's loopback.")
         )
-    if _OURS.intersection(name for name, _ in parse_qsl(parts.query, keep_blank_values=True)):
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if _RESPONSE_PARAMETERS.intersection(names):
         raise InvalidRequestError(
             translatable("A redirect URI has no code, state, iss or error in its query.")
         )

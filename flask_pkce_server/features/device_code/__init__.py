@@ -20,11 +20,8 @@ from sqlalchemy.orm import Session
 
 from ...errors import (
     AccessDeniedError,
-    AuthorizationPendingError,
-    ExpiredTokenError,
     InvalidGrantError,
     InvalidRequestError,
-    SlowDownError,
     UnauthorizedClientError,
 )
 from ...http.rate_limit import RateLimit
@@ -42,6 +39,7 @@ from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
 from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
 from ...wire.names import DEVICE_CODE as GRANT_TYPE
+from .errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 from .page import device, link_to
 from .request import check_request
 

@@ -18,7 +18,7 @@ import flask
 from flask import Response
 from sqlalchemy.orm import Session
 
-from ...errors import ConfigurationError, InvalidTokenError, TooManyRegistrations
+from ...errors import ConfigurationError, InvalidTokenError, TooManyRequests
 from ...http.rate_limit import RateLimit
 from ...models import client_storage as clients
 from ...models import guess, registration
@@ -39,6 +39,12 @@ from .management import registered
 NEW_CLIENTS = RateLimit("registration", 20)
 #: When to retry a registration if too many clients are waiting; in seconds.
 _HOUR = 3600
+
+
+class TooManyRegistrations(TooManyRequests):
+    """Too many self-registered clients are waiting for their first user."""
+
+    description = "Too many clients were registered. Try again later."
 
 
 class RegistrationFeature(Feature):

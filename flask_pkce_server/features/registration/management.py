@@ -21,7 +21,7 @@ from .body import answer, bearer, check, offer, read_body
 
 _NOT_ITS = "The registration access token is not one of this client."
 #: Members that only the server sets (RFC 7592 2.2).
-_OURS = {
+_SERVER_MEMBERS = {
     "registration_access_token", "registration_client_uri", "client_secret_expires_at",
     "client_id_issued_at",
 }  # fmt: skip
@@ -56,7 +56,7 @@ def _owned(server: Server, client_id: str, token: str | None) -> Client:
 
 def _change(server: Server, client: Client, body: Mapping[str, Any]) -> Client:
     """Replace all metadata that the client registered by `body` (RFC 7592 2.2)."""
-    if body.get("client_id") != client.client_id or _OURS & body.keys():
+    if body.get("client_id") != client.client_id or _SERVER_MEMBERS & body.keys():
         raise InvalidClientMetadataError(
             "An update names its client_id, and nothing that only the server says."
         )
