@@ -18,26 +18,27 @@ def list_(as_json: bool) -> None:
     """List the signing keys: next, active and retired."""
     with ReadableErrors():
         keys = current_server.keys.listed()
-    rows = [
-        {
-            "kid": key.kid,
-            "alg": key.algorithm,
-            "state": state,
-            "issued_at": key.issued_at,
-            "active_from": key.active_from,
-            "readable": key.private is not None,
-        }
-        for key, state in keys
-    ]
     if as_json:
-        print_json(rows)
+        print_json(
+            [
+                {
+                    "kid": key.kid,
+                    "alg": key.algorithm,
+                    "state": state,
+                    "issued_at": key.issued_at,
+                    "active_from": key.active_from,
+                    "readable": key.private is not None,
+                }
+                for key, state in keys
+            ]
+        )
         return
-    if not rows:
+    if not keys:
         click.echo("No keys yet. They are created when the first one is needed.")
-    for row in rows:
-        note = "" if row["readable"] else "  (encrypted with another secret)"
-        since = date(int(str(row["active_from"])))
-        click.echo(f"{row['kid']}  {row['alg']:6} {row['state']:8} signs from {since}{note}")
+    for key, state in keys:
+        note = "" if key.private is not None else "  (encrypted with another secret)"
+        since = date(key.active_from)
+        click.echo(f"{key.kid}  {key.algorithm:6} {state:8} signs from {since}{note}")
 
 
 @key_commands.command("rotate")
@@ -45,7 +46,7 @@ def list_(as_json: bool) -> None:
     "--compromised",
     is_flag=True,
     help="Delete the old keys and sign with the new ones at once: what the old ones signed "
-    "is not good any more.",
+    "is no longer valid.",
 )
 @as_json_option
 def rotate(compromised: bool, as_json: bool) -> None:
