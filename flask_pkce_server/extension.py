@@ -212,9 +212,8 @@ class PKCEServer:
     def _assemble(self, state: BlueprintSetupState) -> None:
         """Assemble the server for the app that the blueprint is registered on."""
         app: Flask = state.app  # type: ignore[assignment] # Flask passes a Flask app
-        features = choose(app.config, self._features)
-        host_settings = [setting for feature in self._features for setting in feature.settings]
-        settings = load(app.config, host_settings)
+        hooks = Hooks(choose(app.config, self._features))
+        settings = load(app.config, hooks.settings())
         check_secret(app, "SECRET_KEY", app.secret_key)
         if settings.key_secret is not None:
             check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
@@ -222,7 +221,7 @@ class PKCEServer:
         app.extensions["pkce"] = server = FeatureServer(
             app,
             settings=settings,
-            hooks=Hooks(features),
+            hooks=hooks,
             users=self._users,
             store=Store(self._engine_of(app)),
             resources=self._resources,

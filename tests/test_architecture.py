@@ -38,7 +38,6 @@ RARE_HOOKS = {
 #: What loops over features besides protocol/hooks.py, and why.
 LOOPS = {
     "features/__init__.py": "it chooses them",
-    "extension.py": "settings are read before there is a server to ask",
 }
 
 

@@ -362,6 +362,27 @@ class SameMethod(Feature):
         yield ClientAuthMethod("client_secret_basic", read_header)
 
 
+class SameSetting(Feature):
+    name = "same_setting"
+    settings = (Setting("PKCE_TOKEN_EXTRA", int, 1, "A number."),)
+
+
+class SameSettingAgain(SameSetting):
+    name = "same_setting_again"
+
+
+class PackageSetting(Feature):
+    name = "package_setting"
+    settings = (Setting("PKCE_SCOPES", int, 1, "A number."),)
+
+
+def test_a_setting_has_one_owner() -> None:
+    with pytest.raises(ConfigurationError, match='"PKCE_TOKEN_EXTRA": same_setting and same_'):
+        make_app(features=(SameSetting(), SameSettingAgain()))
+    with pytest.raises(ConfigurationError, match="PKCE_SCOPES is a setting of Flask-PKCE-Server"):
+        make_app(features=(PackageSetting(),))
+
+
 class SameScope(Feature):
     name = "same_scope"
     scopes = {"openid": "Know who you are, once more"}  # noqa: RUF012

@@ -69,8 +69,8 @@ def test_an_unknown_key_is_refused_and_the_nearest_named() -> None:
 
 def test_settings_of_the_hosts_own_features_are_known() -> None:
     setting = Setting("PKCE_OWN_FEATURE", int, 3, "A number.")
-    assert load({}, [setting])["PKCE_OWN_FEATURE"] == 3
-    assert load({"PKCE_OWN_FEATURE": 4}, [setting])["PKCE_OWN_FEATURE"] == 4
+    assert load({}, {setting.key: setting})["PKCE_OWN_FEATURE"] == 3
+    assert load({"PKCE_OWN_FEATURE": 4}, {setting.key: setting})["PKCE_OWN_FEATURE"] == 4
 
 
 def test_every_setting_has_a_meaning() -> None:

@@ -15,6 +15,7 @@ from flask import Response
 from ..errors import ConfigurationError
 from ..models.client import Client
 from ..models.token import Token
+from ..settings import Setting
 from .contract import Server
 from .declarations import Problem, ResponseMode, Route
 from .feature import ClientAuthMethod, ClientField, Feature
@@ -69,6 +70,13 @@ class Hooks:
     def names(self) -> list[str]:
         """The names of the features."""
         return [feature.name for feature in self.features]
+
+    def settings(self) -> dict[str, Setting]:
+        """Return the settings that features of the host add, by their keys."""
+        pairs = ((feature, setting) for feature in self.features for setting in feature.settings)
+        return self._collect(
+            "setting", ((owner.name, setting.key, setting) for owner, setting in pairs)
+        )
 
     def scopes(self) -> dict[str, str]:
         """Return the scopes of all features, each with its sentence."""

@@ -12,13 +12,19 @@ from ..errors import ConfigurationError
 from . import PREFIX, Setting, Settings
 
 
-def load(config: Mapping[str, Any], of_host: Iterable[Setting] = ()) -> Settings:
+def load(config: Mapping[str, Any], host_settings: Mapping[str, Setting] | None = None) -> Settings:
     """Read and check the `PKCE_*` keys of `config`.
 
-    `of_host` contains the settings of the features that the host app added. Raises
-    `ConfigurationError` for an undeclared key, and for a value of the wrong type or range.
+    `host_settings` has the settings of the features that the host app added. Raises
+    `ConfigurationError` for an undeclared key, for one that a feature of the host declares
+    again, and for a value of the wrong type or range.
     """
-    package_settings, host_settings = declared(), {setting.key: setting for setting in of_host}
+    package_settings, host_settings = declared(), host_settings or {}
+    for key in package_settings.keys() & host_settings.keys():
+        raise ConfigurationError(
+            f"{key} is a setting of Flask-PKCE-Server already.",
+            write='Setting("PKCE_<NAME OF YOUR FEATURE>_...", ...)',
+        )
     values = {key: setting.default for key, setting in host_settings.items()}
     for key, value in config.items():
         setting = host_settings.get(key) or package_settings.get(key)
