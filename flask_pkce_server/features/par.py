@@ -119,14 +119,8 @@ def push(server: Server) -> Response:
     if "request_uri" in request.payload.data:
         raise InvalidRequestError("A pushed request has no request_uri.")
     request.replace(client_id=client.client_id)
-    parameters = {
-        name: values
-        for name, values in request.payload.datalist.items()
-        if name not in _CREDENTIALS
-    }
-    if sum(len(text) for name, values in parameters.items() for text in (name, *values)) > (
-        _MAX_CHARACTERS
-    ):
+    kept = request.payload.without(_CREDENTIALS)
+    if kept.size > _MAX_CHARACTERS:
         raise RequestTooLarge()
     request.notes["par"] = None
     authorization.check(server, request)
@@ -135,7 +129,7 @@ def push(server: Server) -> Response:
     row = {
         "digest": digest(handle),
         "client_id": client.client_id,
-        "parameters": parameters,
+        "parameters": kept.datalist,
         "expires_at": now + server.settings.par_lifetime,
     }
 

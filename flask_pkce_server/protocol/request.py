@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -39,6 +39,20 @@ class Payload(OAuth2Payload):
             if value:
                 self.data.setdefault(name, value)
                 self.datalist.setdefault(name, []).append(value)
+
+    @property
+    def size(self) -> int:
+        """The number of characters in all names and values."""
+        return sum(len(text) for name, values in self.datalist.items() for text in (name, *values))
+
+    def without(self, names: Container[str]) -> Payload:
+        """Return the parameters that are not in `names`."""
+        return Payload(
+            (name, value)
+            for name, values in self.datalist.items()
+            if name not in names
+            for value in values
+        )
 
     def check(self, *names: str) -> None:
         """Refuse malformed values of the parameters `names`, or of all if none is named.

@@ -34,7 +34,6 @@ from ...protocol.contract import Server
 from ...protocol.declarations import Route
 from ...protocol.feature import Feature
 from ...protocol.grant import REPLAYED, Grant, GrantNarrowed, Redemption
-from ...protocol.request import Request
 from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
 from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
@@ -163,23 +162,6 @@ class DeviceCodeFeature(Feature):
         }
 
 
-def _parameters_of(request: Request) -> dict[str, list[str]]:
-    """Return the parameters of a device's request that are kept until its user has decided.
-
-    Raises `InvalidRequestError` if they are too long.
-    """
-    kept = {
-        name: values for name, values in request.payload.datalist.items() if name not in _NOT_KEPT
-    }
-    if sum(len(text) for name, values in kept.items() for text in (name, *values)) > (
-        _MAX_PARAMETER_CHARACTERS
-    ):
-        raise InvalidRequestError(
-            f"The request of a device has at most {_MAX_PARAMETER_CHARACTERS} characters."
-        )
-    return kept
-
-
 def authorize(server: Server) -> Response:
     """Issue the two codes of a device: one to poll with, one to type (RFC 8628 3.1, 3.2)."""
     settings, request = server.settings, server.create_oauth2_request(None)
@@ -189,7 +171,11 @@ def authorize(server: Server) -> Response:
     request.client, data = client, request.payload.data
     if "code_challenge" in data or "code_challenge_method" in data:
         request.code_challenge = code_challenge.read(data)
-    parameters = _parameters_of(request)
+    kept = request.payload.without(_NOT_KEPT)
+    if kept.size > _MAX_PARAMETER_CHARACTERS:
+        raise InvalidRequestError(
+            f"The request of a device has at most {_MAX_PARAMETER_CHARACTERS} characters."
+        )
     check_request(server, request)
     handle, now = new_handle(DEVICE), server.now()
     counted = STARTS.ask(server) if client.is_public else {}
@@ -205,7 +191,7 @@ def authorize(server: Server) -> Response:
                 family_id=new_identifier(),
                 client_id=client.client_id,
                 code_challenge=request.code_challenge,
-                parameters=parameters,
+                parameters=kept.datalist,
                 scope=request.scopes,
                 # Set when the user approves.
                 bindings={},
