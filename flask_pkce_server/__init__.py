@@ -8,11 +8,12 @@ from .errors import ConfigurationError
 from .extension import PKCEServer
 from .models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .models.client import Client
+from .models.grant import Grant
 from .models.token import Token
 from .protocol.contract import Server, current_server
 from .protocol.declarations import Problem, ResponseMode, Route
 from .protocol.feature import ClientAuthMethod, ClientField, Feature
-from .protocol.grant import Grant
+from .protocol.grant_type import GrantType
 from .protocol.request import Request
 from .protocol.resources import Resource
 from .protocol.token_response import TokenResponse
@@ -31,6 +32,7 @@ from .signals import (
     token_reuse_detected,
     token_revoked,
     token_used,
+    user_forgotten,
     user_logged_out,
     verifier_mismatched,
 )
@@ -46,6 +48,7 @@ __all__ = [
     "EpochSeconds",
     "Feature",
     "Grant",
+    "GrantType",
     "Identifier",
     "PKCEServer",
     "Problem",
@@ -74,6 +77,7 @@ __all__ = [
     "token_reuse_detected",
     "token_revoked",
     "token_used",
+    "user_forgotten",
     "user_logged_out",
     "verifier_mismatched",
 ]

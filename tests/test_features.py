@@ -205,7 +205,7 @@ class Tenant(Feature):
             raise InvalidRequestError("This is another tenant.")
 
     def complete_token_response(self, server, response) -> None:
-        response.body["tenant"] = response.family.bindings[self.name]
+        response.body["tenant"] = response.grant.bindings[self.name]
 
     def problems(self, server) -> Iterable[Problem]:
         yield Problem("OK", f"The tenant is {server.settings['PKCE_TENANT_DEFAULT']}.")

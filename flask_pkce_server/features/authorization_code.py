@@ -21,17 +21,25 @@ from ..errors import (
 )
 from ..models import authorization_code, consent
 from ..models.authorization_code import AuthorizationCode
-from ..models.token import UNTIL, Family, revoke_family
+from ..models.grant import revoke_one
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.grant import REPLAYED, UNKNOWN, Grant, Redemption, check_as_read
+from ..protocol.grant_type import (
+    REPLAYED,
+    UNKNOWN,
+    ConsentWithdrawn,
+    GrantType,
+    Redemption,
+    check_as_read,
+)
+from ..protocol.issuance import new_grant
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
 from ..wire.handle import CODE, digest, is_handle, new_handle, new_identifier
 
 _UNKNOWN = "The code is unknown, expired, or not this client's."
 
 
-class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
+class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
     """Authlib's grant, with single-use codes and mandatory PKCE."""
 
     # The authorization endpoint.
@@ -72,44 +80,37 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if request.code_challenge is None or request.valid_redirect_uri is None:
             # Checked again where the code is issued, in case the hook did not run (RFC 9700 2.1.1).
             raise InvalidRequestError("code_challenge is missing; PKCE is required (RFC 7636).")
-        handle, now = new_handle(CODE), server.now()
-        code = {
-            "digest": digest(handle),
-            "family_id": new_identifier(),
-            "client_id": client_id,
-            "subject": server.users.subject_of(grant_user),
-            "redirect_uri": request.valid_redirect_uri,
-            "code_challenge": request.code_challenge,
-            "scope": request.scopes,
-            "bindings": request.bindings,
-            "issued_at": now,
-            "expires_at": now + server.settings.authorization_code_lifetime,
-        }
+        handle, now, since = new_handle(CODE), server.now(), request.client.changed_at
+        grant_id, subject = new_identifier(), server.users.subject_of(grant_user)
 
         def issue(session: Session) -> None:
             if not all(use_up(session) for use_up in request.used_up):
                 # The exception rolls back those that were used up before this one.
                 raise InvalidRequestError("This request was used before. Start again in the app.")
-            session.add(AuthorizationCode(**code))
+            if request.rests_on and not consent.hold(session, request.rests_on, now, since):
+                raise ConsentWithdrawn
             if request.consented:
-                consent.remember(
-                    session,
-                    code["subject"],
-                    client_id,
-                    request.consented,
-                    now,
-                    until=request.bindings.get(UNTIL),
-                    since=request.client.changed_at,
+                consent.remember(session, request.consented, now, request.until, since)
+            session.add(new_grant(server, request, grant_id=grant_id, subject=subject))
+            session.add(
+                AuthorizationCode(
+                    digest=digest(handle),
+                    grant_id=grant_id,
+                    redirect_uri=request.valid_redirect_uri,
+                    code_challenge=request.code_challenge,
+                    issued_at=now,
+                    expires_at=now + server.settings.authorization_code_lifetime,
                 )
+            )
 
         server.store.write(issue)
         tell(
             authorization_granted,
             server.app,
             client_id=client_id,
-            subject=code["subject"],
+            subject=subject,
             scopes=request.scopes,
-            family_id=code["family_id"],
+            grant_id=grant_id,
         )
         return {"code": handle}
 
@@ -130,8 +131,8 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if form.get("redirect_uri", code.redirect_uri) != code.redirect_uri:
             raise InvalidGrantError("redirect_uri is not the one that the code was sent to.")
         self.request.authorization_code = code
-        self.request.granted_scopes = code.scope
-        self.request.granted_bindings = code.bindings
+        self.rest_on(code.grant, is_spent=code.consumed_at is not None)
+        self.request.scopes = self.request.granted_scopes
 
     def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
         """Return the stored code; None if it is unknown or belongs to another client.
@@ -141,7 +142,7 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
         if not is_handle(code, CODE):
             return None
         stored = self.server.store.get(AuthorizationCode, digest(code))
-        return stored if stored is not None and stored.client_id == client.client_id else None
+        return stored if stored is not None and stored.grant.client_id == client.client_id else None
 
     def issue_tokens(self) -> dict[str, Any]:
         """Consume the code and issue tokens for it, in one transaction."""
@@ -151,32 +152,32 @@ class SingleUseCodeGrant(Grant, grants.AuthorizationCodeGrant):
             # Checked again where the tokens are issued: no proof, no tokens.
             raise InvalidGrantError("The code_verifier was not proven.")
         # A replayed code only has its tokens revoked; its user may be gone by then.
-        user = None if code.consumed_at is not None else self.find_user(code.subject)
-        family = Family(code.family_id, code.client_id, code.subject, code.bindings)
+        grant = code.grant
+        user = None if code.consumed_at is not None else self.find_user(grant.subject)
 
         def redeem(session: Session) -> Redemption:
             now = server.now()
             if authorization_code.consume(session, code, proof, now):
-                return self.issue(session, family=family, user=user, scopes=code.scope, now=now)
+                return self.issue(session, grant=grant, user=user, now=now)
             current = session.get(AuthorizationCode, code.digest)
             check_as_read(code, current, now)
             if current is None or current.consumed_at is None:
                 return UNKNOWN
-            revoke_family(session, code.family_id, now)
+            revoke_one(session, grant.grant_id, now)
             return REPLAYED
 
         redemption = server.store.write(redeem)
         facts = {
-            "client_id": code.client_id,
-            "subject": code.subject,
-            "family_id": code.family_id,
+            "client_id": grant.client_id,
+            "subject": grant.subject,
+            "grant_id": grant.grant_id,
         }
         if redemption is REPLAYED:
             tell(code_replayed, server.app, **facts)
             raise InvalidGrantError("The code was used before; all that it gave is revoked.")
         if redemption is UNKNOWN:
             raise InvalidGrantError(_UNKNOWN)
-        tell(token_issued, server.app, scopes=code.scope, **facts)
+        tell(token_issued, server.app, scopes=request.scopes, **facts)
         return redemption.body
 
 

@@ -21,16 +21,16 @@ from ..errors import (
     OAuth2Error,
 )
 from ..interaction import authorization, consent, decision, login, waiting
-from ..interaction.decision import Decision
+from ..interaction.decision import Decision, asked_of, standing_of
 from ..interaction.response_mode import RESPONSE_MODES
 from ..models import consent as consents
 from ..models.client import Client
 from ..models.consent import Standing
-from ..models.token import UNTIL
 from ..pages.forms import DecisionForm
 from ..protocol.contract import Server
 from ..protocol.declarations import ResponseMode, Route
 from ..protocol.feature import EVERYBODY, ClientField, Feature
+from ..protocol.grant_type import ConsentWithdrawn
 from ..protocol.request import Request
 from ..wire import shown_name
 from ..wire.redirect_uri import is_loopback, refuse_unfit
@@ -64,6 +64,7 @@ class AuthorizeFeature(Feature):
             "tos_uri", "Where its terms of service are.", check=check_page, said_by=EVERYBODY
         ),
         ClientField("verified", "The operator of this server has checked it.", kind=bool),
+        ClientField("suspended", "Nothing that it holds is valid, until it is resumed.", kind=bool),
     )
 
     def check_settings(self, server: Server) -> None:
@@ -115,16 +116,27 @@ def authorize(server: Server) -> Response:
             return waiting.put_aside(server, request)
         if user is None or request.must_login:
             return _sign_in(server, request, user, reference)
-        standing = _standing(server, request, user)
-        if _must_ask(server, request, standing.scopes):
-            return _ask(server, request, grant, reference, standing)
-        until = standing.until(request.scopes)
-        if until is not None:
-            # A grant that needs no new consent ends when the remembered consent does.
-            request.bindings[UNTIL] = until
+        return _allow_or_ask(server, request, grant, reference)
     except OAuth2Error as error:
         return _refuse(server, request, error)
-    response = authorization.respond(server, request, grant, user)
+
+
+def _allow_or_ask(server: Server, request: Request, grant: Any, reference: str) -> Response:
+    """Issue a code if the user decided on this before, otherwise ask them."""
+    standing = standing_of(server, request)
+    if standing.is_session_over:
+        # An answer that was on its way at the sign-out has brought its cookie back.
+        login.renew(server, request.user)
+    if _must_ask(server, request, standing):
+        return _ask(server, request, grant, reference, standing)
+    if not request.client.skip_consent:
+        # A grant that needs no new consent ends when the remembered consent does.
+        request.until = standing.until(request.scopes)
+        request.rests_on = asked_of(server, request, request.scopes or standing.scopes)
+    try:
+        response = authorization.respond(server, request, grant, request.user)
+    except ConsentWithdrawn:
+        return _allow_or_ask(server, request, grant, reference)
     return waiting.forget(response, reference) if reference else response
 
 
@@ -152,10 +164,10 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     except OAuth2Error as error:
         return _refuse(server, request, error)
     decided = decision.read_decision(
-        server, form, request, request.shown, lambda: _standing(server, request, user).scopes
+        server, form, request, request.shown, lambda: standing_of(server, request).scopes
     )
     if decided is None:
-        standing = _standing(server, request, user)
+        standing = standing_of(server, request)
         return _ask(server, request, grant, reference, standing, again=True)
     if decided.is_for_another:
         # Another user is to sign in: sign the current one out of the host app.
@@ -194,12 +206,10 @@ def _settle(
     if decided.scopes is not None:
         settings = server.settings
         request.scopes = decided.scopes
-        request.consented = decided.scopes if decided.days != 0 else frozenset()
+        request.consented = None if decided.days == 0 else asked_of(server, request)
         # "This time only" lasts for the lifetime of one code plus one access token.
         once = settings.authorization_code_lifetime + settings.access_token_lifetime
-        until = decided.until(server.now(), once)
-        if until is not None:
-            request.bindings[UNTIL] = until
+        request.until = decided.until(server.now(), once)
     user = None if decided.scopes is None else request.user
     response = authorization.respond(server, request, grant, user)
     return waiting.forget(response, reference) if reference else response
@@ -220,27 +230,16 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     return authorization.send_back_error(server, request, error)
 
 
-def _standing(server: Server, request: Request, user: Any) -> Standing:
-    """Return what `user` has granted to the client before, and how many users use it."""
-    if not request.scopes or request.client.skip_consent:
-        return Standing({}, 0)
-    subject, client = server.users.subject_of(user), request.client
-    with server.store.reading() as session:
-        return consents.standing(
-            session, subject, client.client_id, server.now(), client.changed_at
-        )
-
-
-def _must_ask(server: Server, request: Request, granted: frozenset[str]) -> bool:
+def _must_ask(server: Server, request: Request, standing: Standing) -> bool:
     """Say whether the user has to be asked; if not, `request.scopes` is what they grant."""
-    client = request.client
+    client, granted = request.client, standing.scopes
     if client.skip_consent:
         return False
     if request.must_consent or client.always_asks(request.valid_redirect_uri):
         return True
-    if client.self_registered and not client.verified and not request.scopes:
-        # Without scopes there is no remembered consent to rely on.
-        return True
+    if not request.scopes:
+        # Nothing but who the user is.
+        return not standing.is_let_in
     missing = request.scopes - granted
     can_leave_out = all(decision.is_optional(server, scope) for scope in missing)
     if request.must_not_ask and granted and can_leave_out:

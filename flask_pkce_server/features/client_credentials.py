@@ -14,10 +14,12 @@ from sqlalchemy.orm import Session
 
 from ..errors import ConfigurationError, InvalidScopeError, UnauthorizedClientError
 from ..models.client import Client
-from ..models.token import NOBODY, Family, Token
+from ..models.grant import NOBODY
+from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.grant import Grant
+from ..protocol.grant_type import GrantType
+from ..protocol.issuance import new_grant
 from ..signals import tell, token_issued
 from ..wire.handle import new_identifier
 
@@ -25,7 +27,7 @@ from ..wire.handle import new_identifier
 _OF_USERS = frozenset({"openid", "offline_access"})
 
 
-class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
+class MachineTokenGrant(GrantType, grants.ClientCredentialsGrant):
     """Authlib's grant, restricted to confidential clients and to the scopes of machines."""
 
     def validate_token_request(self) -> None:
@@ -40,26 +42,25 @@ class MachineTokenGrant(Grant, grants.ClientCredentialsGrant):
     def issue_tokens(self) -> dict[str, Any]:
         """Issue an access token, and nothing else."""
         server, request = self.server, self.request
-        family = Family(new_identifier(), request.client.client_id, NOBODY, {})
+        grant_id = new_identifier()
 
         def issue(session: Session) -> dict[str, Any]:
-            response = self.token_response(
-                family=family, user=None, scopes=request.scopes, now=server.now()
-            )
+            grant = new_grant(server, request, grant_id=grant_id, subject=NOBODY)
+            response = self.token_response(grant=grant, user=None, now=server.now())
             kinds = [row.kind for row in response.rows if isinstance(row, Token)]
             if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("a machine was to be given more than an access token")
-            session.add_all(response.rows)
+            session.add_all([grant, *response.rows])
             return response.body
 
         body = server.store.write(issue)
         tell(
             token_issued,
             server.app,
-            client_id=family.client_id,
-            subject=family.subject,
+            client_id=request.client.client_id,
+            subject=NOBODY,
             scopes=request.scopes,
-            family_id=family.family_id,
+            grant_id=grant_id,
         )
         return body
 

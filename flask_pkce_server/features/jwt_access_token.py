@@ -50,18 +50,17 @@ class JwtAccessTokenFeature(Feature):
         request, token = response.request, response.access
         audience = audience_of(server, token.scope, request.resources)
         if audience != [server.issuer]:
-            token.bindings = {**token.bindings, "audience": audience}
+            token.audience = audience
         if not is_jwt(server, request, audience):
             return
-        sign_in = token.bindings.get("openid", {})
         claims = {
             **token_claims(server, token),
             "sub": token.subject or token.client_id,
             "jti": base64url(token.digest),
         }
-        if request.wants_jwt and "sid" in sign_in:
+        if request.wants_jwt and token.grant.sid is not None:
             # SDKs that read access tokens use it to watch the session.
-            claims["sid"] = sign_in["sid"]
+            claims["sid"] = token.grant.sid
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )

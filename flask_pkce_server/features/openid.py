@@ -8,10 +8,8 @@ token is issued.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from sqlalchemy.orm import Session
 
 from ..errors import (
     ConfigurationError,
@@ -20,9 +18,7 @@ from ..errors import (
     OAuth2Error,
 )
 from ..i18n import translatable
-from ..models import login_session
 from ..models.client import Client
-from ..models.login_session import SessionClient
 from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import EVERYBODY, ClientField, Feature
@@ -76,7 +72,6 @@ class OpenIDFeature(Feature):
     """OIDC Core 2, 3.1 and 5: ID tokens and their claims."""
 
     name = "openid"
-    models = (SessionClient,)
     scopes = {  # noqa: RUF012 - a constant
         "openid": translatable("Know that you signed in here"),
         "profile": translatable("See your name and profile"),
@@ -145,8 +140,6 @@ class OpenIDFeature(Feature):
             login = server.users.login(request.user)
             _check_wishes(server, request, requested, login)
             bindings |= {
-                # A device stays signed in after this browser signs out.
-                "sid": None if request.on_device else login.sid,
                 "auth_time": login.auth_time,
                 "acr": login.acr,
                 "amr": list(login.amr),
@@ -161,33 +154,31 @@ class OpenIDFeature(Feature):
     def complete_token_response(self, server: Server, response: TokenResponse) -> None:
         if "openid" not in response.scopes:
             return
-        client, bindings = response.request.client, response.family.bindings.get("openid", {})
+        client, grant = response.request.client, response.grant
+        bindings = grant.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
         # The user may have removed scopes since: only the remaining ones release claims.
         names = claims.opened_by(response.scopes, server.settings.openid_claims)
         if not (server.settings.openid_claims_in_id_token or response.request.wants_claims):
             names &= set(bindings.get("id_token_claims", ()))
         token = {
-            **user_claims(server, client, response.family.subject, response.user, names),
+            **user_claims(server, client, grant.subject, response.user, names),
             "iss": server.issuer,
             "aud": client.client_id,
             "exp": response.now + server.settings.openid_id_token_lifetime,
             "iat": response.now,
             "at_hash": half_hash(response.body["access_token"]),
-            **_noted(bindings, *_SIGN_IN_CLAIMS, "sid"),
+            **_noted(bindings, *_SIGN_IN_CLAIMS),
+            **({} if grant.sid is None else {"sid": grant.sid}),
         }
         if response.parent is None:
             # OIDC Core 12.2: the ID token of a refresh has no nonce.
             token |= _noted(bindings, "nonce")
-            response.rows.extend(_taking_part(server, response, bindings))
         response.body["id_token"] = server.keys.sign(token, algorithm)
 
     def describe_token(self, server: Server, token: Token) -> Mapping[str, Any]:
         # RFC 9068 2.2.1, RFC 9470 6.2: how and when the user signed in.
         return _noted(token.bindings.get(self.name, {}), *_SIGN_IN_CLAIMS)
-
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return login_session.prune(session, server.now(), limit)
 
 
 def _noted(bindings: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -212,23 +203,3 @@ def _check_wishes(
         accepted = acr.get("values") or [acr.get("value")]
         if acr.get("essential") is True and accepted != [None] and login.acr not in accepted:
             raise UnmetRequirementsError()
-
-
-def _taking_part(
-    server: Server, response: TokenResponse, bindings: Mapping[str, Any]
-) -> Iterable[SessionClient]:
-    """Yield the row that records the client as part of the user's login session."""
-    if "sid" not in bindings:
-        return
-    yield login_session.joined(
-        sid=bindings["sid"],
-        subject=response.family.subject,
-        client_id=response.family.client_id,
-        family_id=response.family.family_id,
-        offline="offline_access" in response.scopes,
-        now=response.now,
-        lifetime=max(
-            server.settings.refresh_token_lifetime,
-            int(server.app.permanent_session_lifetime.total_seconds()),
-        ),
-    )

@@ -1,7 +1,7 @@
 """Refresh token: keeps a client's access without the user, until it is revoked (RFC 6749 6).
 
 Each use exchanges the token for its successor. Reuse of a token shows that two parties
-hold it, and revokes its whole family (RFC 9700 4.14.2). A client that lost the response
+hold it, and revokes its grant (RFC 9700 4.14.2). A client that lost the response
 may repeat the request within `PKCE_REFRESH_TOKEN_GRACE` seconds and gets the same response:
 successors are derived from the presented token, so no token is stored in clear text.
 """
@@ -22,16 +22,24 @@ from ..errors import (
 )
 from ..i18n import translatable
 from ..models import token as tokens
-from ..models.token import Family, Token
+from ..models.grant import revoke_one
+from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
-from ..protocol.grant import REPLAYED, UNKNOWN, Grant, Outcome, Redemption, check_as_read
+from ..protocol.grant_type import (
+    REPLAYED,
+    UNKNOWN,
+    GrantType,
+    Outcome,
+    Redemption,
+    check_as_read,
+)
 from ..protocol.token_response import TokenResponse
 from ..signals import tell, token_refreshed, token_reuse_detected
 from ..wire.handle import REFRESH, digest, is_handle
 
 
-class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
+class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
     """Authlib's grant, with refresh tokens that are consumed by use and detected on reuse."""
 
     def validate_token_request(self) -> None:
@@ -43,13 +51,14 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         token = self.authenticate_refresh_token(handle)
         if token is None or not token.check_client(client):
             raise DeadRefreshTokenError()
-        requested = frozenset(form.get("scope", "").split(" ")) - {""}
-        if not requested <= token.scope:
-            raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
+        if token.has_lost_offline_access:
+            raise DeadRefreshTokenError()
+        self.rest_on(token.grant, is_spent=token.consumed_at is not None)
         self.request.refresh_token = token
-        self.request.granted_scopes = token.scope
-        self.request.granted_bindings = token.bindings
-        self.request.scopes = requested or token.scope
+        requested = frozenset(form.get("scope", "").split(" ")) - {""}
+        if not requested <= self.request.granted_scopes:
+            raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
+        self.request.scopes = requested or self.request.granted_scopes
 
     def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
         """Return the refresh token with this handle, whatever its state."""
@@ -64,10 +73,8 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
         user = self.find_user(token.subject)
 
         facts = {
-            "family": Family(token.family_id, token.client_id, token.subject, token.bindings),
+            "grant": token.grant,
             "user": user,
-            "scopes": token.scope,
-            "access_scopes": request.scopes,
             "parent": request.form["refresh_token"],
         }
 
@@ -77,25 +84,25 @@ class RotatingRefreshTokenGrant(Grant, grants.RefreshTokenGrant):
                 return self.issue(session, now=now, **facts)
             current = session.get(Token, token.digest)
             check_as_read(token, current, now)
-            if current is None or current.revoked_at is not None or current.consumed_at is None:
+            if current is None or current.consumed_at is None or not current.grant.is_live(now):
                 return UNKNOWN
             # A concurrent request may have read the clock later but locked the row first.
             if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
                 # Made as of that time, so that the response is the same, even its times.
                 response = self.token_response(now=current.consumed_at, **facts)
                 return repeat(session, response, now)
-            tokens.revoke_family(session, token.family_id, now)
+            revoke_one(session, token.grant_id, now)
             return REPLAYED
 
         redemption = server.store.write(rotate)
         event = {
             "client_id": token.client_id,
             "subject": token.subject,
-            "family_id": token.family_id,
+            "grant_id": token.grant_id,
         }
         if redemption is REPLAYED:
             tell(token_reuse_detected, server.app, **event)
-            raise DeadRefreshTokenError("The refresh token was used before; its family is revoked.")
+            raise DeadRefreshTokenError("The refresh token was used before; its grant is revoked.")
         if redemption is UNKNOWN:
             raise DeadRefreshTokenError()
         tell(token_refreshed, server.app, scopes=request.scopes, **event)
@@ -118,9 +125,9 @@ def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
     for token in issued:
         earlier = stored.get(token.digest)
         if earlier is None or not earlier.is_live(now):
-            tokens.revoke_family(session, response.family.family_id, now)
+            revoke_one(session, response.grant.grant_id, now)
             return REPLAYED
-        if earlier.scope != token.scope:
+        if earlier.issued_scope != token.issued_scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
         if earlier.audience != token.audience:
             raise InvalidTargetError("A repeated refresh asks for the same resources.")

@@ -15,7 +15,6 @@ from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..protocol.feature import Feature
 from ..protocol.request import Request
-from ..protocol.token_response import TokenResponse
 from ..wire.resource_uri import canonical
 
 
@@ -29,9 +28,7 @@ class ResourceIndicatorsFeature(Feature):
             request.replace(resource=server.settings.resource_indicators_default)
 
     def check_authorization_request(self, server: Server, request: Request) -> None:
-        named = read(server, request)
-        if named:
-            request.bindings["resource"] = named
+        request.resources = tuple(read(server, request))
 
     def problems(self, server: Server) -> Iterable[Problem]:
         for uri in server.settings.resource_indicators_default:
@@ -45,18 +42,18 @@ class ResourceIndicatorsFeature(Feature):
 
     def check_token_request(self, server: Server, request: Request) -> None:
         named = read(server, request)
-        granted: list[str] = request.granted_bindings.get("resource", [])
-        if granted and not set(named) <= set(granted):
+        granted = request.granted_resources
+        if granted is not None and not set(named) <= {*(granted or _default(server, request))}:
             raise InvalidTargetError("A token request may name fewer resources, not others.")
-        request.resources = tuple(named or granted)
+        request.resources = tuple(named) or granted or ()
 
-    def complete_token_response(self, server: Server, response: TokenResponse) -> None:
-        # The family keeps the resources of the grant; the token has only its own, as audience.
-        token, issuer = response.access, server.issuer
-        bindings = {name: value for name, value in token.bindings.items() if name != "resource"}
-        if set(response.request.resources) - {issuer}:
-            bindings["audience"] = list(response.request.resources)
-        token.bindings = bindings
+
+def _default(server: Server, request: Request) -> Iterable[str]:
+    """Yield the APIs of a grant that names none: this server, and others by their scopes."""
+    yield server.issuer
+    for uri, scopes in server.resources.elsewhere.items():
+        if scopes & request.granted_scopes:
+            yield uri
 
 
 def read(server: Server, request: Request) -> list[str]:

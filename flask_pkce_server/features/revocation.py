@@ -1,6 +1,6 @@
 """Revocation: a client revokes a token that it was issued (RFC 7009).
 
-Whether it is an access or a refresh token, and whatever the hint says, its whole family is
+Whether it is an access or a refresh token, and whatever the hint says, its grant is
 revoked, since a client that signs its user out wants no token to remain valid. For an
 exchanged token, only that token and those made from it are revoked.
 """
@@ -15,6 +15,7 @@ from flask import Response
 
 from ..errors import InvalidRequestError
 from ..models import token as tokens
+from ..models.grant import revoke_one
 from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
@@ -23,7 +24,7 @@ from ..protocol.request import Request
 from ..signals import tell, token_revoked
 
 
-class FamilyRevocation(RevocationEndpoint):
+class GrantRevocation(RevocationEndpoint):
     """Authlib's endpoint, open to public clients, that ignores `token_type_hint`.
 
     Authlib 1.9.8 does not revoke a token if `token_type_hint` names the other type
@@ -45,7 +46,7 @@ class FamilyRevocation(RevocationEndpoint):
             lambda session: (
                 tokens.revoke_exchanged(session, token, server.now())
                 if token.actors
-                else tokens.revoke_family(session, token.family_id, server.now())
+                else revoke_one(session, token.grant_id, server.now())
             )
         )
         if revoked:
@@ -54,7 +55,7 @@ class FamilyRevocation(RevocationEndpoint):
                 server.app,
                 client_id=token.holder,
                 subject=token.subject,
-                family_id=token.family_id,
+                grant_id=token.grant_id,
             )
 
 
@@ -63,7 +64,7 @@ class RevocationFeature(Feature):
 
     name = "revocation"
 
-    endpoints = (FamilyRevocation,)
+    endpoints = (GrantRevocation,)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("revoke", "/revoke", revoke, ("POST",), "endpoint")

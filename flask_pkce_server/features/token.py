@@ -17,6 +17,7 @@ from flask import Response
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError
+from ..models import login_session
 from ..models import token as tokens
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
@@ -35,7 +36,8 @@ class TokenFeature(Feature):
         yield ClientAuthMethod("client_secret_post", read_post)
 
     def prune(self, server: Server, session: Session, limit: int) -> int:
-        return tokens.prune(session, server.now(), limit)
+        now = server.now()
+        return tokens.prune(session, now, limit) + login_session.prune(session, now, limit)
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("token", "/token", token, ("POST",), "endpoint")

@@ -23,10 +23,10 @@ from ..errors import (
 )
 from ..models import token as tokens
 from ..models.client import Client
-from ..models.token import EXCHANGED, UNTIL, Family, Token
+from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import ClientField, Feature
-from ..protocol.grant import Grant, check_as_read
+from ..protocol.grant_type import GrantType, check_as_read
 from ..protocol.request import Request
 from ..signals import tell, token_issued
 from ..wire.handle import is_handle
@@ -48,7 +48,7 @@ _UNFIT = (
 )
 
 
-class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
+class NarrowingExchangeGrant(GrantType, BaseGrant, TokenEndpointMixin):
     """The grant of RFC 8693: the new token never allows more than the exchanged one."""
 
     GRANT_TYPE = TOKEN_EXCHANGE
@@ -67,10 +67,11 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         if len(token.actors) >= MOST_ACTORS:
             raise InvalidRequestError("The subject_token was exchanged too often before.")
         self.check_actor(client)
+        self.rest_on(token.grant)
         targets = targets_of(self.server, client, token, request)
         request.scopes = scopes_of(self.server, client, token, targets, request.payload.scope)
         request.granted_scopes = request.scopes
-        request.granted_bindings = {**token.bindings, "resource": targets}
+        request.granted_resources = tuple(targets)
         # Name all targets in `resource`, the one parameter that other features read.
         request.replace(resource=targets, audience=None)
         request.resources = tuple(targets)
@@ -110,14 +111,21 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
         user = server.users.load(token.subject)
         if user is None:
             raise InvalidRequestError(_UNFIT)
-        family = Family(token.family_id, token.client_id, token.subject, self.bindings(token))
+        chain = token.exchanged(request.client.client_id)
 
         def exchange(session: Session) -> dict[str, Any]:
             now = server.now()
             if not tokens.hold(session, token, now):
                 check_as_read(token, session.get(Token, token.digest), now)
                 raise InvalidRequestError(_UNFIT)
-            response = self.token_response(family=family, user=user, scopes=request.scopes, now=now)
+            response = self.token_response(
+                # The new token expires no later than the exchanged one.
+                grant=token.grant,
+                user=user,
+                now=now,
+                until=token.expires_at,
+                exchange=chain,
+            )
             kinds = [row.kind for row in response.rows if isinstance(row, Token)]
             if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("an exchange was to give more than an access token")
@@ -132,22 +140,9 @@ class NarrowingExchangeGrant(Grant, BaseGrant, TokenEndpointMixin):
             client_id=request.client.client_id,
             subject=token.subject,
             scopes=request.scopes,
-            family_id=token.family_id,
+            grant_id=token.grant_id,
         )
         return body
-
-    def bindings(self, token: Token) -> dict[str, Any]:
-        """Return the bindings of the new token: those of `token`, its audience and the actors."""
-        bindings = {name: value for name, value in token.bindings.items() if name != "audience"}
-        targets = list(self.request.resources)
-        if targets != [self.server.issuer]:
-            bindings["audience"] = targets
-        return {
-            **bindings,
-            # The new token expires no later than the exchanged one.
-            UNTIL: token.expires_at,
-            EXCHANGED: token.exchanged(self.request.client.client_id),
-        }
 
     def issued_type(self, text: str) -> str:
         """Return the type of the new token, which is the requested one (RFC 8693 2.2.1).

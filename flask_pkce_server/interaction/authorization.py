@@ -54,6 +54,8 @@ def _find_client(server: Server, request: Request) -> Client:
             "No app is registered here under this client_id. If it once was: remove the "
             "connection in the app and add it again."
         )
+    if client.suspended:
+        raise InvalidClientError("The operator of this server has suspended this app.")
     return client
 
 

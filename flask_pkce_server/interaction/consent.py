@@ -58,6 +58,8 @@ class ConsentView:
     account: str
     #: The scopes it asks for; `openid` is first, `offline_access` last.
     scopes: list[AskedScope]
+    #: The URIs of the APIs that it asks for access to, apart from this app itself.
+    resources: list[str]
     #: Where the browser goes after the decision: a host or the scheme of an app; "" if nowhere.
     destination: str
     #: Whether the destination is a program on this computer rather than a website.
@@ -170,6 +172,7 @@ def _view(
         client=client,
         account=server.users.name_of(user),
         scopes=_asked(server, request, standing.scopes),
+        resources=[uri for uri in request.resources if uri != server.issuer],
         destination="" if uri is None else uris.shown_host(uri),
         destination_is_local=is_local,
         described_at=uris.shown_host(client.client_id) if is_described else "",

@@ -8,12 +8,31 @@ from typing import Any
 
 import flask
 
+from ..models.consent import Asked, Standing, standing
 from ..pages.forms import DecisionForm
 from ..protocol.contract import Server
 from ..protocol.request import Request
 from .waiting import shown_of, sign
 
 _DAY = 86400
+
+
+def asked_of(server: Server, request: Request, scopes: frozenset[str] | None = None) -> Asked:
+    """Return what `request` asks its user for: its scopes, or `scopes`, at its APIs."""
+    uris = ("" if uri == server.issuer else uri for uri in request.resources)
+    return Asked(
+        subject=server.users.subject_of(request.user),
+        client_id=request.client.client_id,
+        scopes=request.scopes if scopes is None else scopes,
+        resources=tuple(uris) or ("",),
+    )
+
+
+def standing_of(server: Server, request: Request) -> Standing:
+    """Return what the user of `request` has granted to its client before."""
+    asked, login = asked_of(server, request), server.users.login(request.user)
+    with server.store.reading() as session:
+        return standing(session, asked, server.now(), request.client.changed_at, sid=login.sid)
 
 
 def form_for(server: Server, request: Request, user: Any) -> DecisionForm:

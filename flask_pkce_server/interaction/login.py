@@ -9,11 +9,10 @@ from typing import Any
 import flask
 from flask import Flask, Response
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from ..errors import LoginRequiredError
 from ..models import login_session
-from ..models.token import revoke_family
+from ..models.withdrawal import end_access_of_session
 from ..protocol.contract import Server
 from ..protocol.request import Request
 from ..protocol.server import FeatureServer
@@ -73,17 +72,17 @@ def signed_out(server: Server) -> None:
     if login is None:
         return
 
-    def end(session: Session) -> list[str]:
-        participants = login_session.end(session, login.sid)
-        for participant in participants:
-            if not participant.offline:
-                revoke_family(session, participant.family_id, server.now())
-        return sorted({participant.client_id for participant in participants})
-
+    sid, now = login.sid, server.now()
+    lifetime = int(server.app.permanent_session_lifetime.total_seconds())
     try:
-        client_ids = server.store.write(end)
+        # Two transactions: see `login_session.end`.
+        ended = server.store.write(lambda session: login_session.end(session, sid, now, lifetime))
+        client_ids = server.store.write(lambda session: end_access_of_session(session, sid, now))
     except DBAPIError:
         logger.exception("the end of a session could not be stored")
+        return
+    if not ended:
+        # Another request has ended it, and notifies the clients.
         return
     tell(
         user_logged_out,
@@ -92,6 +91,13 @@ def signed_out(server: Server) -> None:
         sid=login.sid,
         client_ids=client_ids,
     )
+
+
+def renew(server: Server, user: Any) -> None:
+    """Start a new login session for `user`, whose earlier one is over."""
+    login = server.users.login(user)
+    forget_login()
+    note_login(login.subject, auth_time=login.auth_time, acr=login.acr, amr=login.amr)
 
 
 def listen_to_flask_login(server: FeatureServer) -> None:

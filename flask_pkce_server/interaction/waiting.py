@@ -65,12 +65,13 @@ def read_signed(server: Server, text: str) -> tuple[Request, str | None]:
 
 
 def shown_of(request: Request) -> list[Any]:
-    """Return what a user decides on: the client's name, the redirect URI and the scopes.
+    """Return what a user decides on: the client's name, the redirect URI, scopes and APIs.
 
     It depends on the client's registration, which the client may change meanwhile.
     """
     name = None if request.client is None else request.client.client_name
-    return [name, request.valid_redirect_uri, sorted(request.scopes)]
+    scopes, uris = sorted(request.scopes), sorted(request.resources)
+    return [name, request.valid_redirect_uri, scopes, uris]
 
 
 def put_aside(server: Server, request: Request) -> Response:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
 from sqlalchemy import Text, and_, exists, func, or_, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .grant import Grant, stands
 from .token import Token
 
 
 class AuthorizationCode(Base, AuthorizationCodeMixin):
-    """An authorization code, stored by its digest and bound to the authorization request.
+    """An authorization code, stored by its digest, for one grant.
 
     A consumed row is kept until the tokens issued for the code have expired: this
     distinguishes a second use from an unknown code.
@@ -22,20 +21,29 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
     __tablename__ = "pkce_authorization_code"
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
-    family_id: Mapped[str] = mapped_column(Identifier)
-    client_id: Mapped[str] = mapped_column(Identifier, index=True)
-    subject: Mapped[str] = mapped_column(Identifier)
+    grant_id: Mapped[str] = mapped_column(Identifier, index=True)
     redirect_uri: Mapped[str] = mapped_column(Text)
     #: RFC 7636 4.2: BASE64URL(SHA256(code_verifier)), never absent.
     code_challenge: Mapped[str] = mapped_column(Identifier)
-    scope: Mapped[frozenset[str]]
-    bindings: Mapped[dict[str, Any]]
     issued_at: Mapped[int]
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
     consumed_at: Mapped[int | None]
 
+    #: What the user decided, which the code lets the client redeem.
+    grant: Mapped[Grant] = relationship(
+        primaryjoin=lambda: foreign(AuthorizationCode.grant_id) == Grant.grant_id,
+        lazy="joined",
+        innerjoin=True,
+        viewonly=True,
+    )
+
     def __repr__(self) -> str:
         return f"<AuthorizationCode of {self.client_id}>"
+
+    @property
+    def client_id(self) -> str:
+        """The client that the code was issued to."""
+        return self.grant.client_id
 
     def is_live(self, now: int) -> bool:
         """Return whether the code can be redeemed at `now` (epoch seconds)."""
@@ -47,7 +55,7 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
         return self.redirect_uri
 
     def get_scope(self) -> str:
-        return " ".join(sorted(self.scope))
+        return " ".join(sorted(self.grant.scope))
 
 
 def consume(session: Session, code: AuthorizationCode, code_challenge: str, now: int) -> bool:
@@ -60,12 +68,10 @@ def consume(session: Session, code: AuthorizationCode, code_challenge: str, now:
         update(AuthorizationCode)
         .where(
             AuthorizationCode.digest == code.digest,
-            AuthorizationCode.client_id == code.client_id,
             AuthorizationCode.code_challenge == code_challenge,
-            # No scope was withdrawn since the code was read.
-            AuthorizationCode.scope == code.scope,
             AuthorizationCode.consumed_at.is_(None),
             AuthorizationCode.expires_at > now,
+            stands(code.grant, now),
         )
         .values(consumed_at=now)
     )
@@ -78,9 +84,10 @@ def sharing_a_challenge(session: Session, limit: int) -> set[str]:
     A verifier is for one sign-in (RFC 7636 4.1). Two clients may also share a challenge, if
     both copied it from the same example.
     """
-    first, last = func.min(AuthorizationCode.client_id), func.max(AuthorizationCode.client_id)
+    first, last = func.min(Grant.client_id), func.max(Grant.client_id)
     statement = (
         select(first, last)
+        .join(AuthorizationCode, AuthorizationCode.grant_id == Grant.grant_id)
         .group_by(AuthorizationCode.code_challenge)
         .having(func.count() > 1)
         .distinct()
@@ -92,7 +99,7 @@ def sharing_a_challenge(session: Session, limit: int) -> set[str]:
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` expired codes without live tokens; return how many."""
     has_live_token = exists().where(
-        Token.family_id == AuthorizationCode.family_id, Token.expires_at > now
+        Token.grant_id == AuthorizationCode.grant_id, Token.expires_at > now
     )
     is_unneeded = or_(AuthorizationCode.consumed_at.is_(None), ~has_live_token)
     is_prunable = and_(AuthorizationCode.expires_at <= now, is_unneeded)

@@ -25,6 +25,7 @@ from sqlalchemy import (
     UpdateBase,
     delete,
     event,
+    inspect,
     select,
 )
 from sqlalchemy.dialects import mysql
@@ -156,10 +157,11 @@ def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int
 
     Selects the keys first: MariaDB does not support LIMIT in a subquery of DELETE.
     """
-    digests = session.scalars(select(table.digest).where(condition).limit(limit)).all()
-    if digests:
-        session.execute(delete(table).where(table.digest.in_(digests)))
-    return len(digests)
+    key = inspect(table).primary_key[0]
+    keys = session.scalars(select(key).where(condition).limit(limit)).all()
+    if keys:
+        session.execute(delete(table).where(key.in_(keys)))
+    return len(keys)
 
 
 def asks_for_retry(error: DBAPIError) -> bool:

@@ -70,6 +70,11 @@ class Client(Base, ClientMixin):
         return bool(self.client_metadata.get("verified"))
 
     @property
+    def suspended(self) -> bool:
+        """Whether the operator has suspended the client: nothing it holds is valid meanwhile."""
+        return bool(self.client_metadata.get("suspended"))
+
+    @property
     def document(self) -> Mapping[str, int] | None:
         """The times of the stored copy (epoch seconds) of a described client; None for others."""
         return self.client_metadata.get(DOCUMENT)

@@ -20,12 +20,9 @@ from ..wire import client_metadata
 from ..wire.client_metadata import ClientMetadata, Offer
 from ..wire.fetch import is_fetchable
 from . import client_storage as clients
-from .authorization_code import AuthorizationCode
 from .base import changed_rows
 from .client import DOCUMENT, Client
-from .consent import Consent
-from .device_code import DeviceCode
-from .token import Token
+from .connection import is_unused
 
 #: Seconds for which an outdated copy is still used while the document is unavailable.
 STALE = 86400
@@ -172,13 +169,9 @@ def prune(session: Session, now: int, limit: int) -> int:
     If such a client returns, its document is fetched again. Verified clients are kept, and so
     are clients that skip consent: they may have no other rows for days.
     """
-    unused = [
-        ~select(table.client_id).where(table.client_id == Client.client_id).exists()
-        for table in (Token, AuthorizationCode, DeviceCode, Consent)
-    ]
     outdated = [
         client.client_id
-        for client in copies(session, *unused)
+        for client in copies(session, is_unused(Client.client_id))
         if not (client.verified or client.skip_consent or is_usable(client, now))
     ]
     return sum(clients.remove(session, client_id) for client_id in outdated[: min(limit, _BATCH)])

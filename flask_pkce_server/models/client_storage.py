@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidRequestError
@@ -13,6 +13,7 @@ from ..wire.handle import digest, new_identifier, new_secret
 from . import client_origin
 from .base import Base, changed_rows
 from .client import BY_SECRET, Client
+from .grant import Grant
 
 
 def new_client(
@@ -71,13 +72,22 @@ def save(session: Session, client: Client) -> None:
 def remove(session: Session, client_id: str) -> bool:
     """Delete a client and everything that belongs to it; return whether it existed.
 
-    Deletes every row with its client_id, so that nothing is left if the same client_id is
-    registered again. Each statement is repeated until it finds nothing: it waits for a
-    concurrent refresh, but does not see the rows which that refresh inserted.
+    Deletes every row with its client_id, or of one of its grants, so that nothing is left if the
+    same client_id is registered again. Each statement is repeated until it finds nothing: it
+    waits for a concurrent refresh, but does not see the rows which that refresh inserted.
     """
-    for mapper in sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__tablename__):
-        if mapper.class_ is not Client and "client_id" in mapper.columns:
-            statement = delete(mapper.class_).where(mapper.columns["client_id"] == client_id)
-            while changed_rows(session, statement):
-                pass
+    mappers = sorted(Base.registry.mappers, key=lambda mapper: mapper.class_.__tablename__)
+    of_client = select(Grant.grant_id).where(Grant.client_id == client_id)
+    conditions = [
+        (mapper.class_, mapper.columns["grant_id"].in_(of_client))
+        for mapper in mappers
+        if mapper.class_ is not Grant and "grant_id" in mapper.columns
+    ] + [
+        (mapper.class_, mapper.columns["client_id"] == client_id)
+        for mapper in mappers
+        if mapper.class_ is not Client and "client_id" in mapper.columns
+    ]
+    for table, condition in conditions:
+        while changed_rows(session, delete(table).where(condition)):
+            pass
     return changed_rows(session, delete(Client).where(Client.client_id == client_id)) == 1

@@ -1,29 +1,29 @@
-"""Connection: a client's access to a user's account, read from consents and live tokens."""
+"""Connection: a client's access to a user's account, read from grants and consents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session
 
 from .client import Client
-from .consent import Consent, ScopeUse, is_live
-from .token import UNTIL, Token, is_live_token
+from .consent import IDENTITY, Consent, ScopeUse, is_live
+from .grant import NOBODY, Grant, is_in_force
+from .token import Token, is_live_token
 
 
 @dataclass(frozen=True)
-class SignIn:
-    """One sign-in to a client: a family of tokens."""
+class LiveGrant:
+    """A grant with a live token."""
 
-    family_id: str
-    #: What the features recorded with the grant and with each of its tokens since.
-    bindings: dict[str, Any]
-    #: Epoch seconds; `last_seen` is when the newest live token was issued.
-    since: int
-    last_seen: int
+    grant: Grant
+    #: When the newest of its live tokens was issued (epoch seconds).
+    last_issued_at: int
+    #: The URIs of the APIs that its live tokens are for, apart from this server itself.
+    audience: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -39,72 +39,86 @@ class Connection:
     until: int | None
     #: The scopes that the client has really used, if their use is recorded.
     used: frozenset[str]
-    #: Most recent first.
-    sign_ins: list[SignIn]
+    #: The grants that it still has tokens of, most recently used first.
+    grants: list[LiveGrant]
 
 
 def of_subject(session: Session, subject: str, now: int) -> list[Connection]:
     """Return the connections of the user `subject` at `now`, most recently used first."""
-    granted = session.scalars(select(Consent).where(Consent.subject == subject, is_live(now))).all()
-    live = session.scalars(select(Token).where(Token.subject == subject, is_live_token(now))).all()
-    ids = {consent.client_id for consent in granted} | {token.client_id for token in live}
-    clients = session.scalars(select(Client).where(Client.client_id.in_(ids))).all()
+    consents = session.scalars(
+        select(Consent).where(Consent.subject == subject, is_live(now))
+    ).all()
+    live = live_grants(session, now, Grant.subject == subject)
     uses = session.scalars(select(ScopeUse).where(ScopeUse.subject == subject)).all()
+    clients = {item.grant.client_id: item.grant.client for item in live}
+    others = {consent.client_id for consent in consents} - clients.keys()
+    if others:
+        found = session.scalars(select(Client).where(Client.client_id.in_(others)))
+        clients |= {client.client_id: client for client in found}
     connections = [
         _connection(
             client,
-            [consent for consent in granted if consent.client_id == client.client_id],
-            [token for token in live if token.client_id == client.client_id],
+            [consent for consent in consents if consent.client_id == client.client_id],
+            [item for item in live if item.grant.client_id == client.client_id],
             [use for use in uses if use.client_id == client.client_id],
         )
-        for client in clients
+        for client in clients.values()
+        if client is not None
     ]
     return sorted(connections, key=lambda item: (-item.last_used, item.client.client_id))
 
 
+def live_grants(session: Session, now: int, *conditions: ColumnElement[bool]) -> list[LiveGrant]:
+    """Return the grants with live tokens that meet `conditions`, most recently used first."""
+    rows = session.execute(
+        select(Grant, Token.issued_at, Token.audience)
+        .join(Token, Token.grant_id == Grant.grant_id)
+        .where(is_in_force(now), is_live_token(now), *conditions)
+        .order_by(Token.issued_at.desc(), Grant.grant_id)
+    )
+    found: dict[str, LiveGrant] = {}
+    for grant, issued_at, audience in rows:
+        live = found.setdefault(grant.grant_id, LiveGrant(grant, issued_at))
+        live.audience.update(audience)
+    return list(found.values())
+
+
 def _connection(
-    client: Client, consents: list[Consent], tokens: list[Token], uses: list[ScopeUse]
+    client: Client, consents: list[Consent], live: list[LiveGrant], uses: Iterable[ScopeUse]
 ) -> Connection:
-    issued = [*(row.issued_at for row in consents), *(row.issued_at for row in tokens)]
-    ends = [consent.expires_at for consent in consents]
-    ends += [token.bindings.get(UNTIL) for token in tokens]
+    starts = [*(row.issued_at for row in consents), *(item.grant.issued_at for item in live)]
+    since = min(starts)
+    # An app that was removed and allowed again starts anew.
+    uses = [use for use in uses if use.used_at >= since]
+    scopes = frozenset(row.scope for row in consents) - {IDENTITY}
+    ends = [row.expires_at for row in consents] + [item.grant.until for item in live]
     return Connection(
         client=client,
-        scopes=frozenset(row.scope for row in consents).union(*(row.scope for row in tokens)),
-        since=min(issued),
-        last_used=max([*(use.used_at for use in uses), *issued]),
+        scopes=scopes.union(*(item.grant.allowed for item in live)),
+        since=since,
+        last_used=max(
+            [*starts, *(use.used_at for use in uses), *(item.last_issued_at for item in live)]
+        ),
         until=None if None in ends else max(end for end in ends if end is not None),
         used=frozenset(use.scope for use in uses),
-        sign_ins=_sign_ins(tokens),
+        grants=live,
     )
 
 
-def _sign_ins(tokens: Iterable[Token]) -> list[SignIn]:
-    families: dict[str, list[Token]] = {}
-    for token in tokens:
-        families.setdefault(token.family_id, []).append(token)
-    sign_ins = [
-        SignIn(
-            family_id=family_id,
-            bindings=_joined(family),
-            since=min(token.issued_at for token in family),
-            last_seen=max(token.issued_at for token in family),
-        )
-        for family_id, family in families.items()
-    ]
-    return sorted(sign_ins, key=lambda sign_in: (-sign_in.last_seen, sign_in.family_id))
-
-
-def _joined(tokens: Iterable[Token]) -> dict[str, Any]:
-    """Return the bindings of the tokens of a family, with all of their audiences."""
-    bindings = {name: value for token in tokens for name, value in token.bindings.items()}
-    audience = dict.fromkeys(uri for token in tokens for uri in token.audience)
-    return {**bindings, **({"audience": [*audience]} if audience else {})}
+def is_unused(client_id: Any) -> ColumnElement[bool]:
+    """Return the condition that the client in this column has nothing that a user granted."""
+    granted = exists().where(Grant.client_id == client_id, Grant.revoked_at.is_(None))
+    return and_(~granted, ~exists().where(Consent.client_id == client_id))
 
 
 def people_of(session: Session, client_id: str, now: int) -> int:
     """Return how many users have a connection with `client_id`."""
-    granted = select(Consent.subject).where(Consent.client_id == client_id, is_live(now))
-    live = select(Token.subject).where(Token.client_id == client_id, is_live_token(now))
-    people = granted.union(live).subquery()
+    consented = select(Consent.subject).where(Consent.client_id == client_id, is_live(now))
+    holding = (
+        select(Grant.subject)
+        .join(Token, Token.grant_id == Grant.grant_id)
+        .where(Grant.client_id == client_id, Grant.subject != NOBODY)
+        .where(is_in_force(now), is_live_token(now))
+    )
+    people = consented.union(holding).subquery()
     return session.scalar(select(func.count()).select_from(people)) or 0

@@ -1,4 +1,4 @@
-"""Consent: the scopes that a user has granted to a client, remembered one by one."""
+"""Consent: what a user's decisions let a client have again without asking, scope by scope."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Index, delete, func, null, or_, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Text,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from . import device_code
-from .authorization_code import AuthorizationCode
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .device_code import DeviceCode
-from .token import Token
+from .login_session import EndedSession
 
 #: The users of a client are counted up to this number.
 MOST_PEOPLE = 1000
+#: The scope of the consent to a request without scopes, which tells who the user is.
+IDENTITY = ""
 
 
 class Consent(Base):
-    """One scope that one user has granted to one client.
+    """One scope that one user has granted to one client, for one API.
 
     There is one row per scope, so that two tabs can grant different scopes at once.
     """
@@ -37,9 +46,32 @@ class Consent(Base):
     subject: Mapped[str] = mapped_column(Identifier)
     client_id: Mapped[str] = mapped_column(Identifier)
     scope: Mapped[str] = mapped_column(Identifier)
+    #: The URI of the API; "" for this server itself.
+    resource: Mapped[str] = mapped_column(Text)
     issued_at: Mapped[int]
     #: When the user has to be asked again; None for never.
     expires_at: Mapped[int | None] = mapped_column(EpochSeconds, index=True)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a client asks a user for."""
+
+    subject: str
+    client_id: str
+    scopes: frozenset[str]
+    #: The URIs of the APIs; "" is this server itself.
+    resources: Sequence[str] = ("",)
+
+    @property
+    def digests(self) -> dict[bytes, tuple[str, str]]:
+        """The primary keys of the consents that allow it, each with its scope and API."""
+        # Who grants anything lets the client know who they are.
+        return {
+            _key(self.subject, self.client_id, scope, resource): (scope, resource)
+            for scope in self.scopes or {IDENTITY}
+            for resource in self.resources
+        }
 
 
 @dataclass(frozen=True)
@@ -50,6 +82,10 @@ class Standing:
     granted: Mapping[str, int | None]
     #: How many users have granted the client anything, counted up to `MOST_PEOPLE`.
     people: int
+    #: Whether the user let the client in before, with any scope or none.
+    is_let_in: bool = False
+    #: Whether the login session of the browser is over.
+    is_session_over: bool = False
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -60,6 +96,10 @@ class Standing:
         """Return when the first of `scopes` ends (epoch seconds); None for never."""
         ends = (self.granted.get(scope) for scope in scopes)
         return min((end for end in ends if end is not None), default=None)
+
+
+def _key(subject: str, client_id: str, scope: str, resource: str) -> bytes:
+    return digest("\n".join((subject, client_id, scope, resource)))
 
 
 class ScopeUse(Base):
@@ -92,130 +132,87 @@ def is_live(now: int) -> ColumnElement[bool]:
     return or_(Consent.expires_at.is_(None), Consent.expires_at > now)
 
 
-def standing(session: Session, subject: str, client_id: str, now: int, since: int = 0) -> Standing:
-    """Return what `subject` has granted to `client_id`, in one SQL statement.
+def standing(
+    session: Session, asked: Asked, now: int, since: int = 0, *, sid: str = ""
+) -> Standing:
+    """Return what the user has granted to the client, in one SQL statement.
 
-    Times are epoch seconds. Consents from before `since` do not count, because the client has
-    changed since.
+    Times are epoch seconds. A scope counts if it was granted for each of the APIs that are
+    asked for. Consents from before `since` do not count, because the client has changed since.
+    `sid` is the login session of the browser.
     """
+    subject, client_id, wanted = asked.subject, asked.client_id, asked.resources
     people = select(Consent.subject).where(Consent.client_id == client_id).distinct()
     counted = people.limit(MOST_PEOPLE).subquery()
+    ended = select(func.count()).select_from(EndedSession).where(EndedSession.sid == sid)
     rows: Sequence[Any] = session.execute(
         union_all(
-            select(Consent.scope, Consent.expires_at, null()).where(
+            select(Consent.scope, Consent.resource, Consent.expires_at, null()).where(
                 Consent.subject == subject,
                 Consent.client_id == client_id,
                 Consent.issued_at >= since,
                 is_live(now),
             ),
-            select(null(), null(), func.count()).select_from(counted),
+            select(null(), null(), ended.scalar_subquery(), func.count()).select_from(counted),
         )
     ).all()
+    ends = {(scope, uri): until for scope, uri, until, number in rows if number is None}
+    granted = {
+        scope: min((ends[scope, uri] for uri in wanted), key=lambda end: (end is None, end or 0))
+        for scope in {scope for scope, _ in ends}
+        if all((scope, uri) in ends for uri in wanted)
+    }
+    is_let_in = bool(granted)
+    granted.pop(IDENTITY, None)
+    _, _, is_over, number = next(row for row in rows if row[3] is not None)
     return Standing(
-        granted={scope: until for scope, until, _ in rows if scope is not None},
-        people=max(number or 0 for _, _, number in rows),
+        granted=granted,
+        people=number,
+        is_let_in=is_let_in,
+        is_session_over=bool(is_over),
     )
 
 
+def hold(session: Session, asked: Asked, now: int, since: int) -> bool:
+    """Lock the consents that allow what is `asked`; return whether all are still there.
+
+    Times are epoch seconds. A concurrent withdrawal waits for the lock, or comes first and
+    leaves nothing to hold.
+    """
+    digests = asked.digests
+    statement = update(Consent).where(
+        Consent.digest.in_(digests), Consent.issued_at >= since, is_live(now)
+    )
+    return changed_rows(session, statement.values(issued_at=Consent.issued_at)) == len(digests)
+
+
 def remember(
-    session: Session,
-    subject: str,
-    client_id: str,
-    scopes: Iterable[str],
-    now: int,
-    until: int | None = None,
-    since: int = 0,
+    session: Session, asked: Asked, now: int, until: int | None = None, since: int = 0
 ) -> None:
-    """Store that `subject` grants `scopes` to `client_id`, up to `until` or permanently.
+    """Store that the user grants what is `asked`, up to `until` or permanently.
 
     Times are epoch seconds. Other scopes stay granted; a scope granted again lasts until the
     new `until`. A consent that has ended, or is from before `since` (see `standing`), starts
     anew.
     """
-    rows = {
-        row.scope: row
-        for row in session.scalars(
-            select(Consent).where(Consent.subject == subject, Consent.client_id == client_id)
-        )
-    }
-    for scope in sorted(scopes):
-        row = rows.get(scope)
+    digests = asked.digests
+    stored = session.scalars(select(Consent).where(Consent.digest.in_(digests)))
+    rows = {row.digest: row for row in stored}
+    for key, (scope, resource) in sorted(digests.items()):
+        row = rows.get(key)
         if row is None:
             row = Consent(
-                digest=digest("\n".join((subject, client_id, scope))),
-                subject=subject,
-                client_id=client_id,
+                digest=key,
+                subject=asked.subject,
+                client_id=asked.client_id,
                 scope=scope,
+                resource=resource,
                 issued_at=now,
             )
             session.add(row)
         elif row.issued_at < since or (row.expires_at is not None and row.expires_at <= now):
             row.issued_at = now
         row.expires_at = until
-
-
-def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
-    """Withdraw all access of `client_id` to `subject`; return whether there was any.
-
-    Deletes the consents, consumes pending codes and revokes live tokens, in this order: a
-    concurrent redemption holds the row of its code, so that the later statements see its
-    tokens. The last statement is repeated until it finds nothing.
-    """
-    of_client = {"subject": subject, "client_id": client_id}
-    total = changed_rows(session, delete(Consent).filter_by(**of_client))
-    session.execute(delete(ScopeUse).filter_by(**of_client))
-    codes = update(AuthorizationCode).where(AuthorizationCode.consumed_at.is_(None))
-    total += changed_rows(session, codes.filter_by(**of_client).values(consumed_at=now))
-    total += device_code.withdraw(session, subject, client_id, now)
-    live = update(Token).where(Token.revoked_at.is_(None))
-    while changed := changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
-        total += changed
-    return total > 0
-
-
-def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str], now: int) -> bool:
-    """Withdraw `scopes` that `subject` granted to `client_id`; return whether there were any.
-
-    Pending codes and all tokens keep their other scopes. A concurrent refresh or redemption
-    locks the row that it consumes, and consumes it only with the scopes that it read. So it
-    either comes first, and the next round finds its tokens, or it comes later and starts again
-    with the remaining scopes.
-    """
-    withdrawn = frozenset(scopes)
-    of_client = {"subject": subject, "client_id": client_id}
-    total = changed_rows(
-        session, delete(Consent).filter_by(**of_client).where(Consent.scope.in_(withdrawn))
-    )
-    session.execute(delete(ScopeUse).filter_by(**of_client).where(ScopeUse.scope.in_(withdrawn)))
-    for table in (AuthorizationCode, DeviceCode, Token):
-        while rows := _with_any(session, table, withdrawn, of_client):
-            total += len(rows)
-            for key, scope in rows:
-                session.execute(
-                    update(table)
-                    .where(table.digest == key)
-                    .values(scope=scope - withdrawn)
-                    .execution_options(synchronize_session=False)
-                )
-    if "offline_access" in withdrawn:
-        # Without offline_access, no access outlives the sign-in.
-        live = update(Token).where(Token.kind == "refresh", Token.revoked_at.is_(None))
-        while changed_rows(session, live.filter_by(**of_client).values(revoked_at=now)):
-            pass
-    return total > 0
-
-
-def _with_any(
-    session: Session,
-    table: type[AuthorizationCode] | type[DeviceCode] | type[Token],
-    scopes: frozenset[str],
-    of_client: Mapping[str, str],
-) -> list[tuple[bytes, frozenset[str]]]:
-    """Lock all rows of the user and the client; return the current ones with any of `scopes`."""
-    rows = session.execute(
-        select(table.digest, table.scope).filter_by(**of_client).with_for_update()
-    ).all()
-    return [(key, scope) for key, scope in rows if scope & scopes]
 
 
 def prune(session: Session, now: int, limit: int) -> int:

@@ -9,10 +9,11 @@ import unicodedata
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, exists, or_, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from . import guess
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .grant import Grant, stands
 from .token import Token
 
 #: RFC 8628 6.1: no vowels, so that no code spells a word, and no characters that look alike.
@@ -29,7 +30,7 @@ WRONG_OF_USER, WRONG_OF_ALL = 5, 1000
 
 
 class DeviceCode(Base):
-    """A device code, stored by its digest, with the user's decision.
+    """A device code, stored by its digest, with the grant that the user decided on.
 
     A consumed row is kept until the tokens issued for the code have expired: this
     distinguishes a second use from an unknown code.
@@ -40,25 +41,26 @@ class DeviceCode(Base):
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     #: Keyed: eight letters are quickly found from their plain SHA-256.
     user_code_digest: Mapped[bytes] = mapped_column(Digest, unique=True)
-    family_id: Mapped[str] = mapped_column(Identifier)
     client_id: Mapped[str] = mapped_column(Identifier, index=True)
-    #: The user who decided; None until then.
-    subject: Mapped[str | None] = mapped_column(Identifier, index=True)
+    #: What the user allowed; None until then.
+    grant_id: Mapped[str | None] = mapped_column(Identifier, index=True)
     #: RFC 7636 4.2; None if the device sent none.
     code_challenge: Mapped[str | None] = mapped_column(Identifier)
     #: The parameters of the request, checked again when the user is known.
     parameters: Mapped[dict[str, Any]]
-    scope: Mapped[frozenset[str]]
-    bindings: Mapped[dict[str, Any]]
     #: Seconds between two polls of the device.
     poll_interval: Mapped[int]
     last_polled_at: Mapped[int | None]
     issued_at: Mapped[int]
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
-    approved_at: Mapped[int | None]
-    #: When the user denied the request, or withdrew their approval.
     denied_at: Mapped[int | None]
     consumed_at: Mapped[int | None]
+
+    grant: Mapped[Grant | None] = relationship(
+        primaryjoin=lambda: foreign(DeviceCode.grant_id) == Grant.grant_id,
+        lazy="joined",
+        viewonly=True,
+    )
 
     def __repr__(self) -> str:
         return f"<DeviceCode of {self.client_id}>"
@@ -113,22 +115,17 @@ def enter(session: Session, user_code_digest: bytes, subject: str, now: int) -> 
     return code
 
 
-def approve(
-    session: Session,
-    code: DeviceCode,
-    subject: str,
-    scope: frozenset[str],
-    bindings: dict[str, Any],
-    now: int,
-) -> bool:
-    """Store that `subject` grants `scope`; of concurrent decisions, only one gets True."""
-    decided = {"subject": subject, "scope": scope, "bindings": bindings, "approved_at": now}
-    return _decide(session, code, decided, now)
+def approve(session: Session, code: DeviceCode, grant: Grant, now: int) -> bool:
+    """Store what the user granted; of concurrent decisions, only one gets True."""
+    is_first = _decide(session, code, {"grant_id": grant.grant_id}, now)
+    if is_first:
+        session.add(grant)
+    return is_first
 
 
-def deny(session: Session, code: DeviceCode, subject: str, now: int) -> bool:
-    """Store that `subject` denies the request; return whether it was still undecided."""
-    return _decide(session, code, {"subject": subject, "denied_at": now}, now)
+def deny(session: Session, code: DeviceCode, now: int) -> bool:
+    """Store that the user denies the request; return whether it was still undecided."""
+    return _decide(session, code, {"denied_at": now}, now)
 
 
 def poll(session: Session, code: DeviceCode, now: int) -> bool:
@@ -148,8 +145,12 @@ def poll(session: Session, code: DeviceCode, now: int) -> bool:
     return False
 
 
-def consume(session: Session, code: DeviceCode, code_challenge: str | None, now: int) -> bool:
-    """Consume `code` if it is approved and has this `code_challenge`; return whether it worked.
+def consume(
+    session: Session, code: DeviceCode, grant: Grant, code_challenge: str | None, now: int
+) -> bool:
+    """Consume `code` if it has this `code_challenge` and `grant` still stands.
+
+    Return whether it worked.
 
     One atomic UPDATE decides: of any number of concurrent redemptions, only one gets True.
     """
@@ -157,41 +158,22 @@ def consume(session: Session, code: DeviceCode, code_challenge: str | None, now:
         update(DeviceCode)
         .where(
             DeviceCode.digest == code.digest,
-            DeviceCode.client_id == code.client_id,
+            DeviceCode.grant_id == grant.grant_id,
             DeviceCode.code_challenge.is_(None)
             if code_challenge is None
             else DeviceCode.code_challenge == code_challenge,
-            # Neither the user nor the scopes changed since the code was read.
-            DeviceCode.subject == code.subject,
-            DeviceCode.scope == code.scope,
-            DeviceCode.approved_at.is_not(None),
-            DeviceCode.denied_at.is_(None),
             DeviceCode.consumed_at.is_(None),
             DeviceCode.expires_at > now,
+            stands(grant, now),
         )
         .values(consumed_at=now)
     )
     return changed_rows(session, statement) == 1
 
 
-def withdraw(session: Session, subject: str, client_id: str, now: int) -> int:
-    """Deny the codes that `subject` approved and no device has redeemed; return how many."""
-    statement = (
-        update(DeviceCode)
-        .where(
-            DeviceCode.subject == subject,
-            DeviceCode.client_id == client_id,
-            DeviceCode.denied_at.is_(None),
-            DeviceCode.consumed_at.is_(None),
-        )
-        .values(denied_at=now)
-    )
-    return changed_rows(session, statement)
-
-
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` expired codes without live tokens; return how many."""
-    has_live_token = exists().where(Token.family_id == DeviceCode.family_id, Token.expires_at > now)
+    has_live_token = exists().where(Token.grant_id == DeviceCode.grant_id, Token.expires_at > now)
     is_unneeded = or_(DeviceCode.consumed_at.is_(None), ~has_live_token)
     return delete_some(session, DeviceCode, and_(DeviceCode.expires_at <= now, is_unneeded), limit)
 
@@ -207,7 +189,7 @@ def _decide(session: Session, code: DeviceCode, values: dict[str, Any], now: int
 
 def _is_undecided(now: int) -> ColumnElement[bool]:
     return and_(
-        DeviceCode.approved_at.is_(None),
+        DeviceCode.grant_id.is_(None),
         DeviceCode.denied_at.is_(None),
         DeviceCode.consumed_at.is_(None),
         DeviceCode.expires_at > now,

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
 from . import client_storage as clients
 from . import guess
-from .authorization_code import AuthorizationCode
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
-from .consent import Consent
-from .device_code import DeviceCode
-from .token import Token
+from .connection import is_unused
 
 #: Seconds before `seen_at` of a shared client is updated again.
 _HOUR = 3600
@@ -74,7 +71,7 @@ def is_full(session: Session, limit: int) -> bool:
     It reads one row per client, so call it before a unit of work, which would block others.
     Concurrent registrations may therefore exceed the limit by a few.
     """
-    waiting = select(Registration.client_id).where(*_unused()).limit(limit)
+    waiting = select(Registration.client_id).where(is_unused(Registration.client_id)).limit(limit)
     return session.scalar(select(func.count()).select_from(waiting.subquery())) == limit
 
 
@@ -109,16 +106,8 @@ def prune(session: Session, before: int, limit: int) -> int:
     unused = (
         select(Client)
         .join(Registration, Registration.client_id == Client.client_id)
-        .where(Registration.seen_at <= before, *_unused())
+        .where(Registration.seen_at <= before, is_unused(Registration.client_id))
     )
     # Not in batches: one batch might contain nothing but verified clients.
     idle = [client.client_id for client in session.scalars(unused) if not client.verified]
     return sum(clients.remove(session, client_id) for client_id in idle[: min(limit, _BATCH)])
-
-
-def _unused() -> list[ColumnElement[bool]]:
-    """Return the conditions that a client has no tokens, codes or consents."""
-    return [
-        ~select(table.client_id).where(table.client_id == Registration.client_id).exists()
-        for table in (Token, AuthorizationCode, DeviceCode, Consent)
-    ]

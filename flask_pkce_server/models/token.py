@@ -1,65 +1,95 @@
-"""Token: access and refresh tokens, and the family that descends from one grant."""
+"""Token: access and refresh tokens, each part of a grant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import ColumnElement, and_, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from ..wire.handle import base64url, digest
+from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
-
-#: The binding with the time when the grant of the user ends (epoch seconds).
-UNTIL = "until"
-#: The subject of a token that a client obtained on its own behalf (RFC 6749 4.4).
-NOBODY = ""
-#: The binding of a token issued by an exchange: which clients exchanged which tokens.
-EXCHANGED = "token_exchange"
+from .grant import OFFLINE_ACCESS, Grant, stands
 
 
 class Token(Base, TokenMixin):
     """An access token or a refresh token, stored by its digest.
 
     `consumed_at` is set when a refresh token is replaced by its successor, `revoked_at` when
-    a token is revoked.
+    an exchanged token is revoked; all other tokens end with their grant.
     """
 
     __tablename__ = "pkce_token"
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     kind: Mapped[str] = mapped_column(Identifier)
-    family_id: Mapped[str] = mapped_column(Identifier, index=True)
-    client_id: Mapped[str] = mapped_column(Identifier, index=True)
-    subject: Mapped[str] = mapped_column(Identifier, index=True)
-    scope: Mapped[frozenset[str]]
-    bindings: Mapped[dict[str, Any]]
+    grant_id: Mapped[str] = mapped_column(Identifier, index=True)
+    #: The scopes that it was issued with. `scope` is what is left of them.
+    issued_scope: Mapped[frozenset[str]] = mapped_column("scope")
+    #: The URIs of the APIs that the token is for; empty if it is for this app only.
+    audience: Mapped[list[str]]
+    #: For a token issued by an exchange: which clients exchanged which tokens.
+    exchange: Mapped[dict[str, Any] | None]
     issued_at: Mapped[int]
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
     consumed_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
 
+    #: What the user decided, which the token is part of.
+    grant: Mapped[Grant] = relationship(
+        primaryjoin=lambda: foreign(Token.grant_id) == Grant.grant_id,
+        lazy="joined",
+        innerjoin=True,
+        viewonly=True,
+    )
+
     def __repr__(self) -> str:
         return f"<Token {self.kind} of {self.client_id}>"
 
     @property
+    def client_id(self) -> str:
+        """The client that the user authorized."""
+        return self.grant.client_id
+
+    @property
+    def subject(self) -> str:
+        """The user who authorized the client; "" for a token without a user."""
+        return self.grant.subject
+
+    @property
+    def scope(self) -> frozenset[str]:
+        """The scopes that the token still has: what was withdrawn since is gone."""
+        return self.issued_scope & self.grant.allowed
+
+    @property
+    def bindings(self) -> Mapping[str, Any]:
+        """What the grant of the token is tied to."""
+        return self.grant.bindings
+
+    @property
     def is_machine(self) -> bool:
         """Whether the client obtained the token on its own behalf, without a user."""
-        return self.subject == NOBODY
+        return self.grant.is_machine
+
+    @property
+    def has_lost_offline_access(self) -> bool:
+        """Whether it is a refresh token that was issued for access that the user took back."""
+        lost = self.issued_scope - self.scope
+        return self.kind == "refresh" and OFFLINE_ACCESS in lost
 
     def is_live(self, now: int) -> bool:
         """Return whether the token can be used at `now` (epoch seconds)."""
-        return self.consumed_at is None and self.revoked_at is None and self.expires_at > now
-
-    @property
-    def audience(self) -> list[str]:
-        """The URIs of the APIs that the token is for; empty if it is for this app only."""
-        return list(self.bindings.get("audience", ()))
+        return (
+            self.consumed_at is None
+            and not self.has_lost_offline_access
+            and self.revoked_at is None
+            and self.expires_at > now
+            and self.grant.is_live(now)
+        )
 
     def is_for(self, uri: str | None, issuer: str) -> bool:
         """Return whether the token is for the API `uri`, or for the app itself if None.
@@ -77,14 +107,14 @@ class Token(Base, TokenMixin):
 
         Empty for a token that was not issued by an exchange.
         """
-        return tuple(self.bindings.get(EXCHANGED, {}).get("actors", ()))
+        return tuple((self.exchange or {}).get("actors", ()))
 
     @property
     def holder(self) -> str:
         """The client_id of the client that the token was issued to.
 
-        The column `client_id` names the client that the user authorized: whatever the user
-        withdraws from that client is withdrawn from this token too.
+        The grant names the client that the user authorized: whatever the user withdraws from
+        that client is withdrawn from this token too.
         """
         return self.actors[0] if self.actors else self.client_id
 
@@ -97,8 +127,8 @@ class Token(Base, TokenMixin):
         return claim
 
     def exchanged(self, client_id: str) -> dict[str, Any]:
-        """Return the `EXCHANGED` binding of a token that `client_id` obtains for this one."""
-        earlier = self.bindings.get(EXCHANGED, {}).get("from", ())
+        """Return the `exchange` of a token that `client_id` obtains for this one."""
+        earlier = (self.exchange or {}).get("from", ())
         return {"actors": [client_id, *self.actors], "from": [*earlier, base64url(self.digest)]}
 
     # The interface that Authlib expects of a token.
@@ -110,40 +140,9 @@ class Token(Base, TokenMixin):
         return " ".join(sorted(self.scope))
 
 
-@dataclass(frozen=True)
-class Family:
-    """What all tokens of one grant have in common."""
-
-    family_id: str
-    client_id: str
-    subject: str
-    bindings: Mapping[str, Any]
-
-    def token(
-        self, kind: str, handle: str, *, scope: frozenset[str], issued_at: int, lifetime: int
-    ) -> Token:
-        """Return a new token of the family, without storing it; `lifetime` is in seconds."""
-        return Token(
-            digest=digest(handle),
-            kind=kind,
-            family_id=self.family_id,
-            client_id=self.client_id,
-            subject=self.subject,
-            scope=scope,
-            bindings=dict(self.bindings),
-            issued_at=issued_at,
-            expires_at=issued_at + lifetime,
-        )
-
-
 def is_live_token(now: int) -> ColumnElement[bool]:
-    """Return the condition that a token can be used at `now` (epoch seconds)."""
+    """Return the condition that a token of a live grant can be used at `now` (epoch seconds)."""
     return and_(Token.consumed_at.is_(None), Token.revoked_at.is_(None), Token.expires_at > now)
-
-
-def find(session: Session, handle: str) -> Token | None:
-    """Return the token with this handle, live or not; None if there is none."""
-    return session.get(Token, digest(handle))
 
 
 def find_holder(session: Session, token: Token) -> Client | None:
@@ -157,6 +156,7 @@ def find_holder(session: Session, token: Token) -> Client | None:
     clients = {client.client_id: client for client in rows}
     newest = max((clients[name].issued_at for name in token.actors if name in clients), default=0)
     is_intact = len(clients) == len(client_ids) and newest <= token.issued_at
+    is_intact &= not any(client.suspended for client in clients.values())
     return clients[token.holder] if is_intact else None
 
 
@@ -166,11 +166,10 @@ def consume(session: Session, token: Token, now: int) -> bool:
         update(Token)
         .where(
             Token.digest == token.digest,
-            # No scope was withdrawn since the token was read.
-            Token.scope == token.scope,
             Token.consumed_at.is_(None),
             Token.revoked_at.is_(None),
             Token.expires_at > now,
+            stands(token.grant, now),
         )
         .values(consumed_at=now)
     )
@@ -184,60 +183,33 @@ def hold(session: Session, token: Token, now: int) -> bool:
     """
     statement = (
         update(Token)
-        .where(Token.digest == token.digest, Token.scope == token.scope, is_live_token(now))
+        .where(Token.digest == token.digest, is_live_token(now), stands(token.grant, now))
         .values(issued_at=Token.issued_at)
     )
     return changed_rows(session, statement) == 1
 
 
-def revoke_family(session: Session, family_id: str, now: int) -> int:
-    """Revoke all tokens of a family; return how many were not revoked before.
-
-    The statement is repeated until it finds nothing. It waits for a concurrent refresh, which
-    holds a row of the family, but does not see the rows that the refresh inserted: the next
-    round does.
-    """
-    statement = (
-        update(Token)
-        .where(Token.family_id == family_id, Token.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
-    total = 0
-    while changed := changed_rows(session, statement):
-        total += changed
-    return total
-
-
 def revoke_exchanged(session: Session, token: Token, now: int) -> int:
     """Revoke a token issued by an exchange, and all tokens made from it; return how many.
 
-    The rest of the family belongs to the client that the user authorized, and stays. Repeated
-    until nothing is found, like `revoke_family`.
+    The rest of the grant belongs to the client that the user authorized, and stays. Repeated until
+    nothing is found: each round waits for a concurrent exchange, and the next one finds its token.
     """
     digests, key, total = [token.digest], base64url(token.digest), 0
     while digests:
         statement = update(Token).where(Token.digest.in_(digests), Token.revoked_at.is_(None))
         total += changed_rows(session, statement.values(revoked_at=now))
-        family = session.execute(
-            select(Token.digest, Token.bindings)
-            .where(Token.family_id == token.family_id, Token.revoked_at.is_(None))
+        of_grant = session.execute(
+            select(Token.digest, Token.exchange)
+            .where(Token.grant_id == token.grant_id, Token.revoked_at.is_(None))
             .with_for_update()
         ).all()
-        parents = ((member, bindings.get(EXCHANGED, {})) for member, bindings in family)
-        digests = [member for member, exchange in parents if key in exchange.get("from", ())]
+        digests = [made for made, exchange in of_grant if key in (exchange or {}).get("from", ())]
     return total
 
 
-def revoke_family_of(session: Session, family_id: str, subject: str, now: int) -> str | None:
-    """Revoke a family if it belongs to `subject`; return its client_id, or None."""
-    client_id = session.scalars(
-        select(Token.client_id).where(Token.family_id == family_id, Token.subject == subject)
-    ).first()
-    if client_id is not None:
-        revoke_family(session, family_id, now)
-    return client_id
-
-
 def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` expired tokens; return how many."""
-    return delete_some(session, Token, Token.expires_at <= now, limit)
+    """Delete up to `limit` expired tokens, and as many grants without tokens; return how many."""
+    tokens = delete_some(session, Token, Token.expires_at <= now, limit)
+    has_token = exists().where(Token.grant_id == Grant.grant_id)
+    return tokens + delete_some(session, Grant, and_(Grant.expires_at <= now, ~has_token), limit)

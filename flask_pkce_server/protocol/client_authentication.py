@@ -48,6 +48,8 @@ def authenticate(
     )
     if client is None or not proven:
         raise InvalidClientError("The client is unknown, or did not prove who it is.")
+    if client.suspended:
+        raise InvalidClientError("The operator of this server has suspended the client.")
     request.auth_method = name
     return client
 

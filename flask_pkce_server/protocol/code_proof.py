@@ -21,7 +21,9 @@ def prove(server: Server, code: AuthorizationCode | DeviceCode, verifier: str | 
     """
     challenge, expected = checked_challenge_of(verifier), code.code_challenge or ""
     if not hmac.compare_digest(challenge, expected):
-        facts = {"client_id": code.client_id, "subject": code.subject or ""}
+        # Nobody has decided on a device that waits.
+        subject = "" if code.grant is None else code.grant.subject
+        facts = {"client_id": code.client_id, "subject": subject}
         tell(verifier_mismatched, server.app, **facts)
         raise InvalidGrantError(of_mismatch(verifier or "", expected))
     return challenge

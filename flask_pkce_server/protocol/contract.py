@@ -171,6 +171,9 @@ class Server(Protocol):
         Also None for an exchanged token whose client no longer exists.
         """
 
+    def forget_subject(self, subject: str) -> bool:
+        """Revoke all that the user `subject` granted; return whether there was anything."""
+
     def create_oauth2_request(self, request: Any) -> Request:
         """Return `request` if it is a `Request`, else make one from the current Flask request."""
 

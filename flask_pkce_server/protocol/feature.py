@@ -23,7 +23,7 @@ from ..settings import Setting
 from ..wire.client_metadata import Party
 from .contract import Server
 from .declarations import Problem, ResponseMode, Route
-from .grant import Grant
+from .grant_type import GrantType
 from .request import Request
 from .resources import Resource
 from .token_response import TokenResponse
@@ -98,7 +98,7 @@ class Feature:
     #: The members of a client's metadata that it reads.
     client_fields: ClassVar[tuple[ClientField, ...]] = ()
     #: The grants that it adds to the token endpoint; each has a `GRANT_TYPE`.
-    grants: ClassVar[tuple[type[Grant], ...]] = ()
+    grants: ClassVar[tuple[type[GrantType], ...]] = ()
     #: Authlib grant extensions by grant type; each is called with the grant before every use.
     grant_extensions: ClassVar[Mapping[str, tuple[Callable[[Any], None], ...]]] = {}
     #: Authlib endpoints, for views that call `server.create_endpoint_response`.

@@ -19,7 +19,7 @@ from ..settings import Setting
 from .contract import Server
 from .declarations import Problem, ResponseMode, Route
 from .feature import ClientAuthMethod, ClientField, Feature
-from .grant import Grant
+from .grant_type import GrantType
 from .request import Request
 from .resources import Resource
 from .token_response import TokenResponse
@@ -100,7 +100,7 @@ class Hooks:
             ),
         )
 
-    def grants(self) -> dict[str, type[Grant]]:
+    def grants(self) -> dict[str, type[GrantType]]:
         """Return the grants of the token endpoint, by grant type."""
         return self._collect(
             "grant type",

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import InvalidRequestError
 from ..models.client import Client
+from ..models.consent import Asked
 
 #: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
 _REPEATABLE = {"resource", "audience"}
@@ -97,10 +98,10 @@ class Request(OAuth2Request):
         #: The code_challenge that the code_verifier of a token request matched (RFC 7636).
         self.proven_challenge: str | None = None
         self.scopes: frozenset[str] = frozenset()
-        #: In a token request: all scopes of the grant, even if the request asks for fewer, and
-        #: the bindings of the grant.
+        #: In a token request: all scopes and APIs that may be issued for the grant, even if the
+        #: request asks for fewer. The APIs are None if this request makes the grant itself.
         self.granted_scopes: frozenset[str] = frozenset()
-        self.granted_bindings: Mapping[str, Any] = {}
+        self.granted_resources: tuple[str, ...] | None = None
         #: What the user must or must not be asked, by the parameters of the request.
         self.must_not_ask = False
         self.must_login = False
@@ -110,8 +111,12 @@ class Request(OAuth2Request):
         self.login_before: str | None = None
         #: How many times a signed-in user was sent to sign in again.
         self.times_asked = 0
-        #: The scopes that the user has just allowed and that are to be remembered.
-        self.consented: frozenset[str] = frozenset()
+        #: What the user has just allowed and is to be remembered, or allowed before and is not
+        #: asked again; None if the grant rests on no consent.
+        self.consented: Asked | None = None
+        self.rests_on: Asked | None = None
+        #: When the grant ends (epoch seconds); None for never.
+        self.until: int | None = None
         #: Whether the browser returned with it, from the login page or with a decision.
         self.resumed = False
         #: Notes of features during this HTTP request; each uses its own name as the key.
@@ -129,7 +134,8 @@ class Request(OAuth2Request):
         #: Whether the grant is for another device, and so is not part of the session of the
         #: browser in which the user decides (RFC 8628).
         self.on_device = False
-        #: The URIs of the APIs that the tokens are for, if the client names any (RFC 8707 2).
+        #: The URIs of the APIs that the grant or its tokens are for, if the client names any
+        #: (RFC 8707 2).
         self.resources: tuple[str, ...] = ()
         #: The product whose SDK sent the request, if that is recognized, and what this SDK
         #: expects: an access token it can read, the claims of the scopes in the ID token, and

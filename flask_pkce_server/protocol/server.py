@@ -27,6 +27,7 @@ from ..wire.handle import base64url, digest, is_handle
 from .client_authentication import authenticate
 from .declarations import Route
 from .error_response import error_response
+from .forget import forget_subject
 from .hooks import Hooks
 from .issuer import Issuer, debug_issuer
 from .keys import KeyRing
@@ -187,6 +188,9 @@ class FeatureServer(AuthorizationServer):
             if token is not None and token.actors and find_holder(session, token) is None:
                 return None
             return token
+
+    def forget_subject(self, subject: str) -> bool:
+        return forget_subject(self, subject)
 
     def authenticate_client(
         self, request: Request, methods: Iterable[str] = (), endpoint: str = "token"

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models.client import Client
-from ..models.token import EXCHANGED, NOBODY, Token
+from ..models.grant import NOBODY, Grant
+from ..models.token import Token
 from ..users import claims
 from .contract import Server
 
@@ -51,14 +52,21 @@ def read_claims(members: Mapping[str, Any]) -> Token | None:
     while act:
         actors.append(act["sub"])
         act = act.get("act")
+    scope = frozenset(members["scope"].split())
     return Token(
         digest=digest,
         kind="access",
-        family_id="",
-        client_id=members["client_id"],
-        subject=NOBODY if members.get("grant_type") == _MACHINE else members["sub"],
-        scope=frozenset(members["scope"].split()),
-        bindings={"audience": audience, **({EXCHANGED: {"actors": actors}} if actors else {})},
+        grant=Grant(
+            grant_id="",
+            client_id=members["client_id"],
+            subject=NOBODY if members.get("grant_type") == _MACHINE else members["sub"],
+            scope=scope,
+            resources=[],
+            bindings={},
+        ),
+        issued_scope=scope,
+        audience=audience,
+        exchange={"actors": actors} if actors else None,
         issued_at=members["iat"],
         expires_at=members["exp"],
     )

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 import flask
 from authlib.integrations.flask_oauth2 import ResourceProtector
 from authlib.oauth2.rfc6750 import BearerTokenValidator
-from sqlalchemy import select
 
 from ..errors import InsufficientScopeError, InvalidTokenError
-from ..models.client import Client
 from ..models.token import Token, find_holder
 from ..protocol.contract import Server
 from ..protocol.resources import Resource
@@ -44,16 +42,10 @@ def find(server: Server, text: str, state: RequestState) -> Token | None:
 
 
 def _find_stored(server: Server, token_digest: bytes, state: RequestState) -> Token | None:
-    with server.store.reading() as session:
-        row = session.execute(
-            select(Token, Client)
-            .join(Client, Client.client_id == Token.client_id)
-            .where(Token.digest == token_digest, Token.kind == "access")
-        ).first()
-    if row is None:
+    token = server.store.get(Token, token_digest)
+    if token is None or token.kind != "access":
         return None
-    token: Token = row.Token
-    holder: Client | None = row.Client
+    holder = token.grant.client
     if token.actors:
         with server.store.reading() as session:
             holder = find_holder(session, token)
@@ -96,7 +88,7 @@ def acquire(server: Server, text: str | None, scopes: tuple[str, ...]) -> Token:
     state = request_state()
     presented = find(server, read_header() if text is None else text, state)
     token = check(server, presented, scopes, for_any_api=True)
-    if not token.family_id:
+    if not token.grant.grant_id:
         # A JWT that has not been looked up in the database yet.
         token = check(server, _find_stored(server, token.digest, state), scopes, for_any_api=True)
     return token

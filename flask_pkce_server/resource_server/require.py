@@ -16,7 +16,8 @@ from flask import Response, current_app
 from werkzeug.local import LocalProxy
 
 from ..errors import ConfigurationError, InsufficientScopeError, OAuth2Error
-from ..models.token import NOBODY, Token
+from ..models.grant import NOBODY
+from ..models.token import Token
 from ..protocol.contract import Server, server_of
 from ..protocol.resources import Resource
 from ..protocol.state import current_token_of_request, request_state
@@ -171,7 +172,7 @@ def tell_of_use(server: Server, token: Token, scopes: Iterable[str]) -> None:
         client_id=token.client_id,
         subject=token.subject,
         scopes=scopes,
-        family_id=token.family_id,
+        grant_id=token.grant_id,
     )
 
 

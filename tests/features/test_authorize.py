@@ -174,6 +174,7 @@ def test_people_are_told_in_steps(app: Flask, people: int, told: int) -> None:
         for number in range(people):
             key, subject = number.to_bytes(32, "big"), f"s{number}"
             row = {"subject": subject, "client_id": known.client_id, "scope": "a", "issued_at": 1}
+            row["resource"] = ""
             app.db.session.add(Consent(digest=key, **row))
         app.db.session.commit()
     page = Flow(sign_in(app), known).authorize().text
@@ -337,11 +338,26 @@ def test_consent_is_the_users_and_the_clients_own(app: Flask, pkce_flow: Flow) -
     assert is_consent_page(Flow(pkce_flow.browser, register(app)).authorize())
 
 
-def test_without_a_scope_there_is_nothing_to_ask(pkce_flow: Flow) -> None:
-    answer = pkce_flow.authorize(scope=None)
-    assert answer.status_code == 302
-    tokens = pkce_flow.redeem(parameters_of(answer)["code"]).get_json()
-    assert tokens["scope"] == ""
+def test_without_a_scope_the_user_decides_who_learns_who_they_are(
+    app: Flask, pkce_flow: Flow
+) -> None:
+    refused = parameters_of(pkce_flow.authorize(scope=None, prompt="none"))
+    assert refused["error"] == "consent_required"
+    page = pkce_flow.authorize(scope=None)
+    assert "only to know that it is you" in page.text
+    code = parameters_of(pkce_flow.decide(page))["code"]
+    assert pkce_flow.redeem(code).get_json()["scope"] == ""
+    # It is remembered, like a scope, and taken back like one.
+    assert "code" in parameters_of(pkce_flow.authorize(scope=None, prompt="none"))
+    assert is_consent_page(pkce_flow.authorize(scope="profile"))
+    form = {**hidden_fields(pkce_flow.browser.get("/oauth/apps").text), "remove": "app"}
+    pkce_flow.browser.post("/oauth/apps", data=form)
+    assert is_consent_page(pkce_flow.authorize(scope=None))
+
+
+def test_who_was_let_in_with_a_scope_is_let_in_without(pkce_flow: Flow) -> None:
+    pkce_flow.allow(scope="profile")
+    assert "code" in parameters_of(pkce_flow.authorize(scope=None, prompt="none"))
 
 
 def test_a_self_registered_app_always_asks(app: Flask, client: FlaskClient) -> None:

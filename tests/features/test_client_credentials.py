@@ -17,7 +17,7 @@ from flask_pkce_server import ConfigurationError, Feature, current_token, token_
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.models.consent import ScopeUse
 from flask_pkce_server.models.token import Token
-from flask_pkce_server.protocol.grant import TokenResponse
+from flask_pkce_server.protocol.token_response import TokenResponse
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 
 from ..host import lending, make_app, sign_in
@@ -108,7 +108,7 @@ def test_the_host_is_told(app: Flask, flow: Flow) -> None:
     token_issued.connect(lambda app, **facts: told.append(facts), weak=False)
     ask(flow)
     (facts,) = told[-1:]
-    assert facts.pop("family_id")
+    assert facts.pop("grant_id")
     assert facts == {
         "client_id": flow.client.client_id,
         "subject": "",
@@ -293,7 +293,9 @@ def test_userinfo_knows_nobody_by_its_token(impostor: Flow) -> None:
     with app.app_context():
         server_of(app).store.write(
             lambda session: setattr(
-                session.scalars(select(Token)).one(), "scope", frozenset({"openid", "profile"})
+                session.scalars(select(Token)).one(),
+                "issued_scope",
+                frozenset({"openid", "profile"}),
             )
         )
     # Not even if it had that scope; a JWT has what is signed.

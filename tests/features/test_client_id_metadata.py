@@ -880,9 +880,10 @@ def test_what_was_allowed_is_remembered_where_its_host_is(
 
 
 def test_who_asks_for_nothing_is_asked_about(flow: Flow) -> None:
-    for _ in range(2):
-        assert flow.authorize(scope="").status_code == 200
-        flow.tokens(scope="")
+    assert parameters_of(flow.authorize(scope="", prompt="none"))["error"] == "consent_required"
+    assert flow.authorize(scope="").status_code == 200
+    flow.tokens(scope="")
+    assert flow.authorize(scope="").status_code == 302
 
 
 @pytest.mark.parametrize(
@@ -1033,10 +1034,10 @@ def test_what_it_costs(tmp_path: Path) -> None:
         with expect(statements, commits):
             assert client.authorize(prompt="consent").status_code == 200
     page = flow.authorize()
-    # A registered one takes 4 and 1 commit; to store this one takes 4 and 1 more, once.
-    with expect(8, 2):
+    # A registered one takes 5 and 1 commit; to store this one takes 4 and 1 more, once.
+    with expect(9, 2):
         assert flow.decide(page).status_code == 303
-    with expect(3, 1):
+    with expect(5, 1):
         assert flow.authorize().status_code == 302
     with expect(1, 0):
         assert is_known(app)

@@ -19,8 +19,8 @@ from sqlalchemy import update
 
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.features.private_key_jwt import ALGORITHMS
-from flask_pkce_server.models.authorization_code import AuthorizationCode
 from flask_pkce_server.models.client import Client
+from flask_pkce_server.models.grant import Grant
 from flask_pkce_server.models.spent_jti import SpentJti
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire import remembered
@@ -155,7 +155,7 @@ def test_a_code_whose_scopes_shrink_meanwhile_is_redeemed_by_one_assertion(app: 
     def write(work: Callable) -> Any:
         if work.__name__ == "redeem" and server.store.write is write:
             server.store.write = before  # type: ignore[method-assign]
-            less = update(AuthorizationCode).values(scope=frozenset({"profile"}))
+            less = update(Grant).values(scope=frozenset({"profile"}))
             before(lambda session: session.execute(less))
         return before(work)
 

@@ -32,7 +32,7 @@ def test_each_use_gives_a_successor_and_ends_the_predecessor(
     pkce_clock.advance(60)
     third = pkce_flow.refresh(second["refresh_token"])
     assert third.status_code == 200
-    assert len({one["family_id"] for one in told[-2:]}) == 1
+    assert len({one["grant_id"] for one in told[-2:]}) == 1
 
 
 def test_reuse_ends_the_whole_family(pkce_flow: Flow, pkce_clock: Clock) -> None:
@@ -201,7 +201,7 @@ def test_the_family_and_its_bindings_go_on(app: Flask, pkce_flow: Flow) -> None:
     with app.app_context(), app.extensions["pkce"].store.reading() as session:
         rows = session.scalars(select(Token)).all()
     assert len(rows) == 4
-    assert len({row.family_id for row in rows}) == 1
+    assert len({row.grant_id for row in rows}) == 1
 
 
 def test_a_client_without_the_grant_cannot_refresh(app: Flask, client: FlaskClient) -> None:

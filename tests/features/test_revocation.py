@@ -57,7 +57,7 @@ def test_twice_is_no_error_and_told_once(pkce_flow: Flow) -> None:
     for _ in range(2):
         assert pkce_flow.revoke(tokens["refresh_token"]).status_code == 200
     assert len(told) == 1
-    assert set(told[0]) == {"client_id", "subject", "family_id"}
+    assert set(told[0]) == {"client_id", "subject", "grant_id"}
 
 
 def test_it_takes_forms_only(app: Flask, pkce_flow: Flow) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.base import ATTEMPTS, Base, asks_for_retry, copy_tables
-from flask_pkce_server.models.consent import Consent, remember, standing
+from flask_pkce_server.models.consent import Asked, Consent, remember, standing
 
 
 class Busy(Exception):
@@ -18,6 +18,9 @@ class Busy(Exception):
     def __init__(self, *args: object, sqlstate: str | None = None) -> None:
         super().__init__(*args)
         self.sqlstate = sqlstate
+
+
+ASKED = Asked("1", "notebook", frozenset({"profile"}))
 
 
 def error(*args: object, sqlstate: str | None = None) -> OperationalError:
@@ -46,7 +49,7 @@ def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
     store, tries = app.extensions["pkce"].store, []
 
     def work(session: Session) -> str:
-        remember(session, "1", "notebook", ["profile"], 1)
+        remember(session, ASKED, 1)
         session.flush()
         tries.append(1)
         if len(tries) < 3:
@@ -56,7 +59,7 @@ def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
     with app.app_context():
         assert store.write(work) == "done"
         with store.reading() as session:
-            assert standing(session, "1", "notebook", 1).scopes == {"profile"}
+            assert standing(session, ASKED, 1).scopes == {"profile"}
     assert len(tries) == 3
 
 
@@ -69,7 +72,7 @@ def test_and_gives_up_in_the_end_with_nothing_written(
     store, seen = app.extensions["pkce"].store, []
 
     def work(session: Session) -> None:
-        remember(session, "1", "notebook", ["profile"], 1)
+        remember(session, ASKED, 1)
         session.flush()
         seen.append(1)
         raise raised

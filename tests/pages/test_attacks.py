@@ -702,13 +702,13 @@ def test_json_and_files_press_no_button_of_connected_apps(app: Flask) -> None:
     good = hidden_fields(flow.browser.get(APPS).text)
     for body in ([1], {"csrf_token": 1}, {**good, "remove": "app"}, {**good, "remove": {"a": 1}}):
         assert flow.browser.post(APPS, json=body).status_code == 400
-    for field in ("client_id", "family_id", "remove"):
+    for field in ("client_id", "grant_id", "remove"):
         form = {**good, "remove": "app", field: (io.BytesIO(b"."), "file")}
         answer = flow.browser.post(APPS, data=form, content_type="multipart/form-data")
         assert answer.status_code in (303, 400)
     for value in ("\0", "a b", "\n", "\u202e", "x" * 300):
         for button in ("app", "session", "scopes"):
-            form = {**good, "remove": button, "client_id": value, "family_id": value}
+            form = {**good, "remove": button, "client_id": value, "grant_id": value}
             assert flow.browser.post(APPS, data=form).status_code == 400
     me = app.test_client().get("/api/me", headers={"Authorization": f"Bearer {token}"})
     assert me.status_code == 200

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ...models import client_storage as clients
 from ...models import consent, foreign_secret
 from ...models.client import Client
+from ...models.consent import Asked
 from .imported import Loss, counted
 
 Outcome = Literal["imported", "left alone", "left out"]
@@ -55,4 +56,4 @@ class Takeover:
         if self.secret_hash is not None:
             foreign_secret.add(session, self.client_id, self.secret_hash)
         for subject, scopes, issued_at in self.consents:
-            consent.remember(session, subject, self.client_id, scopes, issued_at)
+            consent.remember(session, Asked(subject, self.client_id, scopes), issued_at)

@@ -27,16 +27,16 @@ from ...errors import (
 from ...http.rate_limit import RateLimit
 from ...models import device_code, guess
 from ...models.device_code import DeviceCode
+from ...models.grant import Grant, revoke_one
 from ...models.guess import Guess
-from ...models.token import Family, revoke_family
 from ...protocol.code_proof import prove
 from ...protocol.contract import Server
 from ...protocol.declarations import Route
 from ...protocol.feature import Feature
-from ...protocol.grant import REPLAYED, Grant, GrantNarrowed, Redemption
+from ...protocol.grant_type import REPLAYED, GrantNarrowed, GrantType, Redemption
 from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
-from ...wire.handle import DEVICE, digest, is_handle, new_handle, new_identifier
+from ...wire.handle import DEVICE, digest, is_handle, new_handle
 from ...wire.names import DEVICE_CODE as GRANT_TYPE
 from .errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 from .page import device, link_to
@@ -54,7 +54,7 @@ _NOT_KEPT = {
 _MAX_PARAMETER_CHARACTERS = 4000
 
 
-class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
+class SingleUseDeviceCodeGrant(GrantType, rfc8628.DeviceCodeGrant):
     """Authlib's grant, with single-use codes.
 
     Authlib 1.9.8 issues tokens for an approved code as often as it is asked.
@@ -71,7 +71,9 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
             raise InvalidGrantError(_UNKNOWN)
         request.proven_challenge = self.prove(code)
         request.credential = code
-        request.granted_scopes, request.granted_bindings = code.scope, code.bindings
+        if code.grant is not None:
+            self.rest_on(code.grant, is_spent=code.consumed_at is not None)
+            request.scopes = request.granted_scopes
 
     def query_device_credential(self, device_code: str) -> DeviceCode | None:
         """Return the stored code with this handle, whatever its state; None if it is unknown."""
@@ -96,45 +98,48 @@ class SingleUseDeviceCodeGrant(Grant, rfc8628.DeviceCodeGrant):
         """Consume the code and issue tokens for it, if its user has approved it."""
         server, request = self.server, self.request
         code: DeviceCode = request.credential
-        if code.consumed_at is None:
-            self.check_approved(code)
-        subject = code.subject or ""
-        user = None if code.consumed_at is not None else self.find_user(subject)
-        family = Family(code.family_id, code.client_id, subject, code.bindings)
+        grant = self.check_approved(code)
+        user = None if code.consumed_at is not None else self.find_user(grant.subject)
 
         def redeem(session: Session) -> Redemption:
             now = server.now()
-            if device_code.consume(session, code, request.proven_challenge, now):
-                return self.issue(session, family=family, user=user, scopes=code.scope, now=now)
+            if device_code.consume(session, code, grant, request.proven_challenge, now):
+                return self.issue(session, grant=grant, user=user, now=now)
             current = session.get(DeviceCode, code.digest)
             if current is None or current.consumed_at is None:
                 # Some of it was revoked since it was read, or it has expired.
                 raise GrantNarrowed
-            revoke_family(session, code.family_id, now)
+            revoke_one(session, grant.grant_id, now)
             return REPLAYED
 
         redemption = server.store.write(redeem)
         facts = {
-            "client_id": code.client_id,
-            "subject": subject,
-            "family_id": code.family_id,
+            "client_id": grant.client_id,
+            "subject": grant.subject,
+            "grant_id": grant.grant_id,
         }
         if redemption is REPLAYED:
             tell(code_replayed, server.app, **facts)
             raise InvalidGrantError("The code was used before; all that it gave is revoked.")
-        tell(token_issued, server.app, scopes=code.scope, **facts)
+        tell(token_issued, server.app, scopes=request.scopes, **facts)
         return redemption.body
 
-    def check_approved(self, code: DeviceCode) -> None:
-        """Refuse a code that is denied, expired or still pending (RFC 8628 3.5)."""
-        now = self.server.now()
-        if code.denied_at is not None:
+    def check_approved(self, code: DeviceCode) -> Grant:
+        """Return what the user allowed, also for a code that was used before.
+
+        Refuses a code that is denied, expired or still pending (RFC 8628 3.5).
+        """
+        now, grant = self.server.now(), code.grant
+        if grant is not None and code.consumed_at is not None:
+            return grant
+        if code.denied_at is not None or (grant is not None and not grant.is_live(now)):
             raise AccessDeniedError("The user did not allow the access.")
         if code.expires_at <= now:
             raise ExpiredTokenError()
-        if code.approved_at is None:
+        if grant is None:
             in_time = self.server.store.write(lambda session: device_code.poll(session, code, now))
             raise AuthorizationPendingError() if in_time else SlowDownError()
+        return grant
 
 
 class DeviceCodeFeature(Feature):
@@ -188,13 +193,9 @@ def authorize(server: Server) -> Response:
             DeviceCode(
                 digest=digest(handle),
                 user_code_digest=device_code.keyed_digest(server.key("user codes"), user_code),
-                family_id=new_identifier(),
                 client_id=client.client_id,
                 code_challenge=request.code_challenge,
                 parameters=kept.datalist,
-                scope=request.scopes,
-                # Set when the user approves.
-                bindings={},
                 poll_interval=settings.device_code_interval,
                 issued_at=now,
                 expires_at=now + settings.device_code_lifetime,

@@ -17,22 +17,21 @@ from ...http.redirect import see_other
 from ...i18n import translatable
 from ...interaction import login, waiting
 from ...interaction.consent import ask_device_consent
-from ...interaction.decision import Decision, read_decision
-from ...models import consent, device_code
-from ...models.consent import Standing
+from ...interaction.decision import Decision, read_decision, standing_of
+from ...models import device_code
 from ...models.guess import TooManyGuesses
-from ...models.token import UNTIL
 from ...pages.forms import DecisionForm, PageForm
 from ...pages.page import here, page
 from ...protocol.contract import Server
 from ...protocol.request import Request
 from .pending import (
     PendingDevice,
+    approve,
     denied_if_refused,
+    deny,
     find_code,
     find_pending,
     key_of,
-    store_decision,
 )
 
 _MALFORMED = translatable("A code has 8 letters. Look at your device again.")
@@ -154,7 +153,7 @@ def _ask(server: Server, pending: PendingDevice, *, again: bool = False) -> Resp
         server,
         pending.request,
         pending.request.user,
-        standing=_standing(server, pending.request),
+        standing=standing_of(server, pending.request),
         settle=lambda decided: _settle(server, pending, decided),
         user_code=device_code.shown(pending.user_code),
         reference=pending.reference,
@@ -178,7 +177,7 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     if request.must_login:
         return _sign_in_again(server, pending)
     decided = read_decision(
-        server, form, request, signed.shown, lambda: _standing(server, request).scopes
+        server, form, request, signed.shown, lambda: standing_of(server, request).scopes
     )
     if decided is None:
         return _ask(server, pending, again=True)
@@ -188,24 +187,20 @@ def _decide(server: Server, user: Any, reference: str) -> Response:
     return _settle(server, pending, decided)
 
 
-def _standing(server: Server, request: Request) -> Standing:
-    """Return what the user has granted to the client before, on any device."""
-    subject, client = server.users.subject_of(request.user), request.client
-    with server.store.reading() as session:
-        return consent.standing(session, subject, client.client_id, server.now(), client.changed_at)
-
-
 def _settle(server: Server, pending: PendingDevice, decided: Decision) -> Response:
     """Store what the user decided, for the device that waits for it.
 
     No consent is remembered: somebody else may hold the device next time.
     """
     code, request = pending.code, pending.request
-    now, bindings = server.now(), dict(request.bindings)
-    until = decided.until(now, code.expires_at - now + server.settings.access_token_lifetime)
-    if until is not None:
-        bindings[UNTIL] = until
-    if not store_decision(server, code, server.users.subject_of(request.user), decided, bindings):
+    if decided.scopes is None:
+        is_first = deny(server, code, server.users.subject_of(request.user))
+    else:
+        now = server.now()
+        once = code.expires_at - now + server.settings.access_token_lifetime
+        request.scopes, request.until = decided.scopes, decided.until(now, once)
+        is_first = approve(server, code, request)
+    if not is_first:
         return _ask_code(server, "", _UNKNOWN)
     allowed = decided.scopes is not None
     response = page(server, "device_done", client=request.client, allowed=allowed)

@@ -7,13 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from ...errors import OAuth2Error, TemporarilyUnavailable
-from ...interaction.decision import Decision
 from ...models import device_code
 from ...models.device_code import DeviceCode
 from ...protocol.contract import Server
+from ...protocol.issuance import new_grant
 from ...protocol.request import Payload, Request
 from ...signals import authorization_denied, authorization_granted, tell
+from ...wire.handle import new_identifier
 from .request import check_request
 
 
@@ -49,7 +52,7 @@ def find_pending(
     this user cannot be asked for it; the device is then told that access was denied.
     """
     client = None if code is None else server.find_client(code.client_id)
-    if code is None or client is None:
+    if code is None or client is None or client.suspended:
         return None
     pairs = [(name, value) for name, values in code.parameters.items() for value in values]
     request = Request(method="GET", issuer=server.issuer, pairs=pairs)
@@ -69,27 +72,32 @@ def denied_if_refused(server: Server, code: DeviceCode, user: Any | None) -> Ite
         yield
     except OAuth2Error as error:
         if user is not None and not isinstance(error, TemporarilyUnavailable):
-            store_decision(server, code, server.users.subject_of(user), Decision(None), {})
+            deny(server, code, server.users.subject_of(user))
         raise
 
 
-def store_decision(
-    server: Server, code: DeviceCode, subject: str, decided: Decision, bindings: dict[str, Any]
-) -> bool:
-    """Store a decision and send its signal; say whether it was the first decision."""
-    facts = {"client_id": code.client_id, "subject": subject}
-    scopes, now = decided.scopes, server.now()
-    if scopes is None:
-        is_first = server.store.write(lambda session: device_code.deny(session, code, subject, now))
-    else:
-        is_first = server.store.write(
-            lambda session: device_code.approve(session, code, subject, scopes, bindings, now)
-        )
-    if is_first and scopes is None:
-        tell(authorization_denied, server.app, **facts)
-    elif is_first:
-        granted = {"scopes": scopes, "family_id": code.family_id}
-        tell(authorization_granted, server.app, **facts, **granted)
+def deny(server: Server, code: DeviceCode, subject: str) -> bool:
+    """Store that `subject` denies the request; say whether it was the first decision."""
+    now = server.now()
+    is_first = server.store.write(lambda session: device_code.deny(session, code, now))
+    if is_first:
+        tell(authorization_denied, server.app, client_id=code.client_id, subject=subject)
+    return is_first
+
+
+def approve(server: Server, code: DeviceCode, request: Request) -> bool:
+    """Store what the user of `request` grants; say whether it was the first decision."""
+    now, subject = server.now(), server.users.subject_of(request.user)
+    grant_id = new_identifier()
+
+    def store(session: Session) -> bool:
+        grant = new_grant(server, request, grant_id=grant_id, subject=subject)
+        return device_code.approve(session, code, grant, now)
+
+    is_first = server.store.write(store)
+    if is_first:
+        facts = {"client_id": code.client_id, "subject": subject, "grant_id": grant_id}
+        tell(authorization_granted, server.app, scopes=request.scopes, **facts)
     return is_first
 
 

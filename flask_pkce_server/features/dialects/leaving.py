@@ -10,10 +10,9 @@ from __future__ import annotations
 import flask
 from sqlalchemy import or_, select
 
-from ...models import login_session
+from ...models import participation
 from ...models.client import Client
 from ...models.client_origin import ClientOrigin
-from ...models.login_session import SessionClient
 from ...protocol.contract import Server
 from ...protocol.request import Request
 from ...users.sign_in import noted_login
@@ -38,7 +37,7 @@ def leave(server: Server, request: Request, uri_name: str = "post_logout_redirec
     request.replace(**{uri_name: None})
     request.replace(client_id=client_id, post_logout_redirect_uri=uri)
     with server.store.reading() as session:
-        if client_id is not None and login_session.takes_part(session, _sid(server), client_id):
+        if client_id is not None and participation.takes_part(session, _sid(server), client_id):
             request.sent_from = web_origin(flask.request.headers.get("Referer", ""))
 
 
@@ -53,7 +52,7 @@ def _find_client(server: Server, uri: str) -> str | None:
     Search the clients that have pages on the origin of `uri`, and those of the session.
     """
     of_origin = select(ClientOrigin.client_id).where(ClientOrigin.origin == web_origin(uri))
-    of_session = select(SessionClient.client_id).where(SessionClient.sid == _sid(server))
+    of_session = participation.clients_of(_sid(server))
     candidate = or_(Client.client_id.in_(of_origin), Client.client_id.in_(of_session))
     with server.store.reading() as session:
         clients = session.scalars(select(Client).where(candidate).order_by(Client.client_id)).all()

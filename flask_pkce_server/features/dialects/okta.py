@@ -8,7 +8,7 @@ import flask
 from flask import Response
 
 from ...errors import DeadRefreshTokenError, InvalidRequestError
-from ...models import client_origin, login_session
+from ...models import client_origin, participation
 from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
 from ...users.sign_in import noted_login
@@ -31,7 +31,7 @@ def end_session(server: Server) -> Response:
     login = noted_login()
     with server.store.reading() as session:
         registered = client_origin.is_of_any(session, origin)
-        takes_part = login is not None and login_session.is_known_at(session, login.sid, origin)
+        takes_part = login is not None and participation.is_known_at(session, login.sid, origin)
     if not registered:
         raise InvalidRequestError("The origin of the page is not one that a client registered.")
     if not takes_part or server.users.current() is None:

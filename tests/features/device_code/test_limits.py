@@ -107,8 +107,8 @@ def test_removing_the_app_ends_what_no_device_has_fetched(app: Flask, device: De
 def test_one_sign_in_alone_is_ended(app: Flask, device: Device) -> None:
     first, second = device.tokens(), device.tokens()
     page = device.browser.get("/oauth/apps").text
-    family = re.findall(r'name="family_id" value="([^"]+)"', page)[0]
-    press_remove(device.browser, remove="session", family_id=family)
+    family = re.findall(r'name="grant_id" value="([^"]+)"', page)[0]
+    press_remove(device.browser, remove="session", grant_id=family)
     assert sorted(me(app, one["access_token"]) for one in (first, second)) == [200, 401]
 
 

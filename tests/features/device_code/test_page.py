@@ -138,7 +138,7 @@ def test_not_you_leads_to_another_account(app: Flask, device: Device) -> None:
     assert "Bob" in device.enter().text
     device.decide()
     assert device.poll().status_code == 200
-    assert row_of(app).subject == "2"
+    assert row_of(app).grant.subject == "2"
 
 
 def test_what_changes_while_the_user_decides_they_have_not_agreed_to(

@@ -194,7 +194,7 @@ def test_the_host_is_told_of_a_yes_and_of_the_tokens(device: Device) -> None:
     token_issued.connect(lambda app, **facts: issued.append(facts), weak=False)
     device.tokens()
     assert granted[-1] == issued[-1]
-    assert granted[-1].pop("family_id")
+    assert granted[-1].pop("grant_id")
     assert granted[-1] == {
         "client_id": device.client.client_id,
         "subject": "1",
@@ -306,7 +306,7 @@ def test_two_users_cannot_both_approve(app: Flask, device: Device) -> None:
     assert late.status_code == 400
     assert UNKNOWN in late.text
     device.poll()
-    assert row_of(app).subject == "1"
+    assert row_of(app).grant.subject == "1"
 
 
 def test_one_press_too_many_changes_nothing(device: Device) -> None:

@@ -13,8 +13,8 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import client_storage as clients
-from flask_pkce_server.models.consent import narrow, withdraw
-from flask_pkce_server.models.token import revoke_family
+from flask_pkce_server.models.grant import revoke_one
+from flask_pkce_server.models.withdrawal import narrow, withdraw
 from flask_pkce_server.testing import Clock, Flow, server_of
 
 from ...at_once import at_once, live_tokens
@@ -72,8 +72,8 @@ def test_it_ends_when_the_app_is_removed(ended: End) -> None:
 
 def test_it_ends_when_the_sign_in_is_ended_on_the_page(ended: End) -> None:
     app, user, _, _ = ended
-    (family_id,) = {token.family_id for token in stored(app) if token.subject}
-    press(user, remove="session", family_id=family_id)
+    (grant_id,) = {token.grant_id for token in stored(app) if token.subject}
+    press(user, remove="session", grant_id=grant_id)
     assert live_tokens(app) == 0
 
 
@@ -212,12 +212,9 @@ def raced(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Flow
 
 def of_user(user: Flow, work: Callable[..., Any], *more: Any) -> Callable[[], Any]:
     app = user.browser.application
-    server = server_of(app)
 
     def run() -> Any:
-        return write(
-            app, lambda session: work(session, "1", user.client.client_id, *more, server.now())
-        )
+        return write(app, lambda session: work(session, "1", user.client.client_id, *more))
 
     return run
 
@@ -234,7 +231,7 @@ def test_nothing_lives_on_that_is_exchanged_while_the_app_is_removed(
             *[lambda: exchange(api, shown)] * 6,  # noqa: B023 - done at once
             # Of what was exchanged again: its own row is the one that is held.
             *[lambda: exchange(api, first)] * 3,  # noqa: B023
-            of_user(user, withdraw),
+            of_user(user, withdraw, server_of(app).now()),
         )
         assert {answer.status_code for answer in answers} <= {200, 400}
         assert live_tokens(app) == 0
@@ -246,11 +243,11 @@ def test_nothing_lives_on_that_is_exchanged_while_it_is_revoked(raced: tuple[Flo
     app = user.browser.application
     for _ in range(ROUNDS):
         shown = tokens_for(user)["access_token"]
-        (family_id,) = {t.family_id for t in stored(app) if t.is_live(server_of(app).now())}
+        (grant_id,) = {t.grant_id for t in stored(app) if t.is_live(server_of(app).now())}
 
         def end() -> None:
             now = server_of(app).now()
-            write(app, lambda session: revoke_family(session, family_id, now))  # noqa: B023
+            write(app, lambda session: revoke_one(session, grant_id, now))  # noqa: B023
 
         *answers, _ = at_once(*[lambda: exchange(api, shown)] * 6, end)  # noqa: B023
         assert {answer.status_code for answer in answers} <= {200, 400}

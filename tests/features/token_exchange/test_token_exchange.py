@@ -10,7 +10,7 @@ from flask import Flask
 
 from flask_pkce_server import Feature, token_issued
 from flask_pkce_server.features.token_exchange import ACCESS_TOKEN
-from flask_pkce_server.protocol.grant import TokenResponse
+from flask_pkce_server.protocol.token_response import TokenResponse
 from flask_pkce_server.testing import Clock, server_of
 from flask_pkce_server.wire.names import TOKEN_EXCHANGE
 
@@ -164,7 +164,7 @@ def test_the_host_is_told(app: Flask) -> None:
     token_issued.connect(lambda app, **facts: told.append(facts), app, weak=False)
     given(api, shown, scope="mail:send")
     (facts,) = told
-    assert facts.pop("family_id")
+    assert facts.pop("grant_id")
     assert facts == {
         "client_id": api.client.client_id,
         "subject": "1",

@@ -1,4 +1,4 @@
-"""Grant: what all grants share, and the outcome of redeeming a code or a token."""
+"""Grant type: what all ways to tokens share, and the outcome of redeeming a code or a token."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 from ..errors import GoneUserError, UnauthorizedClientError
 from ..models.authorization_code import AuthorizationCode
 from ..models.client import Client
-from ..models.token import Family, Token
+from ..models.grant import Grant
+from ..models.token import Token
 from .contract import Server
+from .issuance import check_remainder, issuable
 from .request import Request
 from .token_response import TokenResponse
 
@@ -22,14 +24,18 @@ class GrantNarrowed(Exception):
     """A scope was withdrawn after the code or token was read and before it was used."""
 
 
+class ConsentWithdrawn(Exception):
+    """A consent that an authorization rests on was withdrawn before its code was stored."""
+
+
 def check_as_read(
     read: AuthorizationCode | Token, current: AuthorizationCode | Token | None, now: int
 ) -> None:
-    """Raise `GrantNarrowed` if `current` is still live at `now`, but with other scopes.
+    """Raise `GrantNarrowed` if `current` is still live at `now`, but its grant has other scopes.
 
     `read` is the code or token as it was read first; `now` is in epoch seconds.
     """
-    if current is not None and current.is_live(now) and current.scope != read.scope:
+    if current is not None and current.is_live(now) and current.grant.scope != read.grant.scope:
         raise GrantNarrowed
 
 
@@ -56,8 +62,8 @@ class Redemption:
 UNKNOWN, REPLAYED = Redemption(Outcome.UNKNOWN), Redemption(Outcome.REPLAYED)
 
 
-class Grant:
-    """The base of all grants, inherited before Authlib's class.
+class GrantType:
+    """The base of all grant types, inherited before Authlib's class.
 
     A subclass has two methods: `validate_token_request` checks the request and writes nothing,
     and `issue_tokens` issues the tokens in one transaction and returns the body of the
@@ -73,7 +79,7 @@ class Grant:
     issue_tokens: Callable[[], dict[str, Any]]
 
     def check_client(self) -> Client:
-        """Authenticate the client and check that it may use this grant.
+        """Authenticate the client and check that it may use this grant type.
 
         Raises `InvalidClientError` or `UnauthorizedClientError`.
         """
@@ -83,6 +89,17 @@ class Grant:
         self.request.client = client
         return client
 
+    def rest_on(self, grant: Grant, *, is_spent: bool = False) -> None:
+        """Note on the request what may be issued for `grant` today.
+
+        If the code or token `is_spent`, nothing is refused: a second use has to be detected.
+        Raises `InvalidGrantError` or `InvalidTargetError` if nothing may be issued.
+        """
+        request, left = self.request, issuable(self.server, grant)
+        if not is_spent:
+            check_remainder(grant, left)
+        request.granted_scopes, request.granted_resources = left.scopes, left.resources
+
     def find_user(self, subject: str) -> Any:
         """Return the host's user; raises `GoneUserError` if the user no longer exists."""
         user = self.server.users.load(subject)
@@ -91,31 +108,25 @@ class Grant:
         return user
 
     def token_response(
-        self,
-        *,
-        family: Family,
-        user: Any,
-        scopes: frozenset[str],
-        now: int,
-        access_scopes: frozenset[str] | None = None,
-        parent: str | None = None,
+        self, *, grant: Grant, user: Any, now: int, parent: str | None = None, **details: Any
     ) -> TokenResponse:
         """Make the token response and let the features complete it.
 
-        `now` is in epoch seconds; `access_scopes` narrow the access token. `parent` is the
-        handle of the refresh token that is exchanged, if there is one.
+        `now` is in epoch seconds. `parent` is the handle of the refresh token that is
+        exchanged, if there is one. `details` are further arguments of `TokenResponse`.
         """
-        server = self.server
+        server, request = self.server, self.request
         response = TokenResponse(
-            self.request,
-            family=family,
+            request,
+            grant=grant,
             user=user,
-            scopes=scopes,
-            access_scopes=scopes if access_scopes is None else access_scopes,
             lifetime=server.settings.access_token_lifetime,
             now=now,
             parent=parent,
             successor_key=b"" if parent is None else server.key("refresh successor"),
+            # A token for this server alone has no audience.
+            audience=request.resources if set(request.resources) - {server.issuer} else (),
+            **details,
         )
         server.hooks.complete_token_response(server, response)
         return response

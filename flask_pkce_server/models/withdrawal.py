@@ -1,0 +1,72 @@
+"""Withdrawal: whatever takes access away, each by one statement on grants.
+
+Consents are deleted first: an authorization that rests on them holds their rows until its grant
+is stored, so the statement that follows finds that grant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.orm import Session
+
+from .base import changed_rows
+from .client_owner import ClientOwner
+from .consent import Consent
+from .grant import OFFLINE_ACCESS, Grant, has_scope, revoke, without
+from .participation import clients_of
+
+
+def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
+    """Withdraw all access of `client_id` to `subject`; return whether there was any."""
+    consents = delete(Consent).filter_by(subject=subject, client_id=client_id)
+    deleted = changed_rows(session, consents)
+    return revoke(session, now, *_of(subject, client_id)) + deleted > 0
+
+
+def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str]) -> None:
+    """Withdraw `scopes` that `subject` granted to `client_id`.
+
+    Codes and tokens keep the other scopes of their grant.
+    """
+    withdrawn = frozenset(scopes)
+    consents = delete(Consent).filter_by(subject=subject, client_id=client_id)
+    changed_rows(session, consents.where(Consent.scope.in_(withdrawn)))
+    statement = update(Grant).where(*_of(subject, client_id), Grant.revoked_at.is_(None))
+    changed_rows(session, statement.values(scope=without(withdrawn)))
+
+
+def forget(session: Session, subject: str, now: int) -> bool:
+    """Withdraw everything that `subject` ever granted or owned; return whether there was any.
+
+    Three statements, however much it was. Apps that the user registered in the developer portal
+    stay, without an owner.
+    """
+    deleted = changed_rows(session, delete(Consent).where(Consent.subject == subject))
+    deleted += changed_rows(session, delete(ClientOwner).where(ClientOwner.subject == subject))
+    return revoke(session, now, Grant.subject == subject) + deleted > 0
+
+
+def end_access_of_session(session: Session, sid: str, now: int) -> list[str]:
+    """Revoke the grants of an ended login session, except those with `offline_access`.
+
+    Return the client_ids of all clients that took part, sorted (OIDC Core 11).
+    """
+    revoke(session, now, Grant.sid == sid, ~has_scope(OFFLINE_ACCESS))
+    return sorted(session.scalars(clients_of(sid)))
+
+
+def _of(subject: str, client_id: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Grant.subject == subject, Grant.client_id == client_id
+
+
+def revoke_of_user(
+    session: Session, grant_ids: Iterable[str], subject: str, now: int
+) -> dict[str, str]:
+    """Revoke those of `grant_ids` that belong to `subject`; return each with its client_id."""
+    own = Grant.grant_id.in_(list(grant_ids)), Grant.subject == subject
+    if not revoke(session, now, *own):
+        return {}
+    rows = session.execute(select(Grant.grant_id, Grant.client_id).where(*own))
+    return {row.grant_id: row.client_id for row in rows}
