@@ -32,6 +32,7 @@ from ..protocol.declarations import ResponseMode, Route
 from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.grant_type import ConsentWithdrawn
 from ..protocol.request import Request
+from ..users.sign_in import forget_login
 from ..wire import shown_name
 from ..wire.redirect_uri import is_loopback, refuse_unfit
 
@@ -125,8 +126,9 @@ def _allow_or_ask(server: Server, request: Request, grant: Any, reference: str) 
     """Issue a code if the user decided on this before, otherwise ask them."""
     standing = standing_of(server, request)
     if standing.is_session_over:
-        # An answer that was on its way at the sign-out has brought its cookie back.
-        login.renew(server, request.user)
+        # The request was on its way at the sign-out, or such a response restored the cookie.
+        forget_login()
+        return _sign_in(server, request, request.user, reference)
     if _must_ask(server, request, standing):
         return _ask(server, request, grant, reference, standing)
     if not request.client.skip_consent:

@@ -93,13 +93,6 @@ def signed_out(server: Server) -> None:
     )
 
 
-def renew(server: Server, user: Any) -> None:
-    """Start a new login session for `user`, whose earlier one is over."""
-    login = server.users.login(user)
-    forget_login()
-    note_login(login.subject, auth_time=login.auth_time, acr=login.acr, amr=login.amr)
-
-
 def listen_to_flask_login(server: FeatureServer) -> None:
     """Record who signs in and out if the host uses Flask-Login."""
     try:
