@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import Flow, parameters_of, register, server_of
-from flask_pkce_server.wire.names import TOKEN_EXCHANGE
+from flask_pkce_server.wire.names import DEVICE_CODE, TOKEN_EXCHANGE
 
 from .at_once import at_once, live_tokens
 from .device import Device

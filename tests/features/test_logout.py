@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server import user_logged_out
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.testing import Clock, Flow, hidden_fields, register
+from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
 from ..host import make_app, sign_in
 
@@ -285,3 +285,32 @@ def test_the_hosts_own_pages_take_the_place_of_ours() -> None:
     flow = flow_of(app)
     app.jinja_loader = DictLoader({"pkce/logged_out.html": "Goodbye from the host"})
     assert leave(flow, id_token_hint=flow.tokens()["id_token"]).text == "Goodbye from the host"
+
+
+@pytest.mark.parametrize("scope", ["openid profile", "profile"])
+def test_what_is_under_way_ends_with_the_session_too(app: Flask, scope: str) -> None:
+    app.config["PKCE_REFRESH_TOKEN_WHEN"] = "always"
+    flow = Flow(sign_in(app), register(app), scope=scope)
+    tokens, code = flow.tokens(), flow.allow()["code"]
+    flow.browser.post("/logout")
+    assert flow.redeem(code).get_json()["error"] == "invalid_grant"
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert app.test_client().get("/api/me", headers=headers).status_code == 401
+
+
+def test_a_code_with_offline_access_outlives_the_session(app: Flask) -> None:
+    # OIDC Core 11
+    flow = Flow(sign_in(app), register(app), scope="openid offline_access")
+    code = flow.allow()["code"]
+    flow.browser.post("/logout")
+    assert flow.redeem(code).status_code == 200
+
+
+def test_a_cookie_of_a_session_that_is_over_signs_in_no_app(app: Flask) -> None:
+    flow = Flow(sign_in(app), register(app, skip_consent=True), scope="openid")
+    flow.tokens()
+    cookie = flow.browser.get_cookie("session")
+    flow.browser.post("/logout")
+    # It was on its way, or a response on its way has brought it back.
+    flow.browser.set_cookie("session", cookie.value)
+    assert parameters_of(flow.authorize(prompt="none"))["error"] == "login_required"

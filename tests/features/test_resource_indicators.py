@@ -159,3 +159,30 @@ def test_a_repeated_refresh_is_for_the_same_resources(app: Flask, pkce_flow: Flo
     assert (again.status_code, again.get_json()["error"]) == (400, "invalid_target")
     same = pkce_flow.refresh(spent["refresh_token"], resource=NOTES).get_json()
     assert same["refresh_token"] == first["refresh_token"]
+
+
+def test_a_grant_that_names_none_is_for_this_server_and_stays_so(
+    app: Flask, pkce_flow: Flow
+) -> None:
+    app.pkce.resource("https://payroll.example", scopes=["profile"])
+    tokens = pkce_flow.tokens(scope="profile offline_access")
+    for uri in ("https://payroll.example", NOTES):
+        answer = pkce_flow.refresh(tokens["refresh_token"], resource=uri)
+        assert answer.get_json()["error"] == "invalid_target"
+    code = pkce_flow.allow(scope="profile")["code"]
+    refused = pkce_flow.redeem(code, resource="https://payroll.example").get_json()
+    assert refused["error"] == "invalid_target"
+    assert pkce_flow.redeem(code, resource=ISSUER).status_code == 200
+
+
+def test_what_is_allowed_for_one_api_is_asked_again_for_another(pkce_flow: Flow) -> None:
+    asked = {"scope": "notes:read notes:write"}
+    page = pkce_flow.authorize(**asked, resource=NOTES)
+    assert f'<bdi dir="ltr">{NOTES}</bdi>' in page.text
+    pkce_flow.decide(page)
+    assert "code" in parameters_of(pkce_flow.authorize(**asked, resource=NOTES, prompt="none"))
+    for uri in (MAIL, None):
+        answer = pkce_flow.authorize(**asked, resource=uri, prompt="none")
+        assert parameters_of(answer)["error"] == "consent_required", uri
+    # This server itself is named on no page.
+    assert ISSUER not in pkce_flow.authorize(**asked, resource=ISSUER).text
