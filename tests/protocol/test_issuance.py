@@ -90,7 +90,8 @@ def test_a_scope_that_is_no_longer_declared_is_issued_no_more(tmp_path: Path) ->
     spent = flow.tokens()["refresh_token"]
     # The same tables, in a process that was started later.
     scopes = {"profile": "See your name and profile"}
-    later = make_app(SQLALCHEMY_DATABASE_URI=uri, PKCE_SCOPES=scopes)
+    later = make_app(SQLALCHEMY_DATABASE_URI=uri, PKCE_SCOPES=scopes, init=False)
+    later.pkce.init_app(later)
     flow.browser = later.test_client()
     assert flow.refresh(spent).get_json()["scope"] == "offline_access openid profile"
     for each in (app, later):
