@@ -1,7 +1,7 @@
 """JWT access token: a token that an API verifies without asking this server (RFC 9068).
 
 Opt-in, for the whole server, for a client, or for the scopes of an API outside this app.
-Each JWT has a row in the token table, like an opaque token: it is revoked with its family
+Each JWT has a row in the token table, like an opaque token: it is revoked with its grant
 and can be introspected.
 """
 
