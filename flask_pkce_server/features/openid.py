@@ -27,10 +27,11 @@ from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.token_description import user_claims
+from ..protocol.token_description import released_by, user_claims
 from ..protocol.token_response import TokenResponse
-from ..users import claims
+from ..users.claims import SERVER_CLAIMS
 from ..users.sign_in import Login
+from ..wire import claims_request
 from ..wire.handle import base64url
 from ..wire.jws import ALGORITHMS
 
@@ -109,9 +110,15 @@ class OpenIDFeature(Feature):
                 "with. It must never change: users would become strangers to their apps.",
                 write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
             )
+        for scope, names in settings.openid_claims.items():
+            if SERVER_CLAIMS.intersection(names):
+                raise ConfigurationError(
+                    f"PKCE_OPENID_CLAIMS names a claim of {scope} that only the server sets.",
+                    write=f"other names than: {', '.join(sorted(SERVER_CLAIMS))}",
+                )
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
-        released = claims.opened_by(server.scopes, server.settings.openid_claims)
+        released = released_by(server, server.scopes)
         kinds = {server.settings.openid_subject_type, "public"}
         if server.settings.openid_pairwise_salt is not None:
             kinds.add("pairwise")
@@ -136,11 +143,12 @@ class OpenIDFeature(Feature):
             return
         if len(data.get("nonce", "")) > _MAX_NONCE:
             raise InvalidRequestError(f"nonce has at most {_MAX_NONCE} characters.")
-        requested = claims.read_request(data["claims"]) if "claims" in data else {}
+        requested = claims_request.read(data["claims"]) if "claims" in data else {}
         bindings: dict[str, Any] = {"nonce": data.get("nonce")}
-        # Userinfo has every claim that the scopes release; the ID token, those named here.
-        released = claims.opened_by(request.scopes, server.settings.openid_claims)
-        bindings["id_token_claims"] = sorted(released.intersection(requested.get("id_token", ())))
+        # Userinfo has every claim that the scopes release; the ID token, those named here. No
+        # other name is stored: a client could fill the database with them.
+        asked = released_by(server, request.scopes).intersection(requested.get("id_token", ()))
+        bindings["id_token_claims"] = sorted(asked)
         if request.user is not None:
             login = server.users.login(request.user)
             _check_wishes(server, request, requested, login)
@@ -163,12 +171,11 @@ class OpenIDFeature(Feature):
             return
         client, bindings = response.request.client, response.family.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
-        # The user may have removed scopes since: only the remaining ones release claims.
-        names = claims.opened_by(response.scopes, server.settings.openid_claims)
-        if not (server.settings.openid_claims_in_id_token or response.request.wants_claims):
-            names &= set(bindings.get("id_token_claims", ()))
+        is_told_all = server.settings.openid_claims_in_id_token or response.request.wants_claims
+        asked = None if is_told_all else bindings.get("id_token_claims", ())
+        subject, scopes = response.family.subject, response.scopes
         token = {
-            **user_claims(server, client, response.family.subject, response.user, names),
+            **user_claims(server, client, subject, response.user, scopes, asked),
             "iss": server.issuer,
             "aud": client.client_id,
             "exp": response.now + server.settings.openid_id_token_lifetime,

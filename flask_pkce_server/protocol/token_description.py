@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..models.client import Client
@@ -64,9 +64,29 @@ def read_claims(members: Mapping[str, Any]) -> Token | None:
     )
 
 
+def released_by(server: Server, scopes: Iterable[str]) -> set[str]:
+    """Return the names of the claims about a user that `scopes` release, and nothing else does.
+
+    The user and the operator decide on scopes (OIDC Core 3.1.2.4).
+    """
+    return claims.opened_by(scopes, server.settings.openid_claims)
+
+
 def user_claims(
-    server: Server, client: Client, subject: str, user: Any, names: set[str]
+    server: Server,
+    client: Client,
+    subject: str,
+    user: Any,
+    scopes: Iterable[str],
+    asked: Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """Return what `client` learns about a user: their `sub` and the claims `names`."""
-    selected = claims.select(server.users.claims_of(user), names) if names else {}
-    return {**selected, "sub": server.subject_for(client, subject)}
+    """Return what `client` learns about a user: `sub`, and the claims that `scopes` release.
+
+    `scopes` are those that the grant has now, whatever it had before. If `asked` is given, only
+    the claims named there are returned: it never adds any (OIDC Core 5.5).
+    """
+    names = released_by(server, scopes)
+    if asked is not None:
+        names &= set(asked)
+    told = claims.told(server.users.claims_of(user), names.__contains__) if names else {}
+    return {**told, "sub": server.subject_for(client, subject)}

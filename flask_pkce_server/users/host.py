@@ -9,7 +9,7 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from . import flask_login
-from .claims import attributes_as_claims
+from .claims import account_name, attributes_as_claims
 
 CurrentUser = Callable[[], Any]
 UserLoader = Callable[[str], Any]
@@ -34,7 +34,7 @@ class HostFunctions:
     current_user: CurrentUser = flask_login.current_user
     user_loader: UserLoader = flask_login.load
     user_subject: UserSubject = flask_login.subject
-    user_name: UserName = flask_login.name
+    user_name: UserName = account_name
     user_claims: UserClaims = attributes_as_claims
     login_required_response: LoginRequiredResponse = flask_login.login_required_response
     sign_out: SignOut = flask_login.sign_out

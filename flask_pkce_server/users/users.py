@@ -18,6 +18,7 @@ from flask.typing import ResponseReturnValue
 
 from ..errors import ConfigurationError
 from .host import HostFunctions
+from .json_value import as_mapping
 from .sign_in import Login, note_login, noted_login
 
 
@@ -54,12 +55,22 @@ class Users:
         return subject
 
     def name_of(self, user: Any) -> str:
-        """Return the name that the pages show for the account of `user`."""
-        return str(_call(self.host.user_name, user))
+        """Return the name that the pages show for the account of `user`, or else the subject."""
+        name = _call(self.host.user_name, user)
+        return str(name) if name else self.subject_of(user)
 
     def claims_of(self, user: Any) -> dict[str, Any]:
-        """Return all claims that the host app has about `user`, before scopes are applied."""
-        return dict(_call(self.host.user_claims, user))
+        """Return all claims that the host app has about `user`, before scopes are applied.
+
+        Raises `ConfigurationError` if the host app returns no mapping.
+        """
+        claims = as_mapping(_call(self.host.user_claims, user))
+        if claims is None:
+            raise ConfigurationError(
+                "@pkce.user_claims returns something that is no mapping of claims.",
+                write='@pkce.user_claims\n    def claims(user): return {"name": user.name}',
+            )
+        return dict(claims)
 
     def answer_consent(self, consent: Any) -> ResponseReturnValue | None:
         """Return the host app's response to a `ConsentView`, None if the built-in page asks."""

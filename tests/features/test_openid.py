@@ -219,11 +219,60 @@ def test_what_was_asked_for_by_name_is_said_at_each_refresh(app: Flask, flow: Fl
         '{"id_token": {"name": []}}',
         "[" * 4000,
         '{"a":' * 1500 + "1" + "}" * 1500,
+        '{"id_token": {"name": {"essential": "true"}}}',
+        '{"id_token": {"name": {"essential": NaN}}}',
+        '{"id_token": {"name": {"values": "Ada"}}}',
+        '{"id_token": {"acr": {"essential": true, "values": 5}}}',
+        '{"id_token": {"acr": {"essential": true, "values": "silver"}}}',
+        '{"id_token": {"acr": {"essential": true, "values": ["silver", null]}}}',
+        '{"userinfo": {"acr": {"essential": true, "value": ["silver"]}}}',
+        '{"userinfo": {"sub": {"value": 1}}}',
+        '{"id_token": {"sub": {"value": {"x": 1}}}}',
     ],
 )
 def test_claims_that_are_no_such_object_are_refused(flow: Flow, text: str) -> None:
     answer = parameters_of(flow.authorize(claims=text))
     assert answer["error"] == "invalid_request"
+
+
+JSON_VALUES = ["null", "true", "7", "1e999", '"x"', '"\\ud800"', '"\\u0000"', "[]", "[[]]", "{}"]
+
+
+@pytest.mark.parametrize("value", JSON_VALUES)
+def test_no_json_in_the_claims_parameter_is_a_server_error(app: Flask, value: str) -> None:
+    # In debug mode and in tests, an unexpected error would be raised here.
+    flow = Flow(sign_in(app), register(app, skip_consent=True), scope="openid")
+    for text in (
+        '{"id_token": X, "userinfo": X, "other": X}',
+        '{"id_token": {"acr": X, "sub": X, "name": X}}',
+        '{"userinfo": {"acr": {"essential": X, "value": X, "values": X, "other": X}}}',
+        '{"id_token": {"sub": {"essential": true, "value": X, "values": [X]}}}',
+        '{"id_token": {"\\ud800": X, "": null, "a\\u0000": X}}',
+    ):
+        answer = flow.authorize(claims=text.replace("X", value))
+        assert answer.status_code == 302
+        assert parameters_of(answer).get("error") in (
+            None, "invalid_request", "login_required", "unmet_authentication_requirements",
+        )  # fmt: skip
+
+
+def test_a_member_of_a_claim_request_that_nobody_knows_is_ignored(flow: Flow) -> None:
+    # OIDC Core 5.5.1: "any members used that are not understood MUST be ignored"
+    asked = '{"id_token": {"name": {"essential": true, "purpose": 7}}, "verified_claims": []}'
+    assert id_token(flow, claims=asked)["name"] == "Ada Lovelace"
+
+
+def test_names_that_no_scope_releases_are_not_stored(app: Flask, flow: Flow) -> None:
+    names = [f"claim{number}" for number in range(300)]
+    tokens = flow.tokens(claims=json.dumps({"id_token": dict.fromkeys(["name", *names])}))
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    bindings = app.test_client().get("/api/me", headers=headers).get_json()["bindings"]
+    assert bindings["openid"]["id_token_claims"] == ["name"]
+
+
+def test_a_claim_that_only_the_server_sets_belongs_to_no_scope() -> None:
+    with pytest.raises(ConfigurationError, match="only the server sets"):
+        make_app(PKCE_OPENID_CLAIMS={"profile": ["department", "iss"]})
 
 
 def test_huge_claims_are_refused(flow: Flow) -> None:
