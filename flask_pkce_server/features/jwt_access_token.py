@@ -61,7 +61,7 @@ class JwtAccessTokenFeature(Feature):
         }
         if request.wants_jwt and "sid" in sign_in:
             # SDKs that read access tokens use it to watch the session.
-            claims["sid"] = sign_in["sid"]
+            claims["sid"] = server.sid_for(request.client, sign_in["sid"])
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )

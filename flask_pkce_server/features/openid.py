@@ -181,8 +181,10 @@ class OpenIDFeature(Feature):
             "exp": response.now + server.settings.openid_id_token_lifetime,
             "iat": response.now,
             "at_hash": half_hash(response.body["access_token"]),
-            **_noted(bindings, *_SIGN_IN_CLAIMS, "sid"),
+            **_noted(bindings, *_SIGN_IN_CLAIMS),
         }
+        if "sid" in bindings:
+            token["sid"] = server.sid_for(client, bindings["sid"])
         if response.parent is None:
             # OIDC Core 12.2: the ID token of a refresh has no nonce.
             token |= _noted(bindings, "nonce")

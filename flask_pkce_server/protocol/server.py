@@ -11,6 +11,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response
 
 from ..errors import (
+    ConfigurationError,
     InvalidRequestError,
     OAuth2Error,
     UnsupportedGrantTypeError,
@@ -150,12 +151,21 @@ class FeatureServer(AuthorizationServer):
         return bool(kind == "pairwise")
 
     def subject_for(self, client: Client, subject: str) -> str:
-        if not self.is_pairwise(client):
-            return subject
+        return self._seen_by(client, subject, b"") if self.is_pairwise(client) else subject
+
+    def sid_for(self, client: Client, sid: str) -> str:
+        return self._seen_by(client, sid, b" sid") if self.is_pairwise(client) else sid
+
+    def _seen_by(self, client: Client, text: str, purpose: bytes) -> str:
         # Clients in different sectors get different values, so they cannot correlate users.
-        salt = self.settings.openid_pairwise_salt or ""
-        text = f"{client.sector}\n{subject}"
-        return base64url(hmac.digest(salt.encode(), text.encode(), "sha256"))
+        salt = self.settings.openid_pairwise_salt
+        if salt is None:
+            raise ConfigurationError(
+                "A client is pairwise, and the salt of its subjects is gone.",
+                write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
+            )
+        key, message = salt.encode() + purpose, f"{client.sector}\n{text}".encode()
+        return base64url(hmac.digest(key, message, "sha256"))
 
     # Clients and tokens.
 
