@@ -34,6 +34,7 @@ from .signals import (
     user_logged_out,
     verifier_mismatched,
 )
+from .users.host import DescribedToken
 
 __all__ = [
     "Base",
@@ -42,6 +43,7 @@ __all__ = [
     "ClientField",
     "ConfigurationError",
     "CurrentToken",
+    "DescribedToken",
     "Digest",
     "EpochSeconds",
     "Feature",

@@ -29,25 +29,13 @@ from .resource_server.paths import watch
 from .resource_server.require import View, require
 from .settings.load import load
 from .settings.secret import check_secret
-from .users.host import (
-    ConsentPage,
-    CurrentUser,
-    LoginRequiredResponse,
-    LogoutDelivery,
-    MayRegisterApp,
-    MayRegisterClient,
-    SignOut,
-    UserClaims,
-    UserLoader,
-    UserName,
-    UserSubject,
-)
+from .users.decorators import HostDecorators
 from .users.users import Users
 
 P = ParamSpec("P")
 
 
-class PKCEServer:
+class PKCEServer(HostDecorators):
     """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
 
     `db` is the host's Flask-SQLAlchemy object; by default, the one that the app has.
@@ -118,80 +106,6 @@ class PKCEServer:
         for server in self._servers:
             mount_aliases(server)
             watch(server)
-
-    # The host's functions.
-
-    def current_user(self, function: CurrentUser) -> CurrentUser:
-        """Decorate the function that returns the signed-in user, or None."""
-        self._users.host.current_user = function
-        return function
-
-    def user_loader(self, function: UserLoader) -> UserLoader:
-        """Decorate the function that returns the user with a given subject, or None."""
-        self._users.host.user_loader = function
-        return function
-
-    def user_subject(self, function: UserSubject) -> UserSubject:
-        """Decorate the function that returns a user's subject, a text that never changes."""
-        self._users.host.user_subject = function
-        return function
-
-    def user_name(self, function: UserName) -> UserName:
-        """Decorate the function that returns the name that the pages show for a user."""
-        self._users.host.user_name = function
-        return function
-
-    def user_claims(self, function: UserClaims) -> UserClaims:
-        """Decorate the function that returns all claims about a user, by name.
-
-        It only reads them: the server then selects those that a client may see.
-        """
-        self._users.host.user_claims = function
-        return function
-
-    def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:
-        """Decorate the function that sends a visitor to sign in, and then to `next_url`."""
-        self._users.host.login_required_response = function
-        return function
-
-    def sign_out(self, function: SignOut) -> SignOut:
-        """Decorate the function that signs the current user out of the host app.
-
-        It ends by calling `pkce.signed_out()`.
-        """
-        self._users.host.sign_out = function
-        return function
-
-    def consent_view(self, function: ConsentPage) -> ConsentPage:
-        """Decorate the function that returns the host's own consent page.
-
-        It gets a `ConsentView` and returns what a Flask view returns: a page with the form,
-        `consent.allow(...)` or `consent.deny()`. If it returns None, our page is shown.
-        """
-        self._users.host.consent_view = function
-        return function
-
-    def may_register_app(self, function: MayRegisterApp) -> MayRegisterApp:
-        """Decorate the function that decides whether a user may register apps in the portal."""
-        self._users.host.may_register_app = function
-        return function
-
-    def may_register_client(self, function: MayRegisterClient) -> MayRegisterClient:
-        """Decorate the function that decides whether a client may register itself.
-
-        It gets the metadata to be registered, under the names of RFC 7591 2.
-        """
-        self._users.host.may_register_client = function
-        return function
-
-    def logout_delivery(self, function: LogoutDelivery) -> LogoutDelivery:
-        """Decorate the function that POSTs form fields to a URI, for example in a task queue.
-
-        `function(uri, fields)` is called for each client to be notified of a logout, instead
-        of using the threads of this package.
-        """
-        self._users.host.logout_delivery = function
-        return function
 
     # Calls for a host without Flask-Login.
 

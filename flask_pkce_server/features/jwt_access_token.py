@@ -55,7 +55,7 @@ class JwtAccessTokenFeature(Feature):
             return
         sign_in = token.bindings.get("openid", {})
         claims = {
-            **token_claims(server, token),
+            **token_claims(server, token, response.user, token.scope),
             "sub": token.subject or token.client_id,
             "jti": base64url(token.digest),
         }

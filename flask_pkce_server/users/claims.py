@@ -106,7 +106,7 @@ def told(claims: Mapping[str, Any], is_told: Callable[[str], bool]) -> dict[str,
         try:
             converted = _as_claim(name, value)
         except ValueError as error:
-            logger.warning("the claim %s of a user is left out: %s", name, error)
+            logger.warning("the claim %s is left out: %s", name, error)
             continue
         if converted not in (None, ""):
             selected[name] = converted

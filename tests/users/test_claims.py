@@ -149,7 +149,7 @@ def test_a_value_that_json_has_not_is_left_out_and_named_in_the_log(
     lines = {record.getMessage() for record in caplog.records}
     assert len(lines) == 1
     line = lines.pop()
-    assert line.startswith("the claim x of a user is left out: ")
+    assert line.startswith("the claim x is left out: ")
     assert "the-value" not in line
 
 
@@ -194,7 +194,7 @@ def test_a_standard_claim_of_another_type_is_left_out(
 ) -> None:
     caplog.set_level(logging.WARNING)
     assert claims_of(app, **{name: value}) == {}
-    assert f"the claim {name} of a user is left out" in caplog.text
+    assert f"the claim {name} is left out" in caplog.text
 
 
 @pytest.mark.parametrize("value", [None, ""])
