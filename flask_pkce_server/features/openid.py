@@ -23,6 +23,7 @@ from ..i18n import translatable
 from ..models import login_session
 from ..models.client import Client
 from ..models.login_session import SessionClient
+from ..models.pairwise import sector_of
 from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import EVERYBODY, ClientField, Feature
@@ -49,7 +50,7 @@ def check_subject_type(server: Server, client: Client, value: Any) -> None:
     if value == "pairwise":
         if server.settings.openid_pairwise_salt is None:
             raise InvalidRequestError("Pairwise subjects need PKCE_OPENID_PAIRWISE_SALT.")
-        client.check_sector()
+        sector_of(client)
 
 
 class RequestNotSupportedError(OAuth2Error):

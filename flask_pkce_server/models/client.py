@@ -88,40 +88,6 @@ class Client(Base, ClientMixin):
         urls = self.redirect_uris if self.document is None else [self.client_id]
         return uris.shown_host(urls[0]) if urls else ""
 
-    @property
-    def sector(self) -> str:
-        """The sector of pairwise subjects (OIDC Core 8.1): a host, or the client_id.
-
-        It is a host only if tokens cannot be had without that host: the operator registered
-        the client, or the host describes it, and all codes go there over https. Otherwise
-        anybody could register a redirect URI of that host, and learn the subjects of its
-        clients. Raises `InvalidRequestError` if the redirect URIs have several hosts and the
-        registration names no sector.
-        """
-        named: str | None = self.client_metadata.get("sector")
-        if named is not None:
-            return named
-        if not self.redirect_uris or not self.check_grant_type("authorization_code"):
-            return self.client_id
-        if self.document is not None:
-            is_proven = all(map(self.is_at_home, self.redirect_uris))
-            return urlsplit(self.client_id).netloc if is_proven else self.client_id
-        if self.self_registered or not all(
-            uri.startswith("https://") for uri in self.redirect_uris
-        ):
-            return self.client_id
-        hosts = {uris.shown_host(uri) for uri in self.redirect_uris}
-        if len(hosts) != 1:
-            raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
-        return hosts.pop()
-
-    def check_sector(self) -> None:
-        """Refuse a client without an unambiguous sector.
-
-        Raises `InvalidRequestError`.
-        """
-        _ = self.sector
-
     def always_asks(self, redirect_uri: str) -> bool:
         """Return whether the user must be asked even for scopes that they granted before.
 

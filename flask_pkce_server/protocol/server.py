@@ -20,11 +20,12 @@ from ..errors import (
 from ..i18n.language import Languages
 from ..models.base import Store
 from ..models.client import Client
+from ..models.pairwise import value_for
 from ..models.token import Token, find_holder
 from ..settings import Settings
 from ..users.users import Users
 from ..wire.fetch import Fetcher
-from ..wire.handle import base64url, digest, is_handle
+from ..wire.handle import digest, is_handle
 from .client_authentication import authenticate
 from .declarations import Route
 from .error_response import error_response
@@ -151,21 +152,19 @@ class FeatureServer(AuthorizationServer):
         return bool(kind == "pairwise")
 
     def subject_for(self, client: Client, subject: str) -> str:
-        return self._seen_by(client, subject, b"") if self.is_pairwise(client) else subject
+        return value_for(client, subject, self._salt) if self.is_pairwise(client) else subject
 
     def sid_for(self, client: Client, sid: str) -> str:
-        return self._seen_by(client, sid, b" sid") if self.is_pairwise(client) else sid
+        return value_for(client, sid, self._salt, " sid") if self.is_pairwise(client) else sid
 
-    def _seen_by(self, client: Client, text: str, purpose: bytes) -> str:
-        # Clients in different sectors get different values, so they cannot correlate users.
-        salt = self.settings.openid_pairwise_salt
-        if salt is None:
+    @property
+    def _salt(self) -> str:
+        if self.settings.openid_pairwise_salt is None:
             raise ConfigurationError(
                 "A client is pairwise, and the salt of its subjects is gone.",
                 write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
             )
-        key, message = salt.encode() + purpose, f"{client.sector}\n{text}".encode()
-        return base64url(hmac.digest(key, message, "sha256"))
+        return self.settings.openid_pairwise_salt
 
     # Clients and tokens.
 

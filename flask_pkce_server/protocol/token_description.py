@@ -63,8 +63,8 @@ def _claims_of_host(
     for name in sorted(_RESERVED.intersection(added)):
         logger.warning("the claim %s of an access token is left out: the server sets it", name)
     every_scope = {*claims.SCOPE_CLAIMS, *server.settings.openid_claims}
-    untold = _RESERVED | (released_by(server, every_scope) - released_by(server, scopes))
-    return claims.told(added, lambda name: name not in untold)
+    withheld = _RESERVED | (released_by(server, every_scope) - released_by(server, scopes))
+    return claims.select(added, lambda name: name not in withheld)
 
 
 def read_claims(members: Mapping[str, Any]) -> Token | None:
@@ -118,5 +118,5 @@ def user_claims(
     names = released_by(server, scopes)
     if asked is not None:
         names &= set(asked)
-    told = claims.told(server.users.claims_of(user), names.__contains__) if names else {}
-    return {**told, "sub": server.subject_for(client, subject)}
+    released = claims.select(server.users.claims_of(user), names.__contains__) if names else {}
+    return {**released, "sub": server.subject_for(client, subject)}

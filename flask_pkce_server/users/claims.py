@@ -93,15 +93,15 @@ def opened_by(scopes: Iterable[str], extra: Mapping[str, Iterable[str]]) -> set[
     }
 
 
-def told(claims: Mapping[str, Any], is_told: Callable[[str], bool]) -> dict[str, Any]:
-    """Return those of the host app's `claims` that `is_told` allows, as JSON.
+def select(claims: Mapping[str, Any], is_released: Callable[[str], bool]) -> dict[str, Any]:
+    """Return those of the host app's `claims` that are released, as JSON.
 
     Empty ones are omitted (OIDC Core 5.3.2), and so are those that only the server sets. One
     that cannot be told is omitted too, and logged: it must not end everybody's sign-in.
     """
     selected = {}
     for name, value in claims.items():
-        if name in SERVER_CLAIMS or not is_told(name):
+        if name in SERVER_CLAIMS or not is_released(name):
             continue
         try:
             converted = _as_claim(name, value)

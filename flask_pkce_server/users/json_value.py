@@ -63,7 +63,8 @@ def as_mapping(value: Any) -> Mapping[Any, Any] | None:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         named: Mapping[Any, Any] = value._asdict()
         return named
-    if callable(getattr(value, "keys", None)) and hasattr(value, "__getitem__"):
+    is_class = isinstance(value, type)
+    if not is_class and callable(getattr(value, "keys", None)) and hasattr(value, "__getitem__"):
         return {key: value[key] for key in value.keys()}  # noqa: SIM118 - sqlite3.Row is no dict
     return None
 

@@ -20,6 +20,7 @@ from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
+from flask_pkce_server.models.pairwise import sector_of
 from flask_pkce_server.testing import (
     Clock,
     Flow,
@@ -465,7 +466,7 @@ def test_pairwise_subjects_are_made_for_its_host_if_codes_go_there(
     web.documents[URL] = changed(redirect_uris=[HOME, uri])
     app = opened(web, PKCE_OPENID_SUBJECT_TYPE="pairwise", PKCE_OPENID_PAIRWISE_SALT="s" * 32)
     flow_of(app).tokens(scope="openid")
-    assert stored(app).sector == sector
+    assert sector_of(stored(app)) == sector
 
 
 # What an id may be.

@@ -244,6 +244,15 @@ def test_claims_that_are_no_such_object_are_refused(flow: Flow, text: str) -> No
     assert answer["error"] == "invalid_request"
 
 
+def test_claims_are_checked_at_every_way_in(app: Flask, flow: Flow) -> None:
+    text = '{"id_token": {"acr": {"essential": true, "values": 5}}}'
+    for answer in (
+        flow.post("par", {**flow.request(), "claims": text}),
+        Device(flow.browser, television(app)).start(claims=text),
+    ):
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
 JSON_VALUES = ["null", "true", "7", "1e999", '"x"', '"\\ud800"', '"\\u0000"', "[]", "[[]]", "{}"]
 
 

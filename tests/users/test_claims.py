@@ -126,6 +126,7 @@ CYCLE.append(CYCLE)
     [
         b"the-value",
         Thing(),
+        dict,
         float("nan"),
         float("inf"),
         Decimal("NaN"),
