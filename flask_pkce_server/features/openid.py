@@ -112,10 +112,11 @@ class OpenIDFeature(Feature):
                 write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
             )
         for scope, names in settings.openid_claims.items():
-            if SERVER_CLAIMS.intersection(names):
+            hosts_own = [name for name in names if name not in SERVER_CLAIMS]
+            if hosts_own != names:
                 raise ConfigurationError(
-                    f"PKCE_OPENID_CLAIMS names a claim of {scope} that only the server sets.",
-                    write=f"other names than: {', '.join(sorted(SERVER_CLAIMS))}",
+                    f"PKCE_OPENID_CLAIMS names a claim for {scope} that only the server sets.",
+                    write=f'app.config["PKCE_OPENID_CLAIMS"] = {{"{scope}": {hosts_own}}}',
                 )
 
     def metadata(self, server: Server) -> Mapping[str, Any]:

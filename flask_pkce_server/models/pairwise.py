@@ -14,9 +14,9 @@ from .client import Client
 def sector_of(client: Client) -> str:
     """Return the sector of a client: the one that its registration names, a host, or itself.
 
-    It is a host only if tokens cannot be had without that host: the operator registered the
-    client, or the host describes it, and all codes go there over https. Otherwise anybody could
-    register a redirect URI of that host, and learn the subjects of its clients. Raises
+    It is a host only if the operator registered the client there, or the host itself describes
+    the client, and if all its codes go there over https. Otherwise anybody could register a
+    redirect URI of that host, and learn the subjects of its clients. Raises
     `InvalidRequestError` if the redirect URIs have several hosts and no sector is named.
     """
     named: str | None = client.client_metadata.get("sector")
