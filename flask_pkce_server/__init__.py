@@ -36,6 +36,7 @@ from .signals import (
     user_logged_out,
     verifier_mismatched,
 )
+from .users.host import DescribedToken
 
 __all__ = [
     "Base",
@@ -44,6 +45,7 @@ __all__ = [
     "ClientField",
     "ConfigurationError",
     "CurrentToken",
+    "DescribedToken",
     "Digest",
     "EpochSeconds",
     "Feature",

@@ -46,7 +46,7 @@ class PKCEServer(HostDecorators):
     def __init__(self, db: Any = None, *, features: Iterable[Feature] = ()) -> None:
         self._db = db
         self._features = tuple(features)
-        super().__init__(Users())
+        self._users = Users()
         self._resources = DeclaredResources()
         self._servers: WeakSet[FeatureServer] = WeakSet()
         #: Register it yourself, or let `init_app` do it.

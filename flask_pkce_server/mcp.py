@@ -41,8 +41,8 @@ class TokenVerifier:
     `PKCE_ISSUER` of the app and `resource` the URL of the MCP server, both spelled exactly.
     JWTs are verified locally, with the keys that the issuer publishes. Opaque tokens are
     introspected if `client_id` and `client_secret` are given; the client must have been
-    created with `--resource-server`. `required_scopes` are the scopes that every call
-    needs; the MCP server enforces them. `clock` returns epoch seconds. Raises
+    created with `--resource-server` and this `--resource`. `required_scopes` are the scopes
+    that every call needs; the MCP server enforces them. `clock` returns epoch seconds. Raises
     `ConfigurationError` for an invalid URL, or for a client_id without a secret.
     """
 

@@ -91,9 +91,10 @@ def asked(live: tuple[str, Flask]) -> Iterator[list[str]]:
         yield paths
 
 
-def api_of(app: Flask, **more: Any) -> RegisteredClient:
-    """Register an API that may introspect."""
-    more = {"client_metadata": {"resource_server": True}, "grant_types": [], **more}
+def api_of(app: Flask, resource: str = OPAQUE, **more: Any) -> RegisteredClient:
+    """Register an API that may introspect the tokens for `resource`."""
+    serves = {"resource_server": True, "resources": [resource]}
+    more = {"client_metadata": serves, "grant_types": [], **more}
     return register(app, auth_method="client_secret_basic", redirect_uris=(), **more)
 
 
@@ -566,7 +567,7 @@ def test_from_the_bare_url_of_an_mcp_server_beside_flask_to_a_tool_call(
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
         two = (url, OPAQUE) if kind == "jwt" else (SIGNED, url)
         with live_host(tmp_path, *two) as (address, app):
-            api = api_of(app)
+            api = api_of(app, two[1])
             verifier = TokenVerifier(
                 address,
                 url,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, redirect, session
 from flask_sqlalchemy import SQLAlchemy
 
-from flask_pkce_server import CurrentToken, PKCEServer, current_token, require
+from flask_pkce_server import CurrentToken, DescribedToken, PKCEServer, current_token, require
 
 
 @dataclass
@@ -45,6 +45,16 @@ def login(next_url: str) -> Response:
 @pkce.user_name
 def account_name(user: User) -> str:
     return user.name
+
+
+@pkce.user_claims
+def claims(user: User) -> dict[str, object]:
+    return {"name": user.name}
+
+
+@pkce.access_token_claims
+def access_token_claims(user: User | None, token: DescribedToken) -> dict[str, object]:
+    return {"roles": sorted(token.scopes), "tenant": token.client_id if user is None else user.name}
 
 
 pkce.mcp("/mcp", scopes={"notes:read": "Read your notes"}, required=["notes:read"])

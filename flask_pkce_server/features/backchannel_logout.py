@@ -105,7 +105,7 @@ def logout_token(server: Server, client: Client, subject: str, sid: str) -> str:
             "iat": now,
             "exp": now + _LIFETIME,
             "jti": new_identifier(),
-            "sid": sid,
+            "sid": server.sid_for(client, sid),
             "events": {_EVENT: {}},
         },
         client.client_metadata.get("id_token_signed_response_alg", "RS256"),

@@ -1,9 +1,9 @@
 """Introspection: an API asks whether a token is active and what it grants (RFC 7662).
 
 A confidential client can introspect its own tokens. A client that is registered as a resource
-server can also introspect access tokens that are meant for it, and then sees only its own
-scopes. For all other tokens, and for text that is not a token, the answer is the same: not
-active.
+server can also introspect the access tokens for the APIs that it serves, and then sees only its
+own scopes. For all other tokens, for those of a user who is gone or inactive, and for text that
+is not a token, the answer is the same: not active.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..protocol.declarations import Route
 from ..protocol.feature import ClientField, Feature
 from ..protocol.request import Request
 from ..protocol.state import request_state
-from ..protocol.token_description import token_claims
+from ..protocol.token_description import token_claims, user_claims
 from ..wire.jws import ALGORITHMS
 
 #: RFC 9701 5: the media type of an answer that is a signed JWT.
@@ -58,23 +58,37 @@ def describe(server: Server, token: Token | None, client: Client) -> dict[str, A
     scopes = token.scope
     if token.check_client(client):
         owner: Client | None = client
-    elif token.kind == "access" and _is_meant_for(token, client):
+    elif token.kind == "access" and _is_meant_for(server, token, client):
         owner = server.find_client(token.holder)
         scopes = scopes if client.scope is None else scopes & client.scope
     else:
         owner = None
-    if owner is None:
+    user = None if owner is None or token.is_machine else server.users.load(token.subject)
+    if owner is None or (user is None and not token.is_machine):
         return {"active": False}
-    description = {
-        "active": True,
-        **token_claims(server, token),
-        "scope": " ".join(sorted(scopes)),
-    }
-    if not token.is_machine:
-        description["sub"] = server.subject_for(owner, token.subject)
+    description = {"active": True, **token_claims(server, token, user, scopes)}
+    if user is not None:
+        asked = ("preferred_username", "name")
+        told = user_claims(server, owner, token.subject, user, scopes, asked)
+        description["sub"] = told["sub"]
+        # It says who it is, so it needs the scope that releases these claims: `profile`.
+        name = told.get("preferred_username", told.get("name"))
+        if name is not None:
+            description["username"] = name
     if token.kind == "access":
         description["token_type"] = "Bearer"
     return description
+
+
+def check_resources(server: Server, client: Client, value: Any) -> None:
+    """Refuse APIs of a client that is none, and APIs for which no tokens are issued."""
+    if "resource_server" not in client.client_metadata:
+        raise InvalidRequestError("resources are for a client with resource_server.")
+    if not server.resources.are_known(value):
+        raise InvalidRequestError(
+            "resources are the APIs that this server knows: the issuer, and those of "
+            "PKCE_JWT_ACCESS_TOKEN_RESOURCES, pkce.resource and pkce.mcp."
+        )
 
 
 class IntrospectionFeature(Feature):
@@ -84,8 +98,14 @@ class IntrospectionFeature(Feature):
     client_fields = (
         ClientField(
             "resource_server",
-            "Whether it is an API that may look at access tokens with one of its scopes.",
+            "Whether it is an API that may look at the access tokens that are for it.",
             kind=bool,
+        ),
+        ClientField(
+            "resources",
+            "An API that such a client serves, by its URI; the issuer if none is given.",
+            kind=list[str],
+            check=check_resources,
         ),
         ClientField(
             "introspection_signed_response_alg",
@@ -128,8 +148,13 @@ def introspect(server: Server) -> Response:
     return Response(signed, mimetype=_JWT)
 
 
-def _is_meant_for(token: Token, client: Client) -> bool:
-    """Say whether `client` is a resource server that `token` is meant for."""
-    if not client.client_metadata.get("resource_server"):
+def _is_meant_for(server: Server, token: Token, client: Client) -> bool:
+    """Say whether `client` is a resource server that `token` is meant for (RFC 7662 4)."""
+    metadata = client.client_metadata
+    if not metadata.get("resource_server"):
+        return False
+    # An API that exchanges tokens has said already what it serves (RFC 8693).
+    served = metadata.get("resources") or metadata.get("token_exchange_from") or [server.issuer]
+    if not any(token.is_for(uri, server.issuer) for uri in served):
         return False
     return client.scope is None or bool(token.scope & client.scope)

@@ -54,13 +54,13 @@ class JwtAccessTokenFeature(Feature):
         if not is_jwt(server, request, audience):
             return
         claims = {
-            **token_claims(server, token),
+            **token_claims(server, token, response.user, token.scope),
             "sub": token.subject or token.client_id,
             "jti": base64url(token.digest),
         }
         if request.wants_jwt and token.grant.sid is not None:
             # SDKs that read access tokens use it to watch the session.
-            claims["sid"] = token.grant.sid
+            claims["sid"] = server.sid_for(request.client, token.grant.sid)
         response.body["access_token"] = server.keys.sign(
             claims, server.settings.jwt_access_token_alg, typ="at+jwt"
         )

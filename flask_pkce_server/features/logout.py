@@ -161,7 +161,7 @@ def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
         return False
     login = server.users.login(user)
     if "sid" in leaving.hint:
-        return bool(leaving.hint["sid"] == login.sid)
+        return bool(leaving.hint["sid"] == server.sid_for(leaving.client, login.sid))
     return bool(leaving.hint.get("sub") == server.subject_for(leaving.client, login.subject))
 
 

@@ -19,14 +19,16 @@ from ..errors import (
 )
 from ..i18n import translatable
 from ..models.client import Client
+from ..models.pairwise import sector_of
 from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Request
-from ..protocol.token_description import user_claims
+from ..protocol.token_description import released_by, user_claims
 from ..protocol.token_response import TokenResponse
-from ..users import claims
+from ..users.claims import SERVER_CLAIMS
 from ..users.sign_in import Login
+from ..wire import claims_request
 from ..wire.handle import base64url
 from ..wire.jws import ALGORITHMS
 
@@ -44,7 +46,7 @@ def check_subject_type(server: Server, client: Client, value: Any) -> None:
     if value == "pairwise":
         if server.settings.openid_pairwise_salt is None:
             raise InvalidRequestError("Pairwise subjects need PKCE_OPENID_PAIRWISE_SALT.")
-        client.check_sector()
+        sector_of(client)
 
 
 class RequestNotSupportedError(OAuth2Error):
@@ -104,9 +106,16 @@ class OpenIDFeature(Feature):
                 "with. It must never change: users would become strangers to their apps.",
                 write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
             )
+        for scope, names in settings.openid_claims.items():
+            hosts_own = [name for name in names if name not in SERVER_CLAIMS]
+            if hosts_own != names:
+                raise ConfigurationError(
+                    f"PKCE_OPENID_CLAIMS names a claim for {scope} that only the server sets.",
+                    write=f'app.config["PKCE_OPENID_CLAIMS"] = {{"{scope}": {hosts_own}}}',
+                )
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
-        released = claims.opened_by(server.scopes, server.settings.openid_claims)
+        released = released_by(server, server.scopes)
         kinds = {server.settings.openid_subject_type, "public"}
         if server.settings.openid_pairwise_salt is not None:
             kinds.add("pairwise")
@@ -131,11 +140,12 @@ class OpenIDFeature(Feature):
             return
         if len(data.get("nonce", "")) > _MAX_NONCE:
             raise InvalidRequestError(f"nonce has at most {_MAX_NONCE} characters.")
-        requested = claims.read_request(data["claims"]) if "claims" in data else {}
+        requested = claims_request.read(data["claims"]) if "claims" in data else {}
         bindings: dict[str, Any] = {"nonce": data.get("nonce")}
-        # Userinfo has every claim that the scopes release; the ID token, those named here.
-        released = claims.opened_by(request.scopes, server.settings.openid_claims)
-        bindings["id_token_claims"] = sorted(released.intersection(requested.get("id_token", ())))
+        # Userinfo has every claim that the scopes release; the ID token, those named here. No
+        # other name is stored: a client could fill the database with them.
+        asked = released_by(server, request.scopes).intersection(requested.get("id_token", ()))
+        bindings["id_token_claims"] = sorted(asked)
         if request.user is not None:
             login = server.users.login(request.user)
             _check_wishes(server, request, requested, login)
@@ -157,20 +167,20 @@ class OpenIDFeature(Feature):
         client, grant = response.request.client, response.grant
         bindings = grant.bindings.get("openid", {})
         algorithm = client.client_metadata.get("id_token_signed_response_alg", "RS256")
-        # The user may have removed scopes since: only the remaining ones release claims.
-        names = claims.opened_by(response.scopes, server.settings.openid_claims)
-        if not (server.settings.openid_claims_in_id_token or response.request.wants_claims):
-            names &= set(bindings.get("id_token_claims", ()))
+        is_told_all = server.settings.openid_claims_in_id_token or response.request.wants_claims
+        asked = None if is_told_all else bindings.get("id_token_claims", ())
+        subject, scopes = grant.subject, response.scopes
         token = {
-            **user_claims(server, client, grant.subject, response.user, names),
+            **user_claims(server, client, subject, response.user, scopes, asked),
             "iss": server.issuer,
             "aud": client.client_id,
             "exp": response.now + server.settings.openid_id_token_lifetime,
             "iat": response.now,
             "at_hash": half_hash(response.body["access_token"]),
             **_noted(bindings, *_SIGN_IN_CLAIMS),
-            **({} if grant.sid is None else {"sid": grant.sid}),
         }
+        if grant.sid is not None:
+            token["sid"] = server.sid_for(client, grant.sid)
         if response.parent is None:
             # OIDC Core 12.2: the ID token of a refresh has no nonce.
             token |= _noted(bindings, "nonce")

@@ -22,7 +22,7 @@ from ..protocol.token_description import user_claims
 from ..resource_server import access_token
 from ..resource_server.require import tell_of_use
 from ..resource_server.www_authenticate import challenge
-from ..users import claims
+from ..users.claims import SCOPE_CLAIMS
 from ..wire.jws import ALGORITHMS
 
 
@@ -59,10 +59,9 @@ def userinfo(server: Server) -> Response:
             raise InvalidTokenError()
     except OAuth2Error as error:
         return challenge(error, scopes)
-    tell_of_use(server, token, token.scope & {*claims.SCOPE_CLAIMS, *server.settings.openid_claims})
+    tell_of_use(server, token, token.scope & {*SCOPE_CLAIMS, *server.settings.openid_claims})
     client = cast(Client, request_state().client)
-    names = claims.opened_by(token.scope, server.settings.openid_claims)
-    released = user_claims(server, client, token.subject, user, names)
+    released = user_claims(server, client, token.subject, user, token.scope)
     algorithm = client.client_metadata.get("userinfo_signed_response_alg")
     if algorithm is None:
         return flask.jsonify(released)

@@ -93,30 +93,6 @@ class Client(Base, ClientMixin):
         urls = self.redirect_uris if self.document is None else [self.client_id]
         return uris.shown_host(urls[0]) if urls else ""
 
-    @property
-    def sector(self) -> str:
-        """The sector of pairwise subjects: the one host of the redirect URIs (OIDC Core 8.1).
-
-        A client without redirect URIs, such as a device, is its own sector. Raises
-        `InvalidRequestError` if the redirect URIs have several hosts and the registration
-        names no sector.
-        """
-        named: str | None = self.client_metadata.get("sector")
-        if named is None and self.document is not None:
-            # The host of the document: only its owner can describe the client.
-            return urlsplit(self.client_id).netloc
-        hosts = {uris.shown_host(uri) for uri in self.redirect_uris} or {self.client_id}
-        if named is None and len(hosts) != 1:
-            raise InvalidRequestError("Redirect URIs of several hosts; say which is the sector.")
-        return named or hosts.pop()
-
-    def check_sector(self) -> None:
-        """Refuse a client without an unambiguous sector.
-
-        Raises `InvalidRequestError`.
-        """
-        _ = self.sector
-
     def always_asks(self, redirect_uri: str) -> bool:
         """Return whether the user must be asked even for scopes that they granted before.
 

@@ -159,6 +159,13 @@ class Server(Protocol):
     def subject_for(self, client: Client, subject: str) -> str:
         """Return the `sub` that `client` gets for the user `subject` (OIDC Core 8)."""
 
+    def sid_for(self, client: Client, sid: str) -> str:
+        """Return the `sid` that `client` gets for the login session `sid`.
+
+        Like subjects, those of pairwise clients differ: one `sid` for all would tell them which
+        of their users is the same person.
+        """
+
     def is_pairwise(self, client: Client) -> bool:
         """Return whether `client` gets pairwise subject identifiers (OIDC Core 8.1)."""
 

@@ -7,6 +7,7 @@ from typing import Any, get_origin
 
 from ..errors import InvalidRequestError
 from ..models.client import Client
+from ..models.pairwise import sector_of
 from ..wire import redirect_uri as uris
 from ..wire import shown_name
 from ..wire.client_metadata import OPEN_AUTH_METHODS, Offer, Party
@@ -73,7 +74,7 @@ class Registrar:
         check_columns(client)
         if client.redirect_uris and self._server.is_pairwise(client):
             # Pairwise subject identifiers need an unambiguous sector.
-            client.check_sector()
+            sector_of(client)
         for name, value in client.client_metadata.items():
             self.check_member(client, name, value)
 

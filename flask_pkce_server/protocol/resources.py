@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidTargetError
 from ..wire.base_url import fault_of
 from ..wire.resource_uri import canonical
 from .issuer import Issuer
@@ -146,6 +146,13 @@ class Resources:
     def known(self) -> Mapping[str, str]:
         """The configured URI of every API that tokens can be for, by its canonical URI."""
         return self._now().known
+
+    def are_known(self, uris: Iterable[str]) -> bool:
+        """Return whether tokens can be for each of `uris`; False if one is malformed."""
+        try:
+            return self.known.keys() >= set(map(canonical, uris))
+        except (InvalidTargetError, AttributeError, TypeError):
+            return False
 
     def _now(self) -> _Snapshot:
         """Return the snapshot, rebuilt if the declarations or the issuer have changed."""

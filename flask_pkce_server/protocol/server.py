@@ -11,6 +11,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response
 
 from ..errors import (
+    ConfigurationError,
     InvalidRequestError,
     OAuth2Error,
     UnsupportedGrantTypeError,
@@ -19,11 +20,12 @@ from ..errors import (
 from ..i18n.language import Languages
 from ..models.base import Store
 from ..models.client import Client
+from ..models.pairwise import value_for
 from ..models.token import Token, find_holder
 from ..settings import Settings
 from ..users.users import Users
 from ..wire.fetch import Fetcher
-from ..wire.handle import base64url, digest, is_handle
+from ..wire.handle import digest, is_handle
 from .client_authentication import authenticate
 from .declarations import Route
 from .error_response import error_response
@@ -151,12 +153,19 @@ class FeatureServer(AuthorizationServer):
         return bool(kind == "pairwise")
 
     def subject_for(self, client: Client, subject: str) -> str:
-        if not self.is_pairwise(client):
-            return subject
-        # Clients in different sectors get different values, so they cannot correlate users.
-        salt = self.settings.openid_pairwise_salt or ""
-        text = f"{client.sector}\n{subject}"
-        return base64url(hmac.digest(salt.encode(), text.encode(), "sha256"))
+        return value_for(client, subject, self._salt) if self.is_pairwise(client) else subject
+
+    def sid_for(self, client: Client, sid: str) -> str:
+        return value_for(client, sid, self._salt, " sid") if self.is_pairwise(client) else sid
+
+    @property
+    def _salt(self) -> str:
+        if self.settings.openid_pairwise_salt is None:
+            raise ConfigurationError(
+                "A client is pairwise, and the salt of its subjects is gone.",
+                write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
+            )
+        return self.settings.openid_pairwise_salt
 
     # Clients and tokens.
 

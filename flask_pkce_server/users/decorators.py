@@ -1,8 +1,9 @@
-"""Decorators: how a host app registers its functions about users."""
+"""Decorators: how the host app hands over the functions that provide its users."""
 
 from __future__ import annotations
 
 from .host import (
+    AccessTokenClaims,
     ConsentPage,
     CurrentUser,
     LoginRequiredResponse,
@@ -21,8 +22,7 @@ from .users import Users
 class HostDecorators:
     """The decorators of `PKCEServer`; each replaces one of the `HostFunctions`."""
 
-    def __init__(self, users: Users) -> None:
-        self._users = users
+    _users: Users
 
     def current_user(self, function: CurrentUser) -> CurrentUser:
         """Decorate the function that returns the signed-in user, or None."""
@@ -50,6 +50,15 @@ class HostDecorators:
         It only reads them: the server then selects those that a client may see.
         """
         self._users.host.user_claims = function
+        return function
+
+    def access_token_claims(self, function: AccessTokenClaims) -> AccessTokenClaims:
+        """Decorate the function that returns more claims of an access token, by name.
+
+        It gets the user, None for a machine, and a `DescribedToken`, and only reads them. The
+        claims are in JWT access tokens and in introspection (RFC 9068 2.2.3).
+        """
+        self._users.host.access_token_claims = function
         return function
 
     def login_required_response(self, function: LoginRequiredResponse) -> LoginRequiredResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -70,15 +69,6 @@ def subject(user: Any) -> str:
     except NoInspectionAvailable:
         return str(user.get_id())
     return str(identity[0])
-
-
-def name(user: Any) -> str:
-    """Return the name, the username or the e-mail address of `user`."""
-    for attribute in ("name", "username", "email"):
-        value = user.get(attribute) if isinstance(user, Mapping) else getattr(user, attribute, None)
-        if isinstance(value, str) and value:
-            return value
-    return str(user)
 
 
 def _user_model() -> Any | None:

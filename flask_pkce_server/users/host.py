@@ -9,19 +9,34 @@ from typing import Any
 from flask.typing import ResponseReturnValue
 
 from . import flask_login
-from .claims import attributes_as_claims
+from .claims import account_name, attributes_as_claims
 
 CurrentUser = Callable[[], Any]
 UserLoader = Callable[[str], Any]
 UserSubject = Callable[[Any], str]
 UserName = Callable[[Any], str]
 UserClaims = Callable[[Any], Mapping[str, Any]]
+AccessTokenClaims = Callable[[Any, "DescribedToken"], Mapping[str, Any]]
 LoginRequiredResponse = Callable[[str], ResponseReturnValue]
 SignOut = Callable[[], Any]
 ConsentPage = Callable[[Any], ResponseReturnValue]
 MayRegisterApp = Callable[[Any], Any]
 MayRegisterClient = Callable[[dict[str, Any]], Any]
 LogoutDelivery = Callable[[str, dict[str, str]], Any]
+
+
+@dataclass(frozen=True)
+class DescribedToken:
+    """The access token that `@pkce.access_token_claims` describes."""
+
+    #: The client that has the token.
+    client_id: str
+    #: The scopes that the reader of the description sees.
+    scopes: frozenset[str]
+    #: The URIs of the APIs that the token is for; the issuer is this app.
+    audience: tuple[str, ...]
+    #: The clients that exchanged the token, the latest first; empty if it was not exchanged.
+    actors: tuple[str, ...] = ()
 
 
 @dataclass
@@ -34,10 +49,12 @@ class HostFunctions:
     current_user: CurrentUser = flask_login.current_user
     user_loader: UserLoader = flask_login.load
     user_subject: UserSubject = flask_login.subject
-    user_name: UserName = flask_login.name
+    user_name: UserName = account_name
     user_claims: UserClaims = attributes_as_claims
     login_required_response: LoginRequiredResponse = flask_login.login_required_response
     sign_out: SignOut = flask_login.sign_out
+    #: None: access tokens have the claims of the protocol only.
+    access_token_claims: AccessTokenClaims | None = None
     #: None: the built-in page asks.
     consent_view: ConsentPage | None = None
     #: None: every user may.

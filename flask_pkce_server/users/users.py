@@ -2,7 +2,8 @@
 
 Flask-Login is detected automatically. A host app without it provides its users through the
 decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.user_subject`,
-`@pkce.user_name`, `@pkce.user_claims`, `@pkce.login_required_response`, `@pkce.sign_out`.
+`@pkce.user_name`, `@pkce.user_claims`, `@pkce.access_token_claims`,
+`@pkce.login_required_response`, `@pkce.sign_out`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from flask import Response, current_app
 from flask.typing import ResponseReturnValue
 
 from ..errors import ConfigurationError
-from .host import HostFunctions
+from .host import DescribedToken, HostFunctions
+from .json_value import as_mapping
 from .sign_in import Login, note_login, noted_login
 
 
@@ -54,12 +56,26 @@ class Users:
         return subject
 
     def name_of(self, user: Any) -> str:
-        """Return the name that the pages show for the account of `user`."""
-        return str(_call(self.host.user_name, user))
+        """Return the name that the pages show for the account of `user`, or else the subject."""
+        name = _call(self.host.user_name, user)
+        return str(name) if name else self.subject_of(user)
 
     def claims_of(self, user: Any) -> dict[str, Any]:
-        """Return all claims that the host app has about `user`, before scopes are applied."""
-        return dict(_call(self.host.user_claims, user))
+        """Return all claims that the host app has about `user`, before scopes are applied.
+
+        Raises `ConfigurationError` if the host app returns no mapping.
+        """
+        return _mapping(_call(self.host.user_claims, user), "user_claims", "user")
+
+    def access_token_claims_of(self, user: Any | None, token: DescribedToken) -> dict[str, Any]:
+        """Return the claims that the host app adds to an access token; `user` is its user.
+
+        Raises `ConfigurationError` if the host app returns no mapping.
+        """
+        function = self.host.access_token_claims
+        if function is None:
+            return {}
+        return _mapping(_call(function, user, token), "access_token_claims", "user, token")
 
     def answer_consent(self, consent: Any) -> ResponseReturnValue | None:
         """Return the host app's response to a `ConsentView`, None if the built-in page asks."""
@@ -95,6 +111,17 @@ class Users:
         if login is None or login.subject != subject:
             login = note_login(subject, auth_time=None)
         return login
+
+
+def _mapping(returned: Any, decorator: str, arguments: str) -> dict[str, Any]:
+    """Return as a dict what a function of the host app returned as a mapping or a row."""
+    claims = as_mapping(returned)
+    if claims is None:
+        raise ConfigurationError(
+            f"@pkce.{decorator} returns something that is no mapping of claims.",
+            write=f'@pkce.{decorator}\n    def claims({arguments}): return {{"name": user.name}}',
+        )
+    return dict(claims)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:

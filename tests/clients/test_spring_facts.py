@@ -501,7 +501,7 @@ def test_an_api_on_spring_that_introspects_needs_no_java_at_all(
         grant_types=[],
         redirect_uris=("https://api.example/unused",),
         scope=["notes:read"],
-        client_metadata={"resource_server": True},
+        client_metadata={"resource_server": True, "resources": [API]},
     )
 
     def introspect(token: str) -> dict[str, Any]:

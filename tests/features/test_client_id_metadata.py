@@ -20,6 +20,7 @@ from flask_pkce_server import ConfigurationError, client_registered
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
+from flask_pkce_server.models.pairwise import sector_of
 from flask_pkce_server.testing import (
     Clock,
     Flow,
@@ -451,11 +452,21 @@ def test_a_limit_counts_at_once_for_who_was_let_in_before(tmp_path: Path, web: W
             app.db.engine.dispose()
 
 
-def test_pairwise_subjects_are_made_for_its_host(web: Web) -> None:
-    web.documents[URL] = changed(redirect_uris=[HOME, "https://other.example/cb"])
+@pytest.mark.parametrize(
+    ("uri", "sector"),
+    [
+        ("https://login.apps.example/cb", "apps.example"),
+        ("https://other.example/cb", URL),
+        ("http://127.0.0.1/cb", URL),
+    ],
+)
+def test_pairwise_subjects_are_made_for_its_host_if_codes_go_there(
+    web: Web, uri: str, sector: str
+) -> None:
+    web.documents[URL] = changed(redirect_uris=[HOME, uri])
     app = opened(web, PKCE_OPENID_SUBJECT_TYPE="pairwise", PKCE_OPENID_PAIRWISE_SALT="s" * 32)
     flow_of(app).tokens(scope="openid")
-    assert stored(app).sector == "apps.example"
+    assert sector_of(stored(app)) == sector
 
 
 # What an id may be.

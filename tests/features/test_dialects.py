@@ -447,6 +447,18 @@ def test_the_status_of_the_session(app: Flask, flow: Flow) -> None:
         assert status(flow.browser, **wrong).status_code == 400
 
 
+def test_the_session_of_a_pairwise_client_is_the_one_of_its_id_token() -> None:
+    app = make_app(PKCE_DIALECTS=["keycloak"], PKCE_OPENID_PAIRWISE_SALT="salt", PKCE_ISSUER=ISSUER)
+    client = register(app, client_metadata={"subject_type": "pairwise"})
+    flow = Flow(sign_in(app), client, scope="openid")
+    sid = read(app, flow.tokens()["id_token"])["sid"]
+    query = {"client_id": client.client_id, "origin": "https://client.example"}
+    answer = flow.browser.get(
+        f"{REALM}/login-status-iframe.html/init", query_string={**query, "session_state": sid}
+    )
+    assert answer.get_json() == {"status": "unchanged"}
+
+
 # Okta.
 
 

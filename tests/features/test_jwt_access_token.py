@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeySet
 from werkzeug.test import TestResponse
 
+from flask_pkce_server import DescribedToken
 from flask_pkce_server.errors import InvalidRequestError
 from flask_pkce_server.testing import Clock, Flow, register
 
@@ -161,6 +165,122 @@ def test_a_repeated_refresh_gives_the_same_claims(
     assert read(app, second["access_token"]) == read(app, first["access_token"])
     assert second["expires_in"] == 3596
     assert call(app, second["access_token"]).status_code == 200
+
+
+def verified(app: Flask, token: str, audience: str) -> dict[str, Any]:
+    """Verify a token as an API elsewhere does (RFC 9068 4), which knows only the issuer."""
+    metadata = app.test_client().get("/.well-known/oauth-authorization-server").get_json()
+    keys = app.test_client().get(urlsplit(metadata["jwks_uri"]).path).get_json()
+    read = jwt.decode(token, KeySet.import_key_set(keys), algorithms=["RS256"])
+    assert read.header["typ"] == "at+jwt"
+    wanted = {"iss": metadata["issuer"], "aud": audience}
+    registry = jwt.JWTClaimsRegistry(
+        now=lambda: int(app.extensions["pkce"].now()),
+        exp={"essential": True},
+        **{name: {"essential": True, "value": value} for name, value in wanted.items()},
+    )
+    registry.validate(read.claims)
+    return dict(read.claims)
+
+
+def test_the_host_adds_claims_that_the_api_reads() -> None:
+    # RFC 9068 2.2.3.1
+    app = make_app(
+        PKCE_JWT_ACCESS_TOKEN_RESOURCES=RESOURCES, PKCE_CLIENT_CREDENTIALS_SCOPES=["notes:write"]
+    )
+
+    @app.pkce.access_token_claims
+    def claims(user: Any, token: DescribedToken) -> dict[str, Any]:
+        if user is None:
+            return {"tenant": token.client_id}
+        return {
+            "roles": {user.username, "editor"},
+            "tenant": UUID(int=1),
+            "for": [token.audience, token.scopes, token.client_id, token.actors],
+        }
+
+    flow = Flow(sign_in(app), register(app), scope="notes:read offline_access")
+    tokens = flow.tokens(resource="https://api.example")
+    for token in (tokens, flow.refresh(tokens["refresh_token"]).get_json()):
+        said = verified(app, token["access_token"], "https://api.example")
+        assert said["roles"] == ["ada", "editor"]
+        assert said["tenant"] == "00000000-0000-0000-0000-000000000001"
+        scopes = ["notes:read", "offline_access"]
+        assert said["for"] == [["https://api.example"], scopes, flow.client.client_id, []]
+    machine = register(
+        app, auth_method="client_secret_post", redirect_uris=(), grant_types=["client_credentials"]
+    )
+    form = {"grant_type": "client_credentials", "scope": "notes:write"}
+    token = Flow(app.test_client(), machine).post("token", form).get_json()["access_token"]
+    said = verified(app, token, "https://api.example")
+    assert (said["tenant"], said["sub"]) == (machine.client_id, machine.client_id)
+
+
+RESERVED = dict.fromkeys(
+    [
+        *["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "scope", "client_id", "grant_type"],
+        *["act", "cnf", "auth_time", "acr", "amr", "sid", "active", "token_type", "username"],
+    ],
+    "forged",
+)
+
+
+def test_the_host_replaces_no_claim_of_the_protocol(
+    app: Flask, flow: Flow, pkce_clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    usual = read(app, flow.tokens()["access_token"])
+    app.pkce.access_token_claims(lambda user, token: {**RESERVED, "roles": ["a"]})
+    token = flow.tokens()["access_token"]
+    said = read(app, token)
+    assert said.pop("roles") == ["a"]
+    assert said.keys() == usual.keys()
+    for name in usual.keys() - {"jti"}:
+        assert said[name] == usual[name]
+    for name in RESERVED:
+        assert f"the claim {name} of an access token is left out" in caplog.text
+    assert "forged" not in caplog.text
+    assert call(app, token).get_json() == ["milk"]
+
+
+def test_a_claim_that_a_scope_releases_needs_this_scope_here_too() -> None:
+    app = make_app(PKCE_ACCESS_TOKEN_FORMAT="jwt", PKCE_OPENID_CLAIMS={"notes:read": ["plan"]})
+    told = {"email": "ada@example.com", "plan": "paid", "roles": ["a"]}
+    app.pkce.access_token_claims(lambda user, token: told)
+    flow = Flow(sign_in(app), register(app))
+    for scope, names in (
+        ("openid", {"roles"}),
+        ("openid email", {"roles", "email"}),
+        ("notes:read", {"roles", "plan"}),
+    ):
+        claims = read(app, flow.tokens(scope=scope)["access_token"])
+        assert claims.keys() & told.keys() == names
+
+
+def test_a_claim_that_json_has_not_is_left_out_of_an_access_token(
+    app: Flask, flow: Flow, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.pkce.access_token_claims(lambda user, token: {"roles": ["a"], "photo": b"raw"})
+    claims = read(app, flow.tokens()["access_token"])
+    assert claims["roles"] == ["a"]
+    assert "photo" not in claims
+    assert "the claim photo is left out" in caplog.text
+
+
+def test_a_function_of_the_host_that_fails_burns_no_code() -> None:
+    app = make_app(TESTING=False, PROPAGATE_EXCEPTIONS=False, PKCE_ACCESS_TOKEN_FORMAT="jwt")
+
+    def fail(user: Any, token: DescribedToken) -> dict[str, Any]:
+        raise RuntimeError("the directory does not answer")
+
+    flow = Flow(sign_in(app), register(app), scope=SCOPE)
+    code = flow.allow()["code"]
+    app.pkce.access_token_claims(fail)
+    answer = flow.redeem(code)
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "server_error")
+    app.pkce.access_token_claims(lambda user, token: None)
+    assert flow.redeem(code).get_json()["error"] == "server_error"
+    app.pkce.access_token_claims(lambda user, token: {"roles": ["a"]})
+    assert read(app, flow.redeem(code).get_json()["access_token"])["roles"] == ["a"]
 
 
 def test_a_pairwise_client_is_given_opaque_ones() -> None:

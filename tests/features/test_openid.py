@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,15 @@ from flask_login import current_user
 
 from flask_pkce_server import ConfigurationError
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
+from flask_pkce_server.testing import (
+    Clock,
+    Flow,
+    RegisteredClient,
+    hidden_fields,
+    parameters_of,
+    register,
+)
+from flask_pkce_server.wire.names import DEVICE_CODE
 
 from ..device import Device, television
 from ..host import make_app, sign_in
@@ -219,11 +228,69 @@ def test_what_was_asked_for_by_name_is_said_at_each_refresh(app: Flask, flow: Fl
         '{"id_token": {"name": []}}',
         "[" * 4000,
         '{"a":' * 1500 + "1" + "}" * 1500,
+        '{"id_token": {"name": {"essential": "true"}}}',
+        '{"id_token": {"name": {"essential": NaN}}}',
+        '{"id_token": {"name": {"values": "Ada"}}}',
+        '{"id_token": {"acr": {"essential": true, "values": 5}}}',
+        '{"id_token": {"acr": {"essential": true, "values": "silver"}}}',
+        '{"id_token": {"acr": {"essential": true, "values": ["silver", null]}}}',
+        '{"userinfo": {"acr": {"essential": true, "value": ["silver"]}}}',
+        '{"userinfo": {"sub": {"value": 1}}}',
+        '{"id_token": {"sub": {"value": {"x": 1}}}}',
     ],
 )
 def test_claims_that_are_no_such_object_are_refused(flow: Flow, text: str) -> None:
     answer = parameters_of(flow.authorize(claims=text))
     assert answer["error"] == "invalid_request"
+
+
+def test_claims_are_checked_at_every_way_in(app: Flask, flow: Flow) -> None:
+    text = '{"id_token": {"acr": {"essential": true, "values": 5}}}'
+    for answer in (
+        flow.post("par", {**flow.request(), "claims": text}),
+        Device(flow.browser, television(app)).start(claims=text),
+    ):
+        assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_request")
+
+
+JSON_VALUES = ["null", "true", "7", "1e999", '"x"', '"\\ud800"', '"\\u0000"', "[]", "[[]]", "{}"]
+
+
+@pytest.mark.parametrize("value", JSON_VALUES)
+def test_no_json_in_the_claims_parameter_is_a_server_error(app: Flask, value: str) -> None:
+    # In debug mode and in tests, an unexpected error would be raised here.
+    flow = Flow(sign_in(app), register(app, skip_consent=True), scope="openid")
+    for text in (
+        '{"id_token": X, "userinfo": X, "other": X}',
+        '{"id_token": {"acr": X, "sub": X, "name": X}}',
+        '{"userinfo": {"acr": {"essential": X, "value": X, "values": X, "other": X}}}',
+        '{"id_token": {"sub": {"essential": true, "value": X, "values": [X]}}}',
+        '{"id_token": {"\\ud800": X, "": null, "a\\u0000": X}}',
+    ):
+        answer = flow.authorize(claims=text.replace("X", value))
+        assert answer.status_code == 302
+        assert parameters_of(answer).get("error") in (
+            None, "invalid_request", "login_required", "unmet_authentication_requirements",
+        )  # fmt: skip
+
+
+def test_a_member_of_a_claim_request_that_nobody_knows_is_ignored(flow: Flow) -> None:
+    # OIDC Core 5.5.1: "any members used that are not understood MUST be ignored"
+    asked = '{"id_token": {"name": {"essential": true, "purpose": 7}}, "verified_claims": []}'
+    assert id_token(flow, claims=asked)["name"] == "Ada Lovelace"
+
+
+def test_names_that_no_scope_releases_are_not_stored(app: Flask, flow: Flow) -> None:
+    names = [f"claim{number}" for number in range(300)]
+    tokens = flow.tokens(claims=json.dumps({"id_token": dict.fromkeys(["name", *names])}))
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    bindings = app.test_client().get("/api/me", headers=headers).get_json()["bindings"]
+    assert bindings["openid"]["id_token_claims"] == ["name"]
+
+
+def test_a_claim_that_only_the_server_sets_belongs_to_no_scope() -> None:
+    with pytest.raises(ConfigurationError, match="only the server sets"):
+        make_app(PKCE_OPENID_CLAIMS={"profile": ["department", "iss"]})
 
 
 def test_huge_claims_are_refused(flow: Flow) -> None:
@@ -382,3 +449,88 @@ def test_redirect_uris_of_several_hosts_name_their_sector() -> None:
         redirect_uris=("https://a.example/cb", "https://b.example/cb"),
         client_metadata={"subject_type": "pairwise", "sector": "a.example"},
     )
+
+
+PAIRWISE = {"PKCE_OPENID_SUBJECT_TYPE": "pairwise", "PKCE_OPENID_PAIRWISE_SALT": "never changes"}
+
+
+def subject_of(browser: FlaskClient, client: RegisteredClient) -> str:
+    subject: str = id_token(Flow(browser, client, scope="openid"))["sub"]
+    return subject
+
+
+@pytest.mark.parametrize(
+    "uris",
+    [
+        ("http://127.0.0.1/callback",),
+        ("http://localhost/callback",),
+        ("com.example.app:/callback",),
+        # Any program on the computer can get codes at the second one.
+        ("https://clinic.example/callback", "http://127.0.0.1/callback"),
+    ],
+)
+def test_native_apps_of_different_makers_share_no_subjects(uris: tuple[str, ...]) -> None:
+    # OIDC Core 8.1
+    app = make_app(**PAIRWISE)
+    browser = sign_in(app)
+    clients = [register(app, redirect_uris=uris) for _ in range(2)]
+    clinic = register(app, redirect_uris=("https://clinic.example/callback",))
+    assert len({subject_of(browser, client) for client in (*clients, clinic)}) == 3
+
+
+def test_a_client_that_registered_itself_shares_the_subjects_of_no_host() -> None:
+    app = make_app(**PAIRWISE)
+    uris, browser = ("https://clinic.example/callback",), sign_in(app)
+    clinic = register(app, redirect_uris=uris)
+    stranger = register(app, redirect_uris=uris, self_registered=True)
+    assert subject_of(browser, stranger) != subject_of(browser, clinic)
+    # Several hosts are no question then.
+    several = ("https://a.example/callback", "https://b.example/callback")
+    subject_of(browser, register(app, redirect_uris=several, self_registered=True))
+
+
+def test_a_device_shares_the_subjects_of_no_host_whatever_it_registered() -> None:
+    app = make_app(**PAIRWISE)
+    uris, browser = ("https://clinic.example/callback",), sign_in(app)
+    clinic = register(app, redirect_uris=uris)
+    other = register(app, redirect_uris=uris, grant_types=[DEVICE_CODE])
+    tokens = Device(browser, other, "openid").tokens()
+    assert read(app, tokens["id_token"])["sub"] != subject_of(browser, clinic)
+
+
+def test_the_sector_that_the_operator_names_is_respected() -> None:
+    app = make_app(**PAIRWISE)
+    browser, metadata = sign_in(app), {"sector": "clinic.example"}
+    loopback = ("http://127.0.0.1/callback",)
+    native = register(app, redirect_uris=loopback, client_metadata=metadata)
+    web = register(app, redirect_uris=("https://clinic.example/callback",))
+    assert subject_of(browser, native) == subject_of(browser, web)
+
+
+def test_pairwise_clients_know_a_session_by_different_sids_and_can_end_it() -> None:
+    app = make_app(**PAIRWISE)
+    sent: dict[str, str] = {}
+    app.pkce.logout_delivery(lambda uri, fields: sent.update({uri: fields["logout_token"]}))
+    browser, sids, tokens = sign_in(app), {}, {}
+    for host in ("https://a.example", "https://b.example"):
+        metadata = {"backchannel_logout_uri": host, "post_logout_redirect_uris": [host]}
+        client = register(app, redirect_uris=(f"{host}/cb",), client_metadata=metadata)
+        tokens[host] = Flow(browser, client, scope="openid").tokens()["id_token"]
+        sids[host] = read(app, tokens[host])["sid"]
+    assert len(set(sids.values())) == 2
+    # The ID token is of this session, so nobody is asked.
+    query = {"id_token_hint": tokens["https://a.example"]}
+    query["post_logout_redirect_uri"] = "https://a.example"
+    answer = browser.get("/oauth/logout", query_string=query)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "https://a.example")
+    # OIDC Back-Channel Logout 1.0 2.4: the sid is the one of the ID token.
+    assert {uri: read(app, token)["sid"] for uri, token in sent.items()} == sids
+
+
+def test_a_pairwise_client_is_told_nothing_once_the_salt_is_gone(tmp_path: Path) -> None:
+    database = {"SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/users.db"}
+    client = pairwise(make_app(**database, PKCE_OPENID_PAIRWISE_SALT="salt"), "https://a.example/c")
+    app = make_app(**database, init=False)
+    app.pkce.init_app(app)
+    with pytest.raises(ConfigurationError, match="salt of its subjects is gone"):
+        subject_of(sign_in(app), client)

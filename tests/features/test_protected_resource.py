@@ -544,9 +544,8 @@ def test_a_resource_that_is_not_declared_is_said_to_the_developer(app: Flask) ->
 def test_the_audience_is_the_resource_as_it_is_declared(
     app: Flask, pkce_flow: Flow, spelling: str
 ) -> None:
-    api = register(
-        app, auth_method="client_secret_basic", client_metadata={"resource_server": True}
-    )
+    serves = {"resource_server": True, "resources": [MCP]}
+    api = register(app, auth_method="client_secret_basic", client_metadata=serves)
     token = token_of(pkce_flow, resource=spelling)
     asking = Flow(pkce_flow.browser, api)
     assert asking.post("introspect", {"token": token}).get_json()["aud"] == MCP

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask_pkce_server.testing import Flow, register
 from flask_pkce_server.users.claims import attributes_as_claims
 
-from ..host import sign_in
+from ..host import make_app, sign_in
 from ..openid import header, read
 
 ADA = {"sub": "1", "name": "Ada Lovelace", "preferred_username": "ada"}
@@ -75,6 +75,21 @@ def test_each_scope_opens_its_own_claims(app: Flask, program: FlaskClient) -> No
         token = flow.tokens(scope=scope)["access_token"]
         answer = program.get("/oauth/userinfo", headers=bearer(token))
         assert set(answer.get_json()) == names
+
+
+@pytest.mark.parametrize("more", [{}, {"profile": ["department"]}, {"email": ["groups"]}])
+def test_claims_of_the_host_add_to_those_of_a_scope(more: dict[str, list[str]]) -> None:
+    app = make_app(PKCE_OPENID_CLAIMS=more)
+    told = {"name": "Ada", "email": "ada@example.com", "department": "Engines", "groups": ["a"]}
+    app.pkce.user_claims(lambda user: told)
+    flow = Flow(sign_in(app), register(app), scope="openid profile email")
+    program = app.test_client(use_cookies=False)
+    answer = program.get("/oauth/userinfo", headers=bearer(flow.tokens()["access_token"]))
+    released = {"name", "email", *(name for names in more.values() for name in names)}
+    assert answer.get_json().keys() == {"sub", *released}
+    document = program.get("/.well-known/openid-configuration").get_json()
+    assert released <= {*document["claims_supported"]}
+    assert document["claims_supported"].count("name") == 1
 
 
 def test_the_claims_parameter_opens_nothing_beyond_the_scopes(

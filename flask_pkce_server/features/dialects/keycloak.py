@@ -76,7 +76,7 @@ def session_status(server: Server) -> Response:
     if client is None or not client.speaks_from(query.get("origin", "")):
         raise InvalidRequestError("The origin is not one of this client.")
     user = server.users.current()
-    sid = "" if user is None else server.users.login(user).sid
+    sid = "" if user is None else server.sid_for(client, server.users.login(user).sid)
     is_same = sid == query.get("session_state", "")
     return flask.jsonify(status="unchanged" if is_same else "changed")
 
