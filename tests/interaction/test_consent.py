@@ -127,4 +127,3 @@ def form_of_the_host(consent: Any) -> str:
         f"{consent.form.csrf_token}{consent.form.request}"
         "<button name=decision value=allow>Yes</button></form>"
     )
-
