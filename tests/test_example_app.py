@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -21,6 +22,8 @@ from werkzeug.serving import make_server
 
 from example_app import create_app
 from example_app.demo import REACT, REACT_ORIGIN
+from example_app.extensions import db
+from example_app.models import User
 from flask_pkce_server.protocol.issuer import Issuer
 from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, parameters_of, register
 
@@ -296,6 +299,24 @@ def test_the_resource_server(
     for bad in (tokens["id_token"], opaque, tokens["access_token"][:-4] + "AAAA", "x"):
         assert ask(bad)[0] == 401
     assert api.get("/calendar").headers["WWW-Authenticate"] == 'Bearer scope="calendar:read"'
+    # RFC 9068 5: the client_id of a client that acts for itself is the number of no user.
+    app.extensions["pkce"].settings.__dict__["client_credentials_scopes"] = ["calendar:read"]
+    machine = register(
+        app,
+        client_id="1",
+        auth_method="client_secret_basic",
+        redirect_uris=(),
+        grant_types=["client_credentials"],
+    )
+    form = {"grant_type": "client_credentials", "scope": "calendar:read"}
+    own = Flow(browser, machine).post("token", form).get_json()["access_token"]
+    assert ask(own) == (403, {"error": "insufficient_scope"})
+
+
+def rename_demo(app: Flask, name: str) -> None:
+    with app.app_context():
+        db.session.scalars(db.select(User)).one().name = name
+        db.session.commit()
 
 
 @pytest.mark.programs
@@ -321,9 +342,22 @@ def test_the_confidential_web_client(
             assert "Sign in" in session.get(address).text
             page = go_through(session, f"{address}/sign-in")
             assert urlsplit(page.url).path == "/"
-            me = json.loads(re.search(r"<pre>(.*)</pre>", page.text, re.DOTALL)[1])
-            assert me["name"] == "Dora Demo"
-            assert "Dora Demo" in session.get(f"{address}/refresh").text
+            me = re.search(r"<pre>(.*)</pre>", page.text, re.DOTALL)[1]
+            assert json.loads(html.unescape(me))["name"] == "Dora Demo"
+            # A link, which any site can show, changes nothing.
+            assert session.get(f"{address}/refresh").status_code == 405
+            rename_demo(app, "<img src=x onerror=alert(1)>")
+            page = session.post(f"{address}/refresh")
+            assert "&lt;img src=x" in page.text
+            assert "<img" not in page.text
+            # Of another server, or of none that says who it is.
+            for iss in ("", "&iss=https://evil.example"):
+                answer = session.get(f"{address}/callback?code=x&state=y{iss}")
+                assert (answer.status_code, "not belong" in answer.text) == (400, True)
+            denied = session.get(f"{address}/callback?error=<b>&iss={live}")
+            assert (denied.status_code, "&lt;b&gt;" in denied.text) == (400, True)
+            # The form of another site comes without the cookie.
+            assert "Sign in" in requests.post(f"{address}/refresh", timeout=10).text
     finally:
         server.shutdown()
         thread.join()
