@@ -7,6 +7,7 @@ import json
 import os
 import re
 import runpy
+import secrets
 import subprocess
 import sys
 import threading
@@ -124,11 +125,12 @@ def test_userinfo_says_what_the_apps_own_users_are_called(app: Flask, browser: F
 
 
 def test_the_environment_configures_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLASK_SECRET_KEY", "12345678901234567890")
+    digits = "9876543210" * 2
+    monkeypatch.setenv("FLASK_SECRET_KEY", digits)
     monkeypatch.setenv("FLASK_PKCE_ISSUER", "https://auth.example")
     monkeypatch.setenv("FLASK_SQLALCHEMY_DATABASE_URI", f"sqlite:///{tmp_path}/env.db")
     app = create_app()
-    assert app.config["SECRET_KEY"] == "12345678901234567890"
+    assert app.config["SECRET_KEY"] == digits
     assert app.extensions["pkce"].issuer == "https://auth.example"
     close(app)
 
@@ -159,7 +161,7 @@ def test_the_demo_lets_its_react_sample_in_without_asking(app: Flask, tmp_path: 
     # A demo that others visit has nobody on the loopback to trust.
     elsewhere = create_app(
         {
-            "SECRET_KEY": "a-secret-key-of-the-tests-0123456789",
+            "SECRET_KEY": secrets.token_hex(),
             "PKCE_ISSUER": "https://auth.example/",
             "SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/elsewhere.db",
         }
