@@ -16,6 +16,7 @@ from ...wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from .consents import listed, take_consents
 from .imported import Imported
 from .takeover import Takeover
+from .trust import take_trust
 
 #: Characters: a shorter secret than the first could be guessed and is not carried over; a
 #: shorter one than the second gets a warning.
@@ -63,7 +64,6 @@ def take_over(
         grant_types=grant_types,
         scope=_scope(server, imported, taken),
         client_metadata={},
-        skip_consent=imported.skip_consent,
         issued_at=server.now(),
     )
     try:
@@ -84,6 +84,7 @@ def take_over(
             f"It has to send its secret by {method}: the export does not say which way it does. "
             "--auth-method chooses the other one."
         )
+    take_trust(imported, client, taken)
     take_consents(server, imported.granted, client, is_user, taken)
     return taken
 
