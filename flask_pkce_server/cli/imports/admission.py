@@ -18,9 +18,9 @@ from .imported import Imported
 from .takeover import Takeover
 from .trust import take_trust
 
-#: Characters: a shorter secret than the first could be guessed and is not carried over; a
-#: shorter one than the second gets a warning.
-_SHORTEST, _SHORT = 16, 32
+#: Characters: a shorter secret than the first could be guessed and is not carried over, and so
+#: could one with fewer different ones than the last; a shorter one than the second gets a warning.
+_SHORTEST, _SHORT, _FEWEST = 16, 32, 8
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.\-\[\]:]+)/?")
 # Characters that a server misreads if the client does not encode them (RFC 6749 2.3.1).
@@ -233,4 +233,6 @@ def _why_not_kept(secret: str | None, hashed: str | None) -> str | None:
         return f"It has {len(secret)} characters; it could be guessed."
     if len(secret.encode()) > foreign_secret.MAX_SECRET:
         return "It is longer than any secret is here."
+    if len(set(secret)) < _FEWEST:
+        return f"It has {len(set(secret))} different characters; it could be guessed."
     return None
