@@ -1,4 +1,4 @@
-"""Attempts: guesses at passwords are counted in the database, so for all workers together."""
+"""Attempts: guesses at passwords, counted for all workers together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Attempt(Base):
 
 
 def take(limits: Mapping[str, int]) -> bool:
-    """Count an attempt under each name in `limits`; say whether all are within their limit.
+    """Count an attempt under each name in `limits`; say whether none is exceeded.
 
     Count first and check the password afterwards: otherwise many guesses at the same moment
     all pass as the first. This commits `db.session`.
@@ -49,7 +49,10 @@ def give_back(limits: Mapping[str, int]) -> None:
 
 
 def network() -> str:
-    """Return the network that the request comes from: an IPv6 customer has a /64 at least."""
+    """Return the network that the request comes from.
+
+    That is the address or, for IPv6, its /64: all of these belong to one customer.
+    """
     text = request.remote_addr or ""
     try:
         address = ip_address(text)
@@ -68,12 +71,14 @@ def _count(digest: str) -> int:
             if db.session.connection().execute(again).rowcount == 0:
                 db.session.execute(db.delete(Attempt).where(Attempt.expires_at <= now))
                 db.session.add(Attempt(digest=digest, tries=1, expires_at=now + WINDOW))
+            # Before the commit: afterwards, others may have counted too.
+            tries = db.session.scalar(db.select(Attempt.tries).filter_by(digest=digest))
             db.session.commit()
         except (IntegrityError, OperationalError):
             # Another worker counted the first attempt at the same moment.
             db.session.rollback()
         else:
-            return db.session.scalar(db.select(Attempt.tries).filter_by(digest=digest)) or 1
+            return tries or 1
     raise RuntimeError("The attempt could not be counted.")
 
 

@@ -1,4 +1,4 @@
-"""The demo's first data: tables, some clients and, on this computer only, the user demo/demo."""
+"""The demo's first data: tables, clients and, on this computer only, a user."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fill_once() -> None:
 
 
 def is_demo() -> bool:
-    """Say whether only programs of this computer reach the app, so that all may know a password."""
+    """Say whether the issuer is on this computer, so that all may know a password."""
     return is_loopback(current_server.issuer)
 
 

@@ -60,9 +60,9 @@ def sign_out() -> ResponseReturnValue:
 
 
 def problem_with(password: str, user: User | None, username: str) -> str | None:
-    """Check the password of `user`, None if nobody has this name; return what is wrong, if any.
+    """Return what is wrong with a password, None if it is right.
 
-    Known and unknown names get the same answers, and after the same time.
+    `user` is None if nobody has the name: the answer is then the same, after the same time.
     """
     # By the name that is stored: a database may take "Demo" and "demo " for it too.
     account = username if user is None else user.username

@@ -81,6 +81,6 @@ def calendar() -> tuple[Response, int] | Response:
         answer = jsonify(error="invalid_token")
         answer.headers["WWW-Authenticate"] = 'Bearer scope="calendar:read"'
         return answer, 401
-    if "calendar:read" not in claims.get("scope", "").split() or not is_of_user(claims):
+    if not is_of_user(claims) or "calendar:read" not in claims.get("scope", "").split():
         return jsonify(error="insufficient_scope"), 403
     return jsonify(subject=claims["sub"], through=claims["client_id"], events=["Fern: water it"])

@@ -1,4 +1,4 @@
-"""Trust: whether users are asked about an imported client, and whether they are warned of it."""
+"""Trust: whether users are asked about an imported client, and warned of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .takeover import Takeover
 
 
 def take_trust(imported: Imported, client: Client, taken: Takeover) -> None:
-    """Set `skip_consent` and `self_registered` of `client`, and record what is not carried over."""
+    """Set whether users are asked about `client` and warned of it, and record losses."""
     client.self_registered = imported.is_third_party
     if imported.is_third_party:
         taken.warnings.append(
