@@ -11,6 +11,7 @@ of new clients, each from another address, which are refused.
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def make_app(folder: str, cap: int) -> Flask:
     """Return an app whose database is in `folder`."""
     app, db = Flask("benchmark"), SQLAlchemy()
     app.config.update(
-        SECRET_KEY="a-secret-key-of-the-benchmark-0123456789",
+        SECRET_KEY=secrets.token_hex(),
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{folder}/app.db",
         PKCE_ISSUER="https://auth.example",
         PKCE_SCOPES={"notes:read": "Read your notes"},

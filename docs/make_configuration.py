@@ -43,7 +43,8 @@ switches that feature off. You can't switch off these features:
 | Setting | Requirement |
 |---|---|
 | `SECRET_KEY` | Long, random text. Outside debug mode and testing, at least 16 characters, 8 of \
-them different. `flask pkce doctor` asks for 32. |
+them different, and none from our documentation if the issuer is an https URL. \
+`flask pkce doctor` asks for 32. |
 | `SQLALCHEMY_DATABASE_URI` | Belongs to Flask-SQLAlchemy. `db.init_app(app)` reads it, \
 so call that first. |
 | `SESSION_COOKIE_SAMESITE` | `"Lax"` or unset. With `"Strict"`, users who come from a client \

@@ -18,8 +18,9 @@ from typing import Any
 import click
 from flask import Flask
 
-from . import api, commands, demo, login, mcp, pages
+from . import account, api, commands, demo, login, mcp, pages
 from .extensions import csrf, db, login_manager, pkce
+from .headers import add_headers
 from .texts import SENTENCES
 
 
@@ -53,6 +54,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
         PKCE_JWT_ACCESS_TOKEN_RESOURCES={"http://127.0.0.1:5002": ["calendar:read"]},
         PKCE_CONNECTED_APPS_NOTE_USE=True,
         PKCE_SQLITE_PRAGMAS=True,
+        SESSION_COOKIE_SAMESITE="Lax",
     )
     app.config.from_prefixed_env()
     app.config.update(test_config or {})
@@ -62,9 +64,14 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     db.init_app(app)
     login_manager.init_app(app)
     csrf.init_app(app)
+    # Before the extension's, so that it runs after them and sees the policy of their pages.
+    app.after_request(add_headers)
     pkce.init_app(app)
-    for blueprint in (pages.blueprint, login.blueprint, api.blueprint, mcp.blueprint):
-        app.register_blueprint(blueprint)
+    if app.extensions["pkce"].issuer.startswith("https:"):
+        app.config["SESSION_COOKIE_SECURE"] = True
+    app.jinja_env.globals["is_demo"] = demo.is_demo
+    for module in (pages, login, account, api, mcp):
+        app.register_blueprint(module.blueprint)
     app.cli.add_command(commands.user)
     with app.app_context():
         demo.fill_once()

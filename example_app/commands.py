@@ -14,12 +14,23 @@ user = AppGroup("user", help="Manage the users of this app.")
 
 @user.command("create")
 @click.argument("username")
-@click.option("--password", required=True)
+@click.option(
+    "--password",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="Asked for if it is left out, so that it stays out of the shell's history.",
+)
 @click.option("--email", required=True)
+@click.option("--email-verified", is_flag=True, help="You know that the address is theirs.")
 @click.option("--name", help="Default: the username.")
-def create(username: str, password: str, email: str, name: str | None) -> None:
+def create(
+    username: str, password: str, email: str, email_verified: bool, name: str | None
+) -> None:
     """Create a user."""
-    new_user = User(username=username, name=name or username, email=email)
+    new_user = User(
+        username=username, name=name or username, email=email, email_verified=email_verified
+    )
     new_user.set_password(password)
     db.session.add(new_user)
     try:

@@ -1,4 +1,4 @@
-"""The demo's first data: tables, the user demo/demo, some notes, the clients."""
+"""The demo's first data: tables, clients and, on this computer only, a user."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
+from flask_pkce_server import current_server
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.client_storage import new_client, save
 from flask_pkce_server.wire.names import DEVICE_CODE as DEVICE
+from flask_pkce_server.wire.redirect_uri import is_loopback
 
 from .extensions import db
 from .models import Note, User
@@ -41,16 +43,22 @@ def fill_once() -> None:
     _fill()
 
 
+def is_demo() -> bool:
+    """Say whether the issuer is on this computer, so that all may know a password."""
+    return is_loopback(current_server.issuer)
+
+
 def _fill() -> None:
-    if db.session.scalar(db.select(User).limit(1)) is None:
-        demo = User(username="demo", name="Dora Demo", email="demo@example.com")
+    if is_demo() and db.session.scalar(db.select(User).limit(1)) is None:
+        demo = User(
+            username="demo", name="Dora Demo", email="demo@example.com", email_verified=True
+        )
         demo.set_password("demo")
         db.session.add(demo)
         db.session.flush()
         for text in ("Water the fern", "A code works only once", "Ask Ada about the verifier"):
             db.session.add(Note(user_id=demo.id, text=text))
     db.session.commit()
-    from flask_pkce_server.protocol.contract import current_server
 
     def register(session: Session) -> None:
         for client_id, registration in _clients(current_server.issuer).items():

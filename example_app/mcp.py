@@ -12,7 +12,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from flask_pkce_server import current_token
+from flask_pkce_server import current_server, current_token
 
 from .extensions import db
 from .models import Note, User, notes_of, read_text
@@ -61,6 +61,8 @@ class RpcError(Exception):
 @blueprint.post("/mcp")
 def serve() -> ResponseReturnValue:
     """Answer one JSON-RPC message; a GET (which asks for a stream) gets a 405."""
+    if not _is_from_here(request.headers.get("Origin")):
+        return _failed(None, RpcError(-32600, "Pages of this origin are not of the client.")), 403
     try:
         message = request.get_json(silent=True)
     except RecursionError:
@@ -90,6 +92,17 @@ def serve() -> ResponseReturnValue:
         meta = {f"{_ABOUT}serverInfo": NAMED}
         result = {"resultType": "complete", "_meta": meta, **result}
     return jsonify(jsonrpc="2.0", id=request_id, result=result)
+
+
+def _is_from_here(origin: str | None) -> bool:
+    """Say whether a page of `origin` may call; programs other than browsers send none.
+
+    MCP, Streamable HTTP: "Servers MUST validate the Origin header on all incoming connections".
+    """
+    if origin is None or origin == current_server.issuer.origin:
+        return True
+    client = current_server.find_client(current_token.client_id)
+    return client is not None and client.speaks_from(origin)
 
 
 def _check_revision(params: dict[str, Any]) -> None:

@@ -20,11 +20,15 @@ class User(UserMixin, Base):
     """A user of this app."""
 
     __tablename__ = "user"
+    # SQLite gives the number of a deleted user to the next one otherwise.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(primary_key=True)
     username: Mapped[str] = mapped_column(String(80), unique=True)
     name: Mapped[str] = mapped_column(String(120))
     email: Mapped[str] = mapped_column(String(254))
+    #: Whether somebody made sure that the address is theirs; apps read it as a claim.
+    email_verified: Mapped[bool] = mapped_column(default=False)
     password_hash: Mapped[str] = mapped_column(String(255))
 
     def set_password(self, password: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -24,7 +25,8 @@ from flask_pkce_server.features.dialects import DIALECTS
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.wire.remembered import Remembered
 
-SECRET_KEY = "a-secret-key-of-the-tests-0123456789abcdef"
+#: The same in the processes that a test starts.
+SECRET_KEY = os.environ.setdefault("PKCE_TEST_SECRET_KEY", secrets.token_hex())
 ISSUER = "https://auth.example"
 #: With PKCE_TEST_DIALECTS=1 the whole suite is run with all of them on: no answer changes.
 SPOKEN = list(DIALECTS) if os.environ.get("PKCE_TEST_DIALECTS") == "1" else []

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from example_app import create_app
-from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields
+from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, register
 
 ISSUER = "http://127.0.0.1:5000/"
 RESOURCE = "http://127.0.0.1:5000/mcp"
@@ -206,3 +206,18 @@ def test_there_is_no_stream(app: Flask, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"}
     assert app.test_client().get("/mcp", headers=headers).status_code == 405
     assert app.test_client().get("/mcp").status_code == 401
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:5001"])
+def test_pages_of_other_origins_are_refused(app: Flask, token: str, origin: str) -> None:
+    # MCP, Streamable HTTP: "Servers MUST validate the Origin header". 403 where it is invalid.
+    answer = call(app, token, "tools/list", headers={"Origin": origin})
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (403, -32600)
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_pages_of_the_server_and_of_the_client_may_call(app: Flask, flow: Flow) -> None:
+    pages = register(app, redirect_uris=("https://inspector.example/callback",))
+    token = token_of(Flow(flow.browser, pages), "notes:read")
+    for origin in ("http://127.0.0.1:5000", "https://inspector.example"):
+        result(call(app, token, "tools/list", headers={"Origin": origin}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +92,32 @@ def test_a_missing_issuer_outside_debug() -> None:
 @pytest.mark.parametrize("secret", ["dev", "short", "a" * 40])
 def test_a_weak_secret_outside_debug(secret: str) -> None:
     assert "too weak" in refused(TESTING=False, SECRET_KEY=secret)
+
+
+def samples() -> set[str]:
+    """Return every secret key that our documentation and tests show."""
+    root = Path(__file__).parent.parent
+    files = [root / "README.md", *(root / "docs").glob("*.md"), *(root / "tests").rglob("*.py")]
+    assigned = re.compile(r"""(?i)secret_key\b"?(?:=| = |: |, )f?"([^"{}]{16,})""")
+    return {found for file in files for found in assigned.findall(file.read_text())}
+
+
+@pytest.mark.parametrize("key", ["SECRET_KEY", "PKCE_KEY_SECRET", "SECRET_KEY_FALLBACKS"])
+def test_a_secret_of_our_samples_is_for_this_computer_only(key: str) -> None:
+    found = samples()
+    assert "only-for-trying-it-out-on-this-computer" in found
+    for secret in found:
+        value = [secret] if key == "SECRET_KEY_FALLBACKS" else secret
+        for debug in (True, False):
+            message = refused(TESTING=False, DEBUG=debug, **{key: value})
+            assert "everybody knows" in message
+            assert secret not in message
+        make_app(TESTING=False, PKCE_ISSUER="http://127.0.0.1:5000", **{key: value})
+
+
+def test_a_sample_in_bytes_is_one_too() -> None:
+    secret = b"only-for-trying-it-out-on-this-computer"
+    assert "everybody knows" in refused(TESTING=False, SECRET_KEY=secret)
 
 
 @pytest.mark.parametrize("testing", [True, False])

@@ -21,6 +21,7 @@ from ..wire.names import AUTH_METHODS
 from .client_options import (
     ClientCommand,
     client_options,
+    client_secret_option,
     read_grant_types,
     read_members,
     read_scope,
@@ -41,7 +42,7 @@ client_commands = AppGroup("client", help="Clients: the applications that may as
 )
 @click.option("--auth-method", type=click.Choice(AUTH_METHODS), help="How it authenticates.")
 @click.option("--client-id", help="Use this value instead of a generated one.")
-@click.option("--client-secret", help="As with --client-id; 32 characters or more.")
+@client_secret_option
 @as_json_option
 def create(
     *,
@@ -91,8 +92,7 @@ def create(
     if client.redirect_uris:
         steps = first_steps(server, client, secret or "")
         click.echo(f"\nOpen this in a browser:\n\n  {steps.authorize_url}\n")
-        click.echo("Then replace CODE with the code from the address bar, within a minute:")
-        click.echo()
+        click.echo("Then replace CODE with the code from the address bar, within a minute:\n")
         click.echo(f"  {steps.curl}")
     elif client.check_grant_type("client_credentials"):
         body = {"grant_type": "client_credentials"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -103,6 +104,24 @@ def client_options(create: bool) -> Callable[[F], F]:
         return command
 
     return add
+
+
+def _read_secret(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the secret in `--client-secret`, or the line that `-` stands for."""
+    if value != "-":
+        return value
+    secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise click.BadParameter("There is no line on the standard input.")
+    return secret
+
+
+client_secret_option = click.option(
+    "--client-secret",
+    callback=_read_secret,
+    help="As with --client-id; 32 characters or more. - reads a line of the standard input, which "
+    "keeps the secret out of the shell's history and the list of processes.",
+)
 
 
 def read_scope(server: Server, text: str | None) -> frozenset[str] | None:

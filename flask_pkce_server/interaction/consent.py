@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import flask
 from flask import Response
 
-from ..errors import ConfigurationError
+from ..errors import AccessDeniedError, ConfigurationError
 from ..models.client import Client
 from ..models.consent import Standing
 from ..pages.forms import DecisionForm
@@ -108,7 +108,13 @@ class ConsentView:
         return self.settle(Decision(allowed, days))
 
     def deny(self) -> Response:
-        """Send the browser back with access_denied (RFC 6749 4.1.2.1)."""
+        """Send the browser back with access_denied (RFC 6749 4.1.2.1).
+
+        Raises `AccessDeniedError` if `is_warned_of`: the user then gets our error page, because
+        our link would lead to the stranger before the user decided (RFC 9700 4.11.2).
+        """
+        if self.is_warned_of:
+            raise AccessDeniedError("This server does not allow the app.")
         return self.settle(Decision(None))
 
 

@@ -40,8 +40,10 @@ def new_client(
     has_secret = auth_method.startswith(BY_SECRET)
     if not has_secret and client_secret is not None:
         raise InvalidRequestError(f"A client with {auth_method} has no secret.")
-    if client_secret is not None and len(client_secret) < 32:
-        raise InvalidRequestError("A client secret has at least 32 characters.")
+    if client_secret is not None and (len(client_secret) < 32 or len(set(client_secret)) < 8):
+        raise InvalidRequestError(
+            "A client secret has at least 32 characters, and 8 different ones."
+        )
     client_id = client_id or new_identifier()
     secret = (client_secret or new_secret()) if has_secret else None
     client = Client(

@@ -1,4 +1,4 @@
-"""Secret: a check of the secret that signs consent forms and encrypts keys."""
+"""Secret: a check of the secrets that sign consent forms and encrypt keys."""
 
 from __future__ import annotations
 
@@ -8,11 +8,31 @@ from flask import Flask
 
 from ..errors import ConfigurationError
 
+#: What the keys in our README, documentation and tests contain, and no random key.
+_PUBLISHED = ("only-for-trying-it-out", "a-secret-key-of-", "0123456789")
+
+
+def check_secrets(app: Flask, key_secret: str | None) -> None:
+    """Refuse secrets that somebody could guess; raises `ConfigurationError`.
+
+    `key_secret` is `PKCE_KEY_SECRET`, None if it is not set.
+    """
+    check_secret(app, "SECRET_KEY", app.secret_key)
+    if key_secret is not None:
+        check_secret(app, "PKCE_KEY_SECRET", key_secret)
+    if any(_is_published(app, old) for old in app.config.get("SECRET_KEY_FALLBACKS") or ()):
+        # Flask still accepts sessions that it has signed.
+        raise ConfigurationError(
+            "SECRET_KEY_FALLBACKS has a key from our documentation, which everybody knows.",
+            write='app.config["SECRET_KEY_FALLBACKS"] = []',
+        )
+
 
 def check_secret(app: Flask, name: str, secret: Any) -> None:
-    """Refuse a secret that is missing, not text, or weak; raises `ConfigurationError`.
+    """Refuse a secret that is missing, not text, weak, or published by us.
 
-    Weak secrets are allowed in debug mode and in tests.
+    Raises `ConfigurationError`. Weak secrets are allowed in debug mode and in tests, published
+    ones in tests and where the issuer is on this computer.
     """
     assignment = f'app.config["{name}"] = os.environ["{name}"]'
     suggestion = (
@@ -31,3 +51,14 @@ def check_secret(app: Flask, name: str, secret: Any) -> None:
         raise ConfigurationError(
             f"{name} is too weak: it has to be long and random.", write=suggestion
         )
+    if _is_published(app, secret):
+        raise ConfigurationError(
+            f"{name} is a key from our documentation, which everybody knows.", write=suggestion
+        )
+
+
+def _is_published(app: Flask, secret: str | bytes) -> bool:
+    """Say whether others reach the app, and it has a secret of a sample."""
+    text = secret.decode("latin-1") if isinstance(secret, bytes) else secret
+    is_here = app.testing or not str(app.config.get("PKCE_ISSUER")).startswith("https:")
+    return not is_here and any(part in text for part in _PUBLISHED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from example_app import create_app
 from flask_pkce_server.testing import register
@@ -47,8 +48,8 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served_spa() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(SPA)))
+def served_folder(folder: Path) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
@@ -57,6 +58,16 @@ def served_spa() -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def spa_for(issuer: str, tmp_path: Path) -> Path:
+    """Return the folder of the single-page app, with another issuer and nothing else."""
+    folder = tmp_path / "spa"
+    shutil.copytree(SPA, folder)
+    code = (SPA / "app.js").read_text()
+    assert code.count('const ISSUER = "http://127.0.0.1:5000/";') == 1
+    (folder / "app.js").write_text(code.replace("http://127.0.0.1:5000/", issuer))
+    return folder
 
 
 def sign_in_and_allow(page: Page) -> None:
@@ -120,11 +131,13 @@ def test_the_playground_signs_out_of_the_host(page: Page, live: tuple[str, Flask
     expect(page.locator("body")).not_to_contain_text("Your notes")
 
 
-def test_the_single_page_app_on_its_own_origin(page: Page, live: tuple[str, Flask]) -> None:
+def test_the_single_page_app_on_its_own_origin(
+    page: Page, live: tuple[str, Flask], tmp_path: Path
+) -> None:
     address, app = live
-    with served_spa() as origin:
+    with served_folder(spa_for(f"{address}/", tmp_path)) as origin:
         register(app, client_id="spa", redirect_uris=(f"{origin}/",))
-        page.goto(f"{origin}/?{urlencode({'issuer': f'{address}/'})}")
+        page.goto(origin)
         page.click("#sign-in")
         sign_in_and_allow(page)
         out = page.locator("#out")
@@ -137,10 +150,53 @@ def test_the_single_page_app_on_its_own_origin(page: Page, live: tuple[str, Flas
         expect(out).to_have_text("Signed out.")
 
 
+@pytest.mark.parametrize("issuer", ["https://not-mine.example", None])
+def test_the_single_page_app_goes_to_no_server_but_its_own(
+    page: Page, tmp_path: Path, issuer: str | None
+) -> None:
+    script = "javascript:void(document.title='script ran')//"
+    metadata = tmp_path / "evil" / ".well-known" / "oauth-authorization-server"
+    metadata.parent.mkdir(parents=True)
+    with served_folder(tmp_path / "evil") as evil:
+        endpoints = ("authorization_endpoint", "token_endpoint", "revocation_endpoint")
+        document = {"issuer": issuer or f"{evil}/", **dict.fromkeys(endpoints, script)}
+        metadata.write_text(json.dumps(document))
+        # As if its own server had been taken over, or a link could name another one.
+        with served_folder(spa_for(f"{evil}/", tmp_path)) as origin:
+            page.route(f"{evil}/**", with_cors)
+            page.goto(f"{origin}/")
+            page.click("#sign-in")
+            expect(page.locator("#out")).to_contain_text("another issuer" if issuer else "https")
+            assert page.title() == "A single-page client"
+    with served_folder(SPA) as origin:
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{origin}/?{urlencode({'issuer': 'http://127.0.0.1:9/'})}")
+        page.click("#sign-in")
+        expect(page.locator("#out")).not_to_be_empty()
+        assert [url for url in asked if url.startswith("http://127.0.0.1:9/")] == []
+
+
+def with_cors(route: Route) -> None:
+    answer = route.fetch()
+    headers = {**answer.headers, "Access-Control-Allow-Origin": "*"}
+    route.fulfill(response=answer, headers=headers)
+
+
+@pytest.mark.parametrize("iss", ["", "&iss=https://not-mine.example"])
+def test_the_single_page_app_takes_no_answer_of_another_server(page: Page, iss: str) -> None:
+    # RFC 9207 2.4.
+    with served_folder(SPA) as origin:
+        page.goto(origin)
+        page.evaluate('sessionStorage.setItem(\'asked\', \'{"state": "s", "verifier": "v"}\')')
+        page.goto(f"{origin}/?code=x&state=s{iss}")
+        expect(page.locator("#out")).to_contain_text("does not belong to this page's request")
+
+
 def test_a_page_of_another_origin_reads_no_answer(page: Page, live: tuple[str, Flask]) -> None:
     # The browser itself keeps it from the page: CORS truly at work.
     address, app = live
-    with served_spa() as origin, served_spa() as other:
+    with served_folder(SPA) as origin, served_folder(SPA) as other:
         register(app, client_id="spa", redirect_uris=(f"{origin}/",))
         ask = f"""async () => {{
             const answer = await fetch("{address}/oauth/token", {{

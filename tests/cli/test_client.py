@@ -19,11 +19,13 @@ from flask_pkce_server.testing import (
     hidden_fields,
     parameters_of,
     register,
+    server_of,
 )
 
 from ..host import make_app
 
 URI = "https://client.example/callback"
+CHOSEN = "a-secret-of-the-operators-own-choice"
 
 
 def run(app: Flask, *args: str, code: int = 0) -> str:
@@ -70,7 +72,7 @@ def test_what_is_said_is_what_is_kept(app: Flask) -> None:
         *["--type", "confidential", "--auth-method", "client_secret_post"],
         *["--scope", "profile notes:read", "--grant-type", "authorization_code"],
         *["--origin", "https://pages.example", "--redirect-uri", "com.example.app:/cb"],
-        *["--client-id", "notebook", "--client-secret", "s" * 32, "--skip-consent"],
+        *["--client-id", "notebook", "--client-secret", CHOSEN, "--skip-consent"],
     )
     shown = json.loads(run(app, "client", "show", "notebook", "--json"))
     assert shown == {name: value for name, value in made.items() if name != "client_secret"}
@@ -80,7 +82,7 @@ def test_what_is_said_is_what_is_kept(app: Flask) -> None:
     assert shown["origins"] == ["https://pages.example"]
     assert shown["redirect_uris"] == [URI, "com.example.app:/cb"]
     assert shown["skip_consent"] is True
-    assert made["client_secret"] == "s" * 32
+    assert made["client_secret"] == CHOSEN
 
 
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
@@ -133,10 +135,23 @@ def test_what_is_unfit_is_refused_with_a_reason(app: Flask, args: list[str], wor
     assert json.loads(run(app, "client", "list", "--json")) == []
 
 
-def test_a_short_secret_is_refused(app: Flask) -> None:
+@pytest.mark.parametrize("secret", ["short", "s" * 32, "0101" * 16])
+def test_a_secret_that_can_be_guessed_is_refused(app: Flask, secret: str) -> None:
     args = ["--name", "N", "--type", "confidential", "--redirect-uri", URI]
-    output = run(app, "client", "create", *args, "--client-secret", "short", code=1)
-    assert "32 characters" in output
+    output = run(app, "client", "create", *args, "--client-secret", secret, code=1)
+    assert "32 characters, and 8 different ones" in output
+    assert secret not in output
+
+
+def test_a_secret_is_read_from_the_standard_input(app: Flask) -> None:
+    args = ["--name", "N", "--type", "confidential", "--redirect-uri", URI, "--client-id", "n"]
+    command = ["pkce", "client", "create", *args, "--client-secret", "-"]
+    nothing = app.test_cli_runner().invoke(args=command, input="\n")
+    assert (nothing.exit_code, "no line on the standard input" in nothing.output) == (2, True)
+    done = app.test_cli_runner().invoke(args=[*command, "--json"], input=f"{CHOSEN}\r\n")
+    assert json.loads(done.output)["client_secret"] == CHOSEN
+    with app.app_context():
+        assert server_of(app).find_client("n").check_client_secret(CHOSEN)
 
 
 @pytest.mark.parametrize(

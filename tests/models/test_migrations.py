@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ def flask(tmp_path: Path) -> Callable[..., str]:
             env={
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
-                "FLASK_SECRET_KEY": "a-secret-key-of-the-tests-0123456789abcdef",
+                "FLASK_SECRET_KEY": secrets.token_hex(),
                 "FLASK_PKCE_ISSUER": "https://auth.example",
                 "FLASK_SQLALCHEMY_DATABASE_URI": url,
             },

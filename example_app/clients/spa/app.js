@@ -9,20 +9,18 @@
 //
 //   python -m http.server 5173 --bind 127.0.0.1 --directory example_app/clients/spa
 //
-// and open http://localhost:5173/. For another issuer or client, add ?issuer=...&client_id=...
+// and open http://localhost:5173/. For another server, change the two constants.
 //
 // Tokens are only in memory: a reload signs the user out of the app, not of the server.
 
-const query = new URLSearchParams(location.search);
-for (const name of ["issuer", "client_id"]) {
-  if (query.has(name)) sessionStorage.setItem(name, query.get(name));
-}
-const known = sessionStorage.getItem("issuer") ?? "http://127.0.0.1:5000/";
-const issuer = query.get("iss") ?? known;
+// Not from the URL: whoever wrote the link would choose who gets the code.
+const ISSUER = "http://127.0.0.1:5000/";
+const CLIENT_ID = "spa";
+
 // RFC 8414 3.1: without the slash that an issuer may end with.
-const address = known.replace(/\/$/, "");
-const clientId = sessionStorage.getItem("client_id") ?? "spa";
+const address = ISSUER.replace(/\/$/, "");
 const redirectUri = location.origin + "/";
+const query = new URLSearchParams(location.search);
 const out = document.getElementById("out");
 let tokens = null;
 
@@ -42,10 +40,23 @@ async function json(url, options) {
   return body;
 }
 
-const discover = () => json(`${address}/.well-known/oauth-authorization-server`);
+async function discover() {
+  const server = await json(`${address}/.well-known/oauth-authorization-server`);
+  // RFC 8414 3.3: another issuer's document must not be used.
+  if (server.issuer !== ISSUER) throw new Error("This server has another issuer.");
+  for (const name of ["authorization_endpoint", "token_endpoint", "revocation_endpoint"]) {
+    // A javascript: URL would run in this page.
+    if (!isSafe(new URL(server[name]))) throw new Error(`The ${name} is not an https URL.`);
+  }
+  return server;
+}
+
+const isSafe = (url) =>
+  url.protocol === "https:" ||
+  (url.protocol === "http:" && ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname));
 
 const post = (url, form) =>
-  json(url, { method: "POST", body: new URLSearchParams({ client_id: clientId, ...form }) });
+  json(url, { method: "POST", body: new URLSearchParams({ client_id: CLIENT_ID, ...form }) });
 
 async function signIn() {
   const server = await discover();
@@ -55,7 +66,7 @@ async function signIn() {
   const url = new URL(server.authorization_endpoint);
   url.search = new URLSearchParams({
     response_type: "code",
-    client_id: clientId,
+    client_id: CLIENT_ID,
     redirect_uri: redirectUri,
     scope: "profile offline_access",
     state,
@@ -69,7 +80,8 @@ async function comeBack() {
   const asked = JSON.parse(sessionStorage.getItem("asked") ?? "null");
   sessionStorage.removeItem("asked");
   history.replaceState(null, "", "/");
-  if (!asked || query.get("state") !== asked.state || issuer !== known) {
+  // RFC 9207 2.4: this server always sends iss, so an answer without it comes from elsewhere.
+  if (!asked || query.get("state") !== asked.state || query.get("iss") !== ISSUER) {
     throw new Error("This answer does not belong to this page's request.");
   }
   if (query.has("error")) throw new Error(query.get("error"));

@@ -19,14 +19,20 @@ import os
 import secrets
 from typing import Any
 
-from authlib.integrations.flask_client import OAuth
-from flask import Flask, redirect, session, url_for
+from authlib.integrations.flask_client import OAuth, OAuthError
+from flask import Flask, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
+from markupsafe import Markup
 
 app = Flask(__name__)
 app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_hex()
-# The demo runs on the same host name, and cookies ignore ports.
-app.config["SESSION_COOKIE_NAME"] = "web_client"
+app.config.update(
+    # The demo runs on the same host name, and cookies ignore ports.
+    SESSION_COOKIE_NAME="web_client",
+    # The forms of other sites arrive without the cookie, so they do nothing here.
+    SESSION_COOKIE_SAMESITE="Lax",
+    # Anywhere but on this computer, the app is on https: SESSION_COOKIE_SECURE=True.
+)
 
 ISSUER = os.environ.get("ISSUER", "http://127.0.0.1:5000/")
 # RFC 8414 3.1: without the slash that an issuer may end with.
@@ -46,36 +52,52 @@ tokens: dict[str, dict[str, Any]] = {}
 @app.get("/")
 def home() -> ResponseReturnValue:
     """Ask the API who is signed in, and show it."""
-    token = tokens.get(session.get("name", ""))
+    token = _token()
     if token is None:
         return f'<h1>A web client</h1><p><a href="{url_for("sign_in")}">Sign in</a></p>'
     answer = notes.get(f"{ADDRESS}/api/me", token=token)
-    return (
-        f"<h1>A web client</h1><pre>{answer.text}</pre>"
-        f'<p><a href="{url_for("refresh")}">Refresh</a></p>'
-    )
+    # Markup.format escapes what comes from elsewhere, as a template does.
+    return Markup(
+        "<h1>A web client</h1><pre>{}</pre>"
+        '<form method="post" action="{}"><button>Refresh</button></form>'
+    ).format(answer.text, url_for("refresh"))
 
 
 @app.get("/sign-in")
 def sign_in() -> ResponseReturnValue:
     """Redirect the browser to the authorization server."""
+    if notes.load_server_metadata()["issuer"] != ISSUER:
+        # RFC 8414 3.3.
+        return "The server calls itself by another name.", 502
     answer: ResponseReturnValue = notes.authorize_redirect(url_for("callback", _external=True))
     return answer
 
 
 @app.get("/callback")
 def callback() -> ResponseReturnValue:
-    """Receive the code; Authlib checks state and iss, and sends the verifier."""
+    """Receive the code; Authlib checks state, and sends the verifier."""
+    if request.args.get("iss") != ISSUER:
+        # RFC 9207 2.4: the answer of another server. Authlib does not look.
+        return "This answer does not belong to this app's request.", 400
+    try:
+        token = notes.authorize_access_token()
+    except OAuthError as error:
+        return Markup("<p>Not signed in: {}.</p>").format(error.error), 400
     session["name"] = secrets.token_urlsafe()
-    tokens[session["name"]] = notes.authorize_access_token()
+    tokens[session["name"]] = token
     return redirect(url_for("home"))
 
 
-@app.get("/refresh")
+@app.post("/refresh")
 def refresh() -> ResponseReturnValue:
     """Exchange the refresh token for new tokens."""
-    token = tokens[session["name"]]
-    tokens[session["name"]] = notes.fetch_access_token(
-        grant_type="refresh_token", refresh_token=token["refresh_token"]
-    )
-    return redirect(url_for("home"))
+    token = _token()
+    if token is not None:
+        tokens[session["name"]] = notes.fetch_access_token(
+            grant_type="refresh_token", refresh_token=token["refresh_token"]
+        )
+    return redirect(url_for("home"), 303)
+
+
+def _token() -> dict[str, Any] | None:
+    return tokens.get(session.get("name", ""))

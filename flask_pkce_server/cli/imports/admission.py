@@ -16,10 +16,11 @@ from ...wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from .consents import listed, take_consents
 from .imported import Imported
 from .takeover import Takeover
+from .trust import take_trust
 
-#: Characters: a shorter secret than the first could be guessed and is not carried over; a
-#: shorter one than the second gets a warning.
-_SHORTEST, _SHORT = 16, 32
+#: Characters: a shorter secret than the first could be guessed and is not carried over, and so
+#: could one with fewer different ones than the last; a shorter one than the second gets a warning.
+_SHORTEST, _SHORT, _FEWEST = 16, 32, 8
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _ORIGIN = re.compile(r"(https?://[A-Za-z0-9.\-\[\]:]+)/?")
 # Characters that a server misreads if the client does not encode them (RFC 6749 2.3.1).
@@ -63,7 +64,6 @@ def take_over(
         grant_types=grant_types,
         scope=_scope(server, imported, taken),
         client_metadata={},
-        skip_consent=imported.skip_consent,
         issued_at=server.now(),
     )
     try:
@@ -84,6 +84,7 @@ def take_over(
             f"It has to send its secret by {method}: the export does not say which way it does. "
             "--auth-method chooses the other one."
         )
+    take_trust(imported, client, taken)
     take_consents(server, imported.granted, client, is_user, taken)
     return taken
 
@@ -232,4 +233,6 @@ def _why_not_kept(secret: str | None, hashed: str | None) -> str | None:
         return f"It has {len(secret)} characters; it could be guessed."
     if len(secret.encode()) > foreign_secret.MAX_SECRET:
         return "It is longer than any secret is here."
+    if len(set(secret)) < _FEWEST:
+        return f"It has {len(set(secret))} different characters; it could be guessed."
     return None

@@ -69,6 +69,8 @@ def _client(row: Row, client_id: str, granted: tuple[Granted, ...]) -> Imported:
         origins=tuple(dict.fromkeys(row.texts("allowed_origins") + row.texts("web_origins"))),
         grant_types=row.texts("grant_types") if row.has("grant_types") else _USUAL_GRANTS,
         skip_consent=row.flag("is_first_party"),
+        # As Auth0 marks what registered itself.
+        is_third_party=not row.flag("is_first_party", True),
         metadata=metadata,
         secret=row.text("client_secret"),
         granted=granted,

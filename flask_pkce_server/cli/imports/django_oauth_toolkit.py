@@ -100,6 +100,8 @@ def _client(row: Row, granted: tuple[Granted, ...]) -> Imported:
         origins=row.words("allowed_origins"),
         grant_types=_GRANT_TYPES.get(grant_type, (grant_type,)),
         skip_consent=row.flag("skip_authorization"),
+        # The user registered it, and only an operator can have users not asked.
+        is_third_party=row.has("user") and not row.flag("skip_authorization"),
         metadata={
             "post_logout_redirect_uris": list(row.words("post_logout_redirect_uris")),
             "id_token_signed_response_alg": row.text("algorithm"),

@@ -86,6 +86,7 @@ def _client(row: Row, strategy: str | None, granted: tuple[Granted, ...]) -> Imp
         # URI can only use client_credentials.
         grant_types=("authorization_code", "refresh_token") if uris else ("client_credentials",),
         scope=scopes or None,
+        is_third_party=row.has("owner_id"),
         secret=None if hashed_by else secret,
         secret_hash=secret if hashed_by else None,
         granted=granted,

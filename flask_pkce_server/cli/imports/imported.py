@@ -49,6 +49,8 @@ class Imported:
     #: The scopes that the client may request; None for all declared scopes.
     scope: frozenset[str] | None = None
     skip_consent: bool = False
+    #: Whether somebody else than the operator registered it there.
+    is_third_party: bool = False
     #: Metadata that features of this package may read, by the name of the `ClientField`.
     metadata: Mapping[str, Any] = field(default_factory=dict)
     #: In plain text.

@@ -84,7 +84,7 @@ def _carried(taken: Takeover) -> dict[str, Any]:
     if taken.client is None:
         return {}
     carried = taken.client.as_json()
-    for made_here in ("client_id", "client_id_issued_at", "self_registered"):
+    for made_here in ("client_id", "client_id_issued_at"):
         del carried[made_here]
     scope = carried["scope"]
     return {

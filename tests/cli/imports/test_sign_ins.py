@@ -11,10 +11,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from flask_pkce_server.models.consent import Consent
-from flask_pkce_server.testing import Flow, server_of
+from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, server_of
 
 from ...host import make_app, sign_in
 from .exports import (
+    URI,
     auth0,
     django,
     doorkeeper,
@@ -25,6 +26,11 @@ from .exports import (
     realm,
     subjects,
 )
+
+
+def verify(app: Flask) -> None:
+    args = ["pkce", "client", "update", "shop", "--verified"]
+    assert app.test_cli_runner().invoke(args=args).exit_code == 0
 
 
 def test_a_public_client_of_keycloak_signs_in(client: FlaskClient, run: Callable) -> None:
@@ -57,6 +63,9 @@ def test_consents_of_auth0_silence_the_consent_page(
     assert "scopes read:everything of consents" in lost
     assert {"what": "1 consent", "why": "Their users are not here."} in shop["not_carried"]
     flow = Flow(client, known("client_secret_post"), scope="profile notes:read")
+    # It is a third party's: they count once the operator has checked it.
+    assert flow.authorize().status_code == 200
+    verify(app)
     assert flow.authorize().status_code == 302
     assert flow.authorize(scope="notes:write").status_code == 200
     assert Flow(sign_in(app, "bob"), flow.client).authorize().status_code == 200
@@ -154,7 +163,7 @@ def test_consents_of_django_are_tokens_that_go_on(
         row("refreshtoken", 2, user=bob, access_token=2, revoked="2024-01-02T03:04:05Z"),
         row("grant", 1, user=bob, code="x"),
         row("idtoken", 1, user=bob),
-        django(),
+        django(user=None),
     ]
     answer = report("django-oauth-toolkit", rows)
     (shop,) = answer["clients"]
@@ -203,3 +212,85 @@ def test_who_may_not_sign_in_has_no_consent(app: Flask, report: Callable) -> Non
     grants = [{"clientID": "shop", "user_id": ada, "scope": ["profile"]}]
     (client,) = report("auth0", {"clients": [auth0()], "grants": grants})["clients"]
     assert client["carried"]["consents"] == 0
+
+
+LOOPBACK = "http://localhost/cb"
+PUBLIC = {"client_type": "public"}
+NATIVE = {"app_type": "native", "token_endpoint_auth_method": "none", "is_first_party": True}
+
+
+@pytest.mark.parametrize("uri", [LOOPBACK, "com.example.shop:/cb"])
+@pytest.mark.parametrize(
+    ("product", "content"),
+    [
+        ("auth0", lambda uri: [auth0(**NATIVE, callbacks=[URI, uri])]),
+        ("keycloak", lambda uri: [keycloak(consentRequired=False, redirectUris=[URI, uri])]),
+        ("okta", lambda uri: [trusted(uri)]),
+        (
+            "django-oauth-toolkit",
+            lambda uri: [django(**PUBLIC, redirect_uris=f"{URI} {uri}", skip_authorization=True)],
+        ),
+    ],
+)
+def test_a_program_of_this_computer_asks_the_user_after_an_import(
+    client: FlaskClient,
+    report: Callable,
+    product: str,
+    content: Callable[[str], list],
+    uri: str,
+) -> None:
+    # RFC 8252 8.6: other products let it in silently, and any program can pretend to be it.
+    (shop,) = report(product, content(uri))["clients"]
+    assert shop["carried"]["skip_consent"] is False
+    assert "client update shop --skip-consent" in losses(shop)["skip_consent"]
+    presented = "http://localhost:51234/cb" if uri == LOOPBACK else uri
+    program = RegisteredClient("shop", None, presented, "none")
+    flow = Flow(client, program, scope="profile")
+    assert parameters_of(flow.authorize(prompt="none"))["error"] == "consent_required"
+    assert flow.authorize().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("product", "content"),
+    [
+        ("auth0", auth0()),
+        ("doorkeeper", doorkeeper(owner_id=4)),
+        ("django-oauth-toolkit", django()),
+    ],
+)
+def test_users_are_warned_of_the_clients_of_third_parties(
+    app: Flask, client: FlaskClient, report: Callable, product: str, content: dict
+) -> None:
+    (shop,) = report(product, [content])["clients"]
+    assert shop["carried"]["self_registered"] is True
+    assert any("client update shop --verified" in warning for warning in shop["warnings"])
+    flow = Flow(client, known("none", None), scope="profile")
+    assert "Anybody can register an app here" in flow.authorize().text
+    assert "code" in parameters_of(flow.decide(flow.authorize()))
+    assert flow.authorize().status_code == 200
+    verify(app)
+    assert flow.authorize().status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("product", "content"),
+    [
+        ("auth0", auth0(is_first_party=True)),
+        ("doorkeeper", doorkeeper()),
+        ("django-oauth-toolkit", django(skip_authorization=True)),
+        ("keycloak", keycloak()),
+        ("okta", okta()),
+    ],
+)
+def test_users_are_not_warned_of_the_operators_own_clients(
+    report: Callable, product: str, content: dict
+) -> None:
+    (shop,) = report(product, [content])["clients"]
+    assert shop["carried"]["self_registered"] is False
+
+
+def trusted(uri: str) -> dict:
+    app = okta()
+    app["credentials"]["oauthClient"]["token_endpoint_auth_method"] = "none"
+    app["settings"]["oauthClient"].update(consent_method="TRUSTED", redirect_uris=[URI, uri])
+    return app
