@@ -26,6 +26,7 @@ from ...models.connection import Connection
 from ...models.consent import ScopeUse
 from ...models.token import revoke_family_of
 from ...pages.forms import PageForm
+from ...pages.notice import leave_notice, take_notice
 from ...pages.page import here, in_order, page
 from ...protocol.contract import Server
 from ...protocol.declarations import Route
@@ -138,8 +139,8 @@ def apps(server: Server) -> Response:
     subject, form = server.users.subject_of(user), RemovalForm()
     refused = incoming.method == "POST" and not form.validate()
     if incoming.method == "POST" and not refused:
-        outcome = _remove(server, subject, form)
-        return see_other(f"{here()}?done={outcome}")
+        leave_notice(_remove(server, subject, form))
+        return see_other(here())
     return page(
         server,
         "apps",
@@ -149,7 +150,7 @@ def apps(server: Server) -> Response:
         form=RemovalForm(formdata=None),
         action=here(),
         refused=refused,
-        done="" if refused else incoming.args.get("done", ""),
+        done="" if refused else take_notice(),
     )
 
 
