@@ -98,6 +98,17 @@ def test_a_slash_at_the_end_makes_no_redirect(app: Flask) -> None:
     assert app.test_client().post("/oauth/token/").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/oauth//authorize", "/oauth//token", "/oauth/static//pkce.css", "/.well-known//jwks.json"],
+)
+def test_a_doubled_slash_makes_no_redirect_to_the_host_header(app: Flask, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = app.test_client().open(path, method=method, headers={"Host": "evil.example"})
+        assert answer.status_code in (404, 405)
+        assert "Location" not in answer.headers
+
+
 def test_a_server_name_does_no_harm() -> None:
     app = make_app(SERVER_NAME="auth.example", TRUSTED_HOSTS=["auth.example"])
     flow = Flow(sign_in(app), register(app))
