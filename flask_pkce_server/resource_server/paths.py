@@ -1,6 +1,7 @@
 """Paths: guards whole paths of the app with access tokens (RFC 9728).
 
-The host declares them with `pkce.mcp`; it does not matter which views answer there.
+The host declares them with `pkce.mcp`; it does not matter which views of the app answer there.
+What is mounted in front of the app, such as another WSGI app, is not reached.
 """
 
 from __future__ import annotations
