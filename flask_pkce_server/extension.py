@@ -13,8 +13,8 @@ from sqlalchemy.engine import Engine
 from .cli import pkce_commands
 from .errors import ConfigurationError
 from .features import choose
-from .http.csrf import exempt_from_csrf_protect
 from .http.endpoint import complete, refused_before
+from .http.first_request import await_first_request
 from .http.routing import mount, mount_aliases
 from .interaction import login
 from .interaction.login import listen_to_flask_login
@@ -151,7 +151,7 @@ class PKCEServer(HostDecorators):
         listen_to_flask_login(server)
         mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
-        app.url_value_preprocessor(exempt_from_csrf_protect)
+        await_first_request(server)
         watch(server)
         app.after_request(complete)
         if settings.sqlite_pragmas:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from flask import Blueprint, Flask, request
+from flask.views import MethodView
+from flask_login import current_user
 from flask_wtf import CSRFProtect
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from flask_pkce_server import current_token
 from flask_pkce_server.testing import Flow, hidden_fields, parameters_of, register
 
 from .host import make_app, sign_in
@@ -94,6 +98,17 @@ def test_a_slash_at_the_end_makes_no_redirect(app: Flask) -> None:
     assert app.test_client().post("/oauth/token/").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/oauth//authorize", "/oauth//token", "/oauth/static//pkce.css", "/.well-known//jwks.json"],
+)
+def test_a_doubled_slash_makes_no_redirect_to_the_host_header(app: Flask, path: str) -> None:
+    for method in ("GET", "POST"):
+        answer = app.test_client().open(path, method=method, headers={"Host": "evil.example"})
+        assert answer.status_code in (404, 405)
+        assert "Location" not in answer.headers
+
+
 def test_a_server_name_does_no_harm() -> None:
     app = make_app(SERVER_NAME="auth.example", TRUSTED_HOSTS=["auth.example"])
     flow = Flow(sign_in(app), register(app))
@@ -131,9 +146,7 @@ def test_csrf_protect_in_either_order(before: bool) -> None:
     assert posted.browser.post("/oauth/authorize", data=posted.request()).status_code == 303
 
 
-def test_a_form_is_protected_beside_a_guarded_view_of_the_same_name(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
+def test_a_form_is_protected_beside_a_guarded_view_of_the_same_name() -> None:
     # Flask-WTF tells views apart by module and name alone.
     app = make_app(init=False)
     CSRFProtect(app)
@@ -152,8 +165,76 @@ def test_a_form_is_protected_beside_a_guarded_view_of_the_same_name(
     app.register_blueprint(site)
     ready(app)
     browser = app.test_client()
-    assert [browser.post(path).status_code for path in ("/api/note", "/note")] == [400, 400]
-    assert "api.note, site.note" in caplog.text
+    assert [browser.post(path).status_code for path in ("/api/note", "/note")] == [401, 400]
+
+
+def test_a_form_is_protected_in_one_app_where_another_guards_it() -> None:
+    csrf, apps = CSRFProtect(), []
+
+    def transfer() -> str:
+        return "moved"
+
+    for is_api in (False, True):
+        app = make_app(init=False)
+        view = app.pkce.require("notes:write")(transfer) if is_api else transfer
+        app.add_url_rule("/transfer", "transfer", view, methods=["POST"])
+        csrf.init_app(app)
+        apps.append(ready(app))
+    site, api = (app.test_client() for app in apps)
+    # A request to one changes nothing for the other.
+    for _ in range(2):
+        assert api.post("/transfer").status_code == 401
+        assert site.post("/transfer").status_code == 400
+
+
+def test_a_form_is_protected_that_takes_a_session_or_a_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = make_app(init=False)
+    CSRFProtect(app).exempt(app.view_functions["login_page"])
+
+    def session_or_token(guarded):
+        @functools.wraps(guarded)
+        def either():
+            return guarded.__wrapped__() if current_user.is_authenticated else guarded()
+
+        return either
+
+    @app.post("/transfer")
+    @session_or_token
+    @app.pkce.require("notes:write")
+    def transfer() -> str:
+        return "moved"
+
+    ready(app)
+    assert sign_in(app).post("/transfer").status_code == 400
+    assert 'the view "transfer"' in caplog.text
+
+
+def test_guarded_views_of_every_kind_need_no_csrf_token() -> None:
+    app = make_app(init=False)
+    CSRFProtect(app).exempt(app.view_functions["login_page"])
+    guard, blueprint = app.pkce.require("profile"), Blueprint("api", __name__)
+
+    class Notes(MethodView):
+        decorators = (guard,)
+
+        def post(self) -> str:
+            return current_token.client_id
+
+    @blueprint.post("/async")
+    @guard
+    async def later() -> str:
+        return current_token.client_id
+
+    app.add_url_rule("/class", view_func=Notes.as_view("notes_view"))
+    app.register_blueprint(blueprint, url_prefix="/api")
+    ready(app)
+    flow = Flow(sign_in(app), register(app))
+    bearer = {"Authorization": f"Bearer {flow.tokens()['access_token']}"}
+    for path in ("/class", "/api/async"):
+        assert app.test_client().post(path).status_code == 401
+        assert app.test_client().post(path, headers=bearer).text == flow.client.client_id
 
 
 def test_the_consent_form_is_protected_even_where_the_host_switched_it_off() -> None:

@@ -69,7 +69,9 @@ def test_errors_of_every_kind_are_readable_across_origins(flow: Flow) -> None:
     for answer in answers:
         assert answer.status_code in (400, 401, 405), answer.text
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
-        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        # keycloak-js and ReachFive's SDK send cookies along, to our endpoints only.
+        allowed = None if answer.request.path == "/api/me" else "true"
+        assert answer.headers.get("Access-Control-Allow-Credentials") == allowed
         assert "Origin" in answer.headers["Vary"]
         exposed = answer.headers["Access-Control-Expose-Headers"].split(", ")
         assert {"WWW-Authenticate", "DPoP-Nonce"} <= set(exposed)

@@ -16,6 +16,7 @@ from ..models.base import Base
 from ..models.client import Client
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem
+from ..resource_server.guards import problems_of_guards
 from ..wire import redirect_uri
 
 
@@ -26,6 +27,7 @@ def problems_of_host(server: Server) -> Iterable[Problem]:
     yield from _problems_of_cookies(server)
     yield from _problems_of_layout(server)
     yield from _problems_of_clients(server)
+    yield from problems_of_guards(server.app)
 
 
 def _problems_of_tables(server: Server) -> Iterable[Problem]:

@@ -4,15 +4,20 @@ Any origin may read the public documents and register a client. Endpoints and gu
 allow the origins that the client registered, by naming the exact origin. This includes error
 responses: an error that a page cannot read looks like a network failure. The authorization
 endpoint allows no origin, because browsers visit it and scripts do not fetch it.
+
+Pages may send cookies along to our endpoints, since some SDKs always do, unless anybody may have
+registered their client. They may never do so to guarded views, which need a token.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import flask
 from flask import Response
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from ..models import client_origin
 from ..protocol.contract import Server
@@ -46,7 +51,8 @@ def share(server: Server, response: Response, route: Route | None) -> None:
     origin = flask.request.headers.get("Origin")
     if origin and _speaks_here(server, origin):
         _allow(response, origin)
-        response.headers["Access-Control-Allow-Credentials"] = "true"
+        if route is not None and _is_vouched_for(server, origin):
+            response.headers["Access-Control-Allow-Credentials"] = "true"
     elif origin and is_below_guarded_path(server) and _is_before_a_token(response):
         # A page that is not a client yet learns from WWW-Authenticate where to register.
         _allow(response, "*")
@@ -61,9 +67,21 @@ def _speaks_here(server: Server, origin: str) -> bool:
     client = request_state().client
     if client is not None:
         return client.speaks_from(origin)
+    return _look_up(server, client_origin.is_of_any, origin)
+
+
+def _is_vouched_for(server: Server, origin: str) -> bool:
+    """Say whether the operator registered or verified the client, or any client of `origin`."""
+    client = request_state().client
+    if client is not None:
+        return client.verified or not client.self_registered
+    return _look_up(server, client_origin.is_vouched_for, origin)
+
+
+def _look_up(server: Server, question: Callable[[Session, str], bool], origin: str) -> bool:
     try:
         with server.store.reading() as session:
-            return client_origin.is_of_any(session, origin)
+            return question(session, origin)
     except DBAPIError:
         # The response is already complete, and already reports the database error.
         return False

@@ -1,50 +1,54 @@
-"""CSRF: which views are exempt from the host's CSRFProtect."""
+"""CSRF: which requests the host's CSRFProtect leaves alone."""
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import flask
+from flask_wtf import CSRFProtect
 
 from ..protocol.contract import Server
-from ..resource_server.paths import knows_no_session
+from ..resource_server.guards import covered_guards
+from ..resource_server.paths import needs_token
 
 logger = logging.getLogger(__name__)
 
+#: The objects whose `protect` is extended already; several apps may share one.
+_extended: WeakSet[CSRFProtect] = WeakSet()
 
-def exempt_from_csrf_protect(endpoint: str | None, values: Any) -> None:
-    """Exempt views that need no protection, whenever the host sets up CSRFProtect.
 
-    Our forms check their own token. Endpoints and guarded views use no session that another
-    site could abuse.
+def spare_requests_without_session(server: Server) -> None:
+    """Keep the host's CSRFProtect from checking requests that no session authorizes.
+
+    These are requests to our own endpoints, whose forms check a token of their own, and requests
+    that need an access token. Each request is judged by itself: an exemption by Flask-WTF goes by
+    the name of a view, and would hold for other views of this name and for other apps.
     """
-    protect = flask.current_app.extensions.get("csrf")
-    view = flask.current_app.view_functions.get(endpoint or "")
-    if protect is None or view is None:
+    protect: Any = server.app.extensions.get("csrf")
+    if not isinstance(protect, CSRFProtect):
         return
-    server: Server = flask.current_app.extensions["pkce"]
-    if not _needs_no_csrf_token(server, endpoint or ""):
-        return
-    # Flask-WTF identifies a view by its module and name, so an exemption of one view exempts
-    # all views of that name.
-    views = flask.current_app.view_functions.items()
-    namesakes = [name for name, other in views if _place_of(other) == _place_of(view)]
-    if all(_needs_no_csrf_token(server, name) for name in namesakes):
-        protect.exempt(view)
-    elif flask.request.method not in ("GET", "HEAD", "OPTIONS"):
-        logger.error(
-            "CSRFProtect cannot let %s pass: it cannot tell it from other views of this name, "
-            "which have a session. Give the function a name of its own (%s).",
+    for endpoint in covered_guards(server.app):
+        logger.warning(
+            'CSRFProtect checks the view "%s": pkce.require stands below another decorator there.',
             endpoint,
-            ", ".join(namesakes),
         )
+    if protect in _extended:
+        return
+    check = protect.protect
+
+    @functools.wraps(check)
+    def protect_sessions(*args: Any, **kwargs: Any) -> None:
+        if not _needs_no_csrf_token():
+            check(*args, **kwargs)
+
+    protect.protect = protect_sessions
+    _extended.add(protect)
 
 
-def _needs_no_csrf_token(server: Server, endpoint: str) -> bool:
-    return endpoint in server.routes or knows_no_session(server, endpoint)
-
-
-def _place_of(view: Callable[..., Any]) -> tuple[str | None, str | None]:
-    return getattr(view, "__module__", None), getattr(view, "__name__", None)
+def _needs_no_csrf_token() -> bool:
+    server: Server | None = flask.current_app.extensions.get("pkce")
+    endpoint = flask.request.endpoint
+    return server is not None and (endpoint in server.routes or needs_token(server, endpoint))

@@ -48,7 +48,8 @@ def mount(server: FeatureServer, prefix: str) -> None:
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
             write=f"one of: {', '.join(sorted(server.paths))}",
         )
-    server.app.add_url_rule(f"{prefix}/static/<path:filename>", "pkce.static", _static_file)
+    static = f"{prefix}/static/<path:filename>"
+    server.app.add_url_rule(static, "pkce.static", _static_file, merge_slashes=False)
 
 
 def mount_aliases(server: FeatureServer) -> None:
@@ -74,6 +75,8 @@ def _add_rules(
             methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             provide_automatic_options=False,
             strict_slashes=False,
+            # Werkzeug would redirect `/oauth//token` to a URL made from the Host header.
+            merge_slashes=False,
         )
 
 

@@ -9,6 +9,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
 from .base import Base, Digest, Identifier
+from .client import Client
+
+#: How many clients of one origin are looked at.
+_MOST_CLIENTS = 20
 
 
 class ClientOrigin(Base):
@@ -41,3 +45,19 @@ def is_of_any(session: Session, origin: str) -> bool:
         select(ClientOrigin.digest).where(ClientOrigin.origin == origin).limit(1)
     )
     return rows.first() is not None
+
+
+def is_vouched_for(session: Session, origin: str) -> bool:
+    """Return whether the operator registered or verified a client with the web origin `origin`.
+
+    The clients of the operator are looked at first, and then the oldest, so that strangers who
+    name the origin later displace none.
+    """
+    clients = session.scalars(
+        select(Client)
+        .join(ClientOrigin, ClientOrigin.client_id == Client.client_id)
+        .where(ClientOrigin.origin == origin)
+        .order_by(Client.self_registered, Client.issued_at)
+        .limit(_MOST_CLIENTS)
+    )
+    return any(client.verified or not client.self_registered for client in clients)

@@ -32,6 +32,6 @@ def set_policy(response: Response) -> None:
     if policy["frame-ancestors"] == "'none'":
         # This header cannot allow a single other origin.
         response.headers["X-Frame-Options"] = "DENY"
-    # With no-referrer, Flask-WTF would refuse every form over https.
+    # With no-referrer, browsers would send `Origin: null` along with our forms.
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"

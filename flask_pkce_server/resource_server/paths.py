@@ -1,6 +1,7 @@
 """Paths: guards whole paths of the app with access tokens (RFC 9728).
 
-The host declares them with `pkce.mcp`; it does not matter which views answer there.
+The host declares them with `pkce.mcp`; it does not matter which views of the app answer there.
+What is mounted in front of the app, such as another WSGI app, is not reached.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from flask import Response, current_app
 
 from ..protocol.contract import Server
 from ..protocol.state import request_state
-from .require import GUARDED, admit
+from .guards import is_guard
+from .require import admit
 
 
 def watch(server: Server) -> None:
@@ -42,22 +44,11 @@ def guard_paths() -> Response | None:
 
 def is_below_guarded_path(server: Server) -> bool:
     """Return whether the current request is for a guarded path and not for our own endpoints."""
-    is_ours = (flask.request.endpoint or "").startswith("pkce.")
+    endpoint = flask.request.endpoint
+    is_ours = endpoint in server.routes or endpoint == "pkce.static"
     return not is_ours and server.resources.is_guarded(flask.request.path)
 
 
 def needs_token(server: Server, endpoint: str | None) -> bool:
     """Return whether the current request, routed to `endpoint`, needs an access token."""
-    view = current_app.view_functions.get(endpoint or "")
-    return hasattr(view, GUARDED) or is_below_guarded_path(server)
-
-
-def knows_no_session(server: Server, endpoint: str) -> bool:
-    """Return whether every request to a host's `endpoint` needs an access token."""
-    if hasattr(current_app.view_functions[endpoint], GUARDED):
-        return True
-    try:
-        rules = list(current_app.url_map.iter_rules(endpoint))
-    except KeyError:
-        return True  # no URL leads there
-    return all(server.resources.is_guarded(rule.rule) for rule in rules)
+    return is_guard(current_app.view_functions.get(endpoint or "")) or is_below_guarded_path(server)

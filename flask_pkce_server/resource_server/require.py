@@ -24,13 +24,11 @@ from ..protocol.state import current_token_of_request, request_state
 from ..signals import tell, token_used
 from ..wire.resource_uri import canonical
 from .access_token import check, find, read_header
+from .guards import note_guard, quoted
 from .www_authenticate import challenge
 
 P = ParamSpec("P")
 View = Callable[P, Any]
-
-#: The attribute that marks a guarded view.
-GUARDED = "_pkce_required_scopes"
 
 
 @dataclass(frozen=True)
@@ -100,6 +98,12 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
     required = _named(scopes)
 
     def decorate(view: View[P]) -> View[P]:
+        if isinstance(view, type):
+            raise ConfigurationError(
+                f"pkce.require guards views, and {view.__name__} is a class.",
+                write=f"decorators = [pkce.require({quoted(required)})]  # in the class",
+            )
+
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
             server: Server = current_app.extensions["pkce"]
@@ -109,7 +113,7 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
                 return refusal
             return current_app.ensure_sync(view)(*args, **kwargs)
 
-        setattr(guarded, GUARDED, required)
+        note_guard(guarded, required)
         return guarded
 
     return decorate

@@ -32,6 +32,10 @@ def flow(pkce_flow: Flow) -> Flow:
     return pkce_flow
 
 
+#: What the page reports is in such a paragraph.
+NOTICE = '<p class="pkce-notice"'
+
+
 def call(app: Flask, token: str, path: str = "/api/notes") -> int:
     headers = {"Authorization": f"Bearer {token}"}
     return app.test_client(use_cookies=False).get(path, headers=headers).status_code
@@ -255,7 +259,8 @@ def test_an_app_that_is_left_with_nothing_is_removed(app: Flask, client: FlaskCl
     answer = remove(
         client, "scopes", client_id=flow.client.client_id, scope=["profile", "notes:read"]
     )
-    assert answer.headers["Location"].endswith("?done=removed")
+    assert answer.headers["Location"] == "/oauth/apps"
+    assert "Access was removed." in client.get("/oauth/apps").text
     assert call(app, token, "/api/me") == 401
 
 
@@ -263,11 +268,11 @@ def test_an_app_that_is_left_with_nothing_is_removed(app: Flask, client: FlaskCl
 def test_only_what_an_app_has_is_taken_back(app: Flask, client: FlaskClient, scope: list) -> None:
     flow = Flow(client, register(app), scope="openid notes:read")
     token = flow.tokens()["access_token"]
-    answer = remove(client, "scopes", client_id=flow.client.client_id, scope=scope)
-    assert answer.headers["Location"].endswith("?done=")
+    remove(client, "scopes", client_id=flow.client.client_id, scope=scope)
+    assert NOTICE not in client.get("/oauth/apps").text
     assert call(app, token) == 200
-    other = remove(client, "scopes", client_id="another", scope="notes:read")
-    assert other.headers["Location"].endswith("?done=")
+    remove(client, "scopes", client_id="another", scope="notes:read")
+    assert NOTICE not in client.get("/oauth/apps").text
 
 
 def test_an_app_that_is_let_in_for_a_time_says_until_when(pkce_clock: Clock) -> None:
@@ -282,9 +287,18 @@ def test_an_app_that_is_let_in_for_a_time_says_until_when(pkce_clock: Clock) -> 
 def test_an_unknown_button_does_nothing(app: Flask, flow: Flow) -> None:
     tokens = flow.tokens()
     for button in ("everything", ""):
-        answer = remove(flow.browser, button, client_id=flow.client.client_id)
-        assert answer.headers["Location"].endswith("?done=")
+        remove(flow.browser, button, client_id=flow.client.client_id)
+        assert NOTICE not in flow.browser.get("/oauth/apps").text
     assert call(app, tokens["access_token"]) == 200
+
+
+def test_a_notice_is_shown_once_and_to_nobody_who_follows_a_link(app: Flask, flow: Flow) -> None:
+    flow.tokens()
+    for outcome in ("removed", "narrowed"):
+        assert NOTICE not in flow.browser.get(f"/oauth/apps?done={outcome}").text
+    remove(flow.browser, "all")
+    shown = [NOTICE in flow.browser.get("/oauth/apps").text for _ in range(2)]
+    assert shown == [True, False]
 
 
 def test_nothing_is_removed_by_a_get(app: Flask, flow: Flow) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_login import current_user
 
 from flask_pkce_server.testing import Flow, register
 
-from ..host import make_app
+from ..host import make_app, sign_in
 
 ORIGIN = "https://client.example"
 EXTRA = "https://pages.client.example:8443"
@@ -46,6 +49,29 @@ def test_a_page_of_the_client_reads_answers_and_errors(
     assert answer.headers["Access-Control-Allow-Credentials"] == "true"
     assert "WWW-Authenticate" in answer.headers["Access-Control-Expose-Headers"]
     assert "Origin" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_page_of_a_stranger_sends_no_cookies_along(app: Flask, verified: bool) -> None:
+    metadata = {"verified": True} if verified else {}
+    known = register(app, self_registered=True, client_metadata=metadata)
+    for answer in (
+        post(app, "/oauth/token", ORIGIN, client_id=known.client_id, grant_type="x"),
+        preflight(app, "/oauth/token", ORIGIN),
+    ):
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+        assert answer.headers.get("Access-Control-Allow-Credentials") == (
+            "true" if verified else None
+        )
+
+
+def test_a_stranger_that_names_the_origin_of_another_client_changes_nothing(app: Flask) -> None:
+    known, stranger = register(app), register(app, self_registered=True)
+    assert "Access-Control-Allow-Credentials" in preflight(app, "/oauth/token", ORIGIN).headers
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    for client_id, allowed in ((known.client_id, True), (stranger.client_id, False)):
+        answer = post(app, "/oauth/token", ORIGIN, client_id=client_id, **form)
+        assert ("Access-Control-Allow-Credentials" in answer.headers) is allowed
 
 
 @pytest.mark.parametrize("origin", [EVIL, "null", ORIGIN + ".evil.example", ORIGIN + ":444"])
@@ -126,6 +152,25 @@ def test_the_api_answers_pages_of_the_tokens_client(app: Flask, flow: Flow) -> N
         assert answer.status_code == status
         found = answer.headers.get("Access-Control-Allow-Origin")
         assert found == (origin if readable else None), (path, bearer, origin)
+        # A view of the host is for tokens: a session may do nothing there.
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_a_view_that_lets_sessions_in_is_not_opened_to_pages(app: Flask) -> None:
+    def session_or_token(guarded):
+        @functools.wraps(guarded)
+        def either():
+            return "by session" if current_user.is_authenticated else guarded()
+
+        return either
+
+    app.add_url_rule("/either", "either", session_or_token(app.view_functions["notes"]))
+    register(app)
+    browser = sign_in(app)
+    for method in ("GET", "OPTIONS"):
+        answer = browser.open("/either", method=method, headers={"Origin": ORIGIN})
+        assert answer.status_code == 200
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control")]
 
 
 def test_a_page_of_another_client_does_not_read_the_api_with_a_token_it_found(

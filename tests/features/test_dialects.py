@@ -459,6 +459,29 @@ def test_the_session_of_a_pairwise_client_is_the_one_of_its_id_token() -> None:
     assert answer.get_json() == {"status": "unchanged"}
 
 
+@pytest.mark.parametrize(("is_stranger", "told"), [(True, "unchanged"), (False, "changed")])
+def test_only_a_client_of_the_operator_learns_that_somebody_is_signed_in(
+    app: Flask, is_stranger: bool, told: str
+) -> None:
+    flow = Flow(sign_in(app), register(app, self_registered=is_stranger), scope="openid")
+
+    def status(browser: Any, session_state: str) -> str:
+        known = {"client_id": flow.client.client_id, "origin": ORIGIN}
+        answer = browser.get(
+            f"{REALM}/login-status-iframe.html/init",
+            query_string={**known, "session_state": session_state},
+        )
+        return answer.get_json()["status"]
+
+    assert status(flow.browser, "") == told
+    for browser in (flow.browser, app.test_client()):
+        assert status(browser, "made-up") == "changed"
+    # From then on the client takes part in the session.
+    flow.tokens()
+    assert status(flow.browser, "") == "changed"
+    assert status(app.test_client(), "") == "unchanged"
+
+
 # Okta.
 
 

@@ -457,6 +457,20 @@ def test_the_endpoints_of_the_server_below_it_stay_open() -> None:
         assert answer.status_code == 200
 
 
+def test_a_view_that_the_host_adds_to_our_blueprint_is_guarded() -> None:
+    app = make_app(init=False)
+    app.pkce.mcp("/mcp", scopes=SCOPES)
+    app.pkce.blueprint.post("/secret", endpoint="secret")(lambda: "reached")
+    app.register_blueprint(app.pkce.blueprint, url_prefix="/mcp")
+    with app.app_context():
+        fill()
+    assert call(app, "/mcp/secret").status_code == 401
+    token = token_of(Flow(sign_in(app), register(app)))
+    assert call(app, "/mcp/secret", token).text == "reached"
+    # Our own endpoints there stay open.
+    assert call(app, "/mcp/token").status_code == 400
+
+
 def test_without_the_room_the_path_is_guarded_all_the_same() -> None:
     app = make_app(PKCE_FEATURES={"protected_resource": False})
     app.pkce.mcp("/mcp", scopes=SCOPES)

@@ -169,11 +169,13 @@ def pages(app: Flask) -> Iterator[tuple[str, str]]:
     )
     yield "described", Flow(client, elsewhere, scope="profile").authorize().text
     yield "apps", client.get("/oauth/apps").text
-    yield "narrowed", client.get("/oauth/apps?done=narrowed").text
+    with client.session_transaction() as session:
+        session["_pkce_notice"] = "narrowed"
+    yield "narrowed", client.get("/oauth/apps").text
     yield "refused", client.post("/oauth/apps").text
     form = hidden_fields(client.get("/oauth/apps").text)
     client.post("/oauth/apps", data={**form, "remove": "all"})
-    yield "no apps", client.get("/oauth/apps?done=removed").text
+    yield "no apps", client.get("/oauth/apps").text
     yield "no app of yours", client.get("/oauth/developer/x").text
     yield "portal", client.get("/oauth/developer").text
     lines = ["http://a.example/", "/", "https://a.example/#", "https://*.example", "data:x"]

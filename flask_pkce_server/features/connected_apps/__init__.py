@@ -18,6 +18,7 @@ from flask import Flask, Response
 from ...http.redirect import see_other
 from ...models import consent
 from ...models.consent import ScopeUse
+from ...pages.notice import leave_notice, take_notice
 from ...pages.page import here, page
 from ...protocol.contract import Server
 from ...protocol.declarations import Route
@@ -98,8 +99,8 @@ def apps(server: Server) -> Response:
     subject, form = server.users.subject_of(user), RemovalForm()
     refused = incoming.method == "POST" and not form.validate()
     if incoming.method == "POST" and not refused:
-        outcome = remove(server, subject, form)
-        return see_other(f"{here()}?done={outcome}")
+        leave_notice(remove(server, subject, form))
+        return see_other(here())
     return page(
         server,
         "apps",
@@ -109,5 +110,5 @@ def apps(server: Server) -> Response:
         form=RemovalForm(formdata=None),
         action=here(),
         refused=refused,
-        done="" if refused else incoming.args.get("done", ""),
+        done="" if refused else take_notice(),
     )

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from ...errors import InvalidRequestError
 from ...models import client_origin
+from ...models.client import Client
 from ...pages.page import here, page
 from ...pages.policy import allow_here
 from ...protocol.contract import Server
@@ -75,10 +76,23 @@ def session_status(server: Server) -> Response:
     client = server.find_client(query.get("client_id", ""))
     if client is None or not client.speaks_from(query.get("origin", "")):
         raise InvalidRequestError("The origin is not one of this client.")
-    user = server.users.current()
-    sid = "" if user is None else server.sid_for(client, server.users.login(user).sid)
-    is_same = sid == query.get("session_state", "")
-    return flask.jsonify(status="unchanged" if is_same else "changed")
+    user, known = server.users.current(), query.get("session_state", "")
+    sid = "" if user is None else server.users.login(user).sid
+    is_told = bool(known) or _may_ask_who_is_here(server, client, sid)
+    is_same = known == (server.sid_for(client, sid) if sid else "")
+    return flask.jsonify(status="changed" if is_told and not is_same else "unchanged")
+
+
+def _may_ask_who_is_here(server: Server, client: Client, sid: str) -> bool:
+    """Return whether a client that knows no session may learn that somebody is signed in.
+
+    keycloak-js asks so before it tries to sign the user in silently (`check-sso`). A client that
+    anybody may have registered has to take part in the session already.
+    """
+    if client.verified or not client.self_registered:
+        return True
+    with server.store.reading() as session:
+        return participation.takes_part(session, sid, client.client_id)
 
 
 def _frame(server: Server, script: str, message: str) -> Response:
