@@ -15,6 +15,7 @@ import flask
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError
+from ..http.rate_limit import FETCHES
 from ..models import spent_jti
 from ..models.client import Client
 from ..models.spent_jti import SpentBefore, SpentJti, spend
@@ -137,8 +138,8 @@ class PrivateKeyJwtFeature(Feature):
         if uri is None:
             if not fits(client.client_metadata.get("jwks", {}).get("keys", [])):
                 return False
-        elif not fits(self.keys_at(server, uri)) and not fits(
-            self.keys_at(server, uri, again=True)
+        elif not fits(self.keys_at(server, client, uri)) and not fits(
+            self.keys_at(server, client, uri, again=True)
         ):
             return False
         try:
@@ -150,11 +151,14 @@ class PrivateKeyJwtFeature(Feature):
             return False
         return True
 
-    def keys_at(self, server: Server, uri: str, again: bool = False) -> list[Any]:
-        """Return the keys at `uri`, fetching them at most once a minute.
+    def keys_at(
+        self, server: Server, client: Client, uri: str, *, again: bool = False
+    ) -> list[Any]:
+        """Return the keys of `client` at `uri`, fetching them at most once a minute.
 
         Set `again` to refetch keys if none of the remembered ones fits a signature. Raises
-        `TemporarilyUnavailable` if the keys could not be fetched in time.
+        `TemporarilyUnavailable` if the keys could not be fetched in time, `TooManyRequests` if
+        the sender caused too many fetches for clients that nobody vouched for.
         """
         now = server.now()
 
@@ -165,7 +169,11 @@ class PrivateKeyJwtFeature(Feature):
                 return None
             return Fetched(keys, now + _FRESH_SECONDS) if isinstance(keys, list) else None
 
-        return self._key_sets.find(uri, now, fetch, again=again) or []
+        def admit() -> None:
+            if client.is_of_stranger:
+                FETCHES.take(server)
+
+        return self._key_sets.find(uri, now, fetch, again=again, admit=admit) or []
 
 
 def read_assertion(request: Request) -> tuple[str, str] | None:

@@ -70,6 +70,11 @@ class Client(Base, ClientMixin):
         return bool(self.client_metadata.get("verified"))
 
     @property
+    def is_of_stranger(self) -> bool:
+        """Whether anybody may have made the client, and the operator has not verified it."""
+        return self.self_registered and not self.verified
+
+    @property
     def document(self) -> Mapping[str, int] | None:
         """The times of the stored copy (epoch seconds) of a described client; None for others."""
         return self.client_metadata.get(DOCUMENT)

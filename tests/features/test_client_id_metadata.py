@@ -29,7 +29,7 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
-from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, STRANGERS
+from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, MAX_WAITING, STRANGERS
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from flask_pkce_server.wire.remembered import MAX_DOCUMENTS
@@ -662,7 +662,8 @@ def busy(tmp_path: Path) -> Iterator[tuple[Flask, Web]]:
 
 def test_of_many_who_come_at_once_one_asks(busy: tuple[Flask, Web]) -> None:
     app, web = busy
-    assert at_once(app, [URL] * 6, web, lambda: bool(web.asked)) == [True] * 6
+    so_many = 1 + MAX_WAITING
+    assert at_once(app, [URL] * so_many, web, lambda: bool(web.asked)) == [True] * so_many
     assert web.asked == [URL]
 
 
@@ -721,7 +722,9 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
         if len(web.asked) < MAX_FETCHES:
             return False
         busy = flow_of(app).post("token", {"grant_type": "refresh_token"})
-        assert busy.status_code == 503
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+        page = flow_of(app).authorize()
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
         # Nobody may think that the client is gone: SDKs would forget it.
         assert busy.get_json()["error"] == "temporarily_unavailable"
         return True
@@ -803,12 +806,65 @@ def test_one_address_comes_with_a_few_new_documents(
         # What is known already, to be wrong or right, costs nothing.
         assert leg(f"{URL}/0").status_code in (400, 401)
     assert len(web.asked) == asked + 19
-    # The copy of one that a user let in is renewed all the same.
+    # Nor is the copy of one renewed that a user let in, as anybody can be a user; it is used
+    # as it is. One that was checked is renewed.
     pkce_clock.advance(301)
+    assert flow.tokens()
+    assert len(web.asked) == asked + 19
+    run(app, "client", "update", URL, "--verified")
     assert flow.tokens()
     assert web.asked[asked + 19 :] == [URL]
     pkce_clock.advance(298)
     assert legs[0](f"{URL}/19").status_code == 400
+
+
+def test_renewals_of_what_nobody_let_in_are_counted_too(
+    app: Flask, web: Web, pkce_clock: Clock
+) -> None:
+    pkce_clock.now, web.max_age = 1790000400 // 600 * 600 + 1, 300
+    urls = [f"{URL}/{number}" for number in range(30)]
+    web.documents |= {url: {**WEB, "client_id": url} for url in urls}
+    program = app.test_client()
+
+    def come() -> set[int]:
+        form = {"grant_type": "authorization_code", "code": "x"}
+        answers = [program.post("/oauth/token", data={**form, "client_id": url}) for url in urls]
+        return {answer.status_code for answer in answers}
+
+    assert come() == {400, 429}
+    pkce_clock.advance(600)
+    # The renewals come first.
+    assert come() == {400, 429}
+    assert len(web.asked) == 40
+    web.is_down = True
+    for _ in range(5):
+        pkce_clock.advance(61)
+        come()
+    assert len(web.asked) == 40
+
+
+def test_keys_of_strangers_are_counted_as_their_documents_are(pkce_clock: Clock) -> None:
+    pkce_clock.now = 1790000400 // 600 * 600 + 1
+    urls = [f"{URL}/{number}" for number in range(11)]
+    web = Web(*[{**SIGNED, "client_id": url, "jwks_uri": f"{url}/keys"} for url in urls])
+    app = opened(web)
+
+    def sign(url: str) -> TestResponse:
+        form = {
+            "grant_type": "authorization_code",
+            "code": "x",
+            "client_assertion": SIGNER.sign(claims(app, url)),
+            "client_assertion_type": ASSERTION_TYPE,
+        }
+        return app.test_client().post("/oauth/token", data=form)
+
+    assert [sign(url).status_code for url in urls] == [401] * 10 + [429]
+    assert len(web.asked) == 20
+    # Of one that was checked, they are fetched.
+    run(app, "client", "update", urls[10], "--verified")
+    web.documents[f"{urls[10]}/keys"] = SIGNER.jwks
+    assert sign(urls[10]).get_json()["error"] == "invalid_grant"
+    assert len(web.asked) == 22
 
 
 def test_who_is_not_let_in_is_not_stored(app: Flask, flow: Flow) -> None:
@@ -1043,8 +1099,8 @@ def test_what_it_costs(tmp_path: Path) -> None:
     with expect(4, 1):
         assert not is_known(app, f"{URL}/unknown")
     server_of(app).clock = Clock(server_of(app).now() + 3600)
-    # When its life is over the copy is written anew.
-    with expect(5, 1):
+    # When its life is over, the copy is written anew; 3 count who came.
+    with expect(8, 2):
         assert is_known(app)
     with app.app_context():
         app.db.engine.dispose()

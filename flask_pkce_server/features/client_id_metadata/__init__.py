@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
-from ...http.rate_limit import RateLimit
+from ...http.rate_limit import FETCHES
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
@@ -36,9 +36,6 @@ from ...wire.fetch import FetchError
 from ...wire.remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
-
-#: The limit, for each caller, on fetching documents of clients that no user has allowed yet.
-NEW_DOCUMENTS = RateLimit("client_document", 20)
 
 #: Seconds for which a document is fresh: the default, and the range that its host may choose.
 _USUAL_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 3600, 300, 86400
@@ -96,7 +93,10 @@ class ClientIdMetadataFeature(Feature):
             now,
             lambda: self.fetch(server, client_id, now),
             copy_fresh_until=copy.get("fresh_until", -math.inf),
-            admit=None if copy else lambda: NEW_DOCUMENTS.take(server),
+            # Anybody can describe a client, and allow it as a user.
+            admit=None
+            if stored is not None and not stored.is_of_stranger
+            else lambda: FETCHES.take(server),
         )
         if stored is None:
             return None if description is None else documents.client_of(client_id, description)
