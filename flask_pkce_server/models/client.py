@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy
 from authlib.oauth2.rfc6749.models import ClientMixin
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -73,6 +74,11 @@ class Client(Base, ClientMixin):
     def is_of_stranger(self) -> bool:
         """Whether anybody may have made the client, and the operator has not verified it."""
         return self.self_registered and not self.verified
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the database has the client; a described one only once a user allowed it."""
+        return sqlalchemy.inspect(self).has_identity
 
     @property
     def document(self) -> Mapping[str, int] | None:

@@ -17,9 +17,12 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError, client_registered
+from flask_pkce_server.features import private_key_jwt
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
+from flask_pkce_server.http.rate_limit import RateLimit
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
+from flask_pkce_server.models.spent_jti import SpentJti
 from flask_pkce_server.testing import (
     Clock,
     Flow,
@@ -291,6 +294,41 @@ def test_where_nobody_reads_signatures_it_is_public_if_it_says_so() -> None:
     web.documents[URL] = {**SIGNED, "token_endpoint_auth_methods_supported": ["private_key_jwt"]}
     app = opened(web, PKCE_FEATURES={"client_id_metadata": True, "private_key_jwt": False})
     assert not is_known(app)
+
+
+def test_one_that_signs_fills_no_table_before_a_user_lets_it_in(
+    monkeypatch: pytest.MonkeyPatch, pkce_clock: Clock
+) -> None:
+    monkeypatch.setattr(private_key_jwt, "NEW_ASSERTIONS", RateLimit("assertion", 3))
+    pkce_clock.now = 1790000400 // 600 * 600 + 1
+    app = opened(Web({**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None}))
+    flow = flow_of(app)
+    form = {"grant_type": "authorization_code", "code": "x", "code_verifier": flow.verifier}
+    for _ in range(3):
+        assert ask(app, SIGNER, **form).get_json()["error"] == "invalid_grant"
+    refused = ask(app, SIGNER, **form)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 600
+    assert count(app, SpentJti) == 3
+    # One that is not its own, or was used before, is wrong as ever and costs nothing.
+    assert ask(app, OTHER, **form).status_code == 401
+    code = flow.allow()["code"]
+    for _ in range(3):
+        assert ask(app, SIGNER, "revoke", token="x").status_code == 200
+    assert ask(app, SIGNER, **{**form, "code": code}).get_json()["scope"] == "profile"
+
+
+def test_one_that_nobody_let_in_signs_each_time_anew() -> None:
+    # RFC 7523 3
+    app = opened(Web({**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None}))
+    fields = {
+        "grant_type": "authorization_code",
+        "code": "x",
+        "client_assertion": SIGNER.sign(claims(app, URL)),
+        "client_assertion_type": ASSERTION_TYPE,
+    }
+    answers = [app.test_client().post("/oauth/token", data=fields).get_json() for _ in range(2)]
+    assert [answer["error"] for answer in answers] == ["invalid_grant", "invalid_client"]
 
 
 # What a document may say.

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -150,8 +149,8 @@ class ClientIdMetadataFeature(Feature):
         client = request_state().client
         if client is None or client.client_id != client_id or client.document is None:
             return
-        if sqlalchemy.inspect(client).has_identity:
-            return  # already stored
+        if client.is_stored:
+            return
         if server.store.write(lambda session: documents.keep(session, client)):
             tell(client_registered, app, client_id=client_id)
 
