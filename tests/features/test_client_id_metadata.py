@@ -151,6 +151,38 @@ def test_subdomains_are_of_their_host_and_ports_are_of_any() -> None:
     assert not is_known(opened(web, PKCE_CLIENT_ID_METADATA_DENY=["apps.example"]), url)
 
 
+@pytest.mark.parametrize(
+    ("allow", "deny", "known"),
+    [
+        (["apps.example"], [], False),
+        (["apps.example", "keys.example"], [], True),
+        ([], ["keys.example"], False),
+        ([], [], True),
+    ],
+)
+def test_the_host_says_where_their_keys_may_be(
+    allow: list[str], deny: list[str], known: bool
+) -> None:
+    uri = "https://keys.example:8443/jwks.json"
+    web = Web({**SIGNED, "jwks_uri": uri})
+    web.documents[uri] = SIGNER.jwks
+    app = opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=allow, PKCE_CLIENT_ID_METADATA_DENY=deny)
+    error = ask(app, SIGNER, grant_type="authorization_code", code="x").get_json()["error"]
+    assert error == ("invalid_grant" if known else "invalid_client")
+    assert web.asked == [URL, uri][: 1 + known]
+
+
+def test_keys_on_a_host_that_is_denied_later_are_denied() -> None:
+    uri = "https://keys.example/jwks.json"
+    web = Web({**SIGNED, "jwks_uri": uri})
+    web.documents[uri] = SIGNER.jwks
+    app = opened(web)
+    assert flow_of(app).allow()["code"]
+    server_of(app).settings.client_id_metadata_deny.append("keys.example")
+    assert ask(app, SIGNER, grant_type="refresh_token").status_code == 401
+    assert uri not in web.asked
+
+
 def test_a_host_that_is_denied_later_is_denied(app: Flask, flow: Flow) -> None:
     token = flow.tokens(scope="profile offline_access")["refresh_token"]
     server_of(app).settings.client_id_metadata_deny.append("apps.example")

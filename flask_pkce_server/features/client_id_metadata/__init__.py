@@ -81,8 +81,17 @@ class ClientIdMetadataFeature(Feature):
         return server.settings.features.get(self.name, server.resources.has_guarded)
 
     def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
-        if not self.speaks(server) or not self.is_allowed(server, client_id):
+        is_url = documents.is_client_url(client_id)
+        if not is_url or not self.speaks(server) or not self.is_allowed(server, client_id):
             return None
+        client = self._find(server, client_id, stored)
+        jwks_uri = None if client is None else client.client_metadata.get("jwks_uri")
+        if jwks_uri is not None and not self.is_allowed(server, jwks_uri):
+            logger.info("the keys of %.255s are on a host that is not allowed", client_id)
+            return None
+        return client
+
+    def _find(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
         now = server.now()
         copy = {} if stored is None else stored.document or {}
         # `TemporarilyUnavailable` must reach the client: SDKs forget a client that is reported
@@ -109,11 +118,9 @@ class ClientIdMetadataFeature(Feature):
         stored.scope = frozenset(scopes) if scopes else None
         return stored
 
-    def is_allowed(self, server: Server, client_id: str) -> bool:
-        """Say whether `client_id` is the URL of a document on a host that the settings allow."""
-        if not documents.is_client_url(client_id):
-            return False
-        host, settings = documents.host_of(client_id), server.settings
+    def is_allowed(self, server: Server, url: str) -> bool:
+        """Say whether the settings allow documents and keys on the host of `url`."""
+        host, settings = documents.host_of(url), server.settings
         allowed = settings.client_id_metadata_allow
         return (not allowed or documents.is_below(host, allowed)) and not documents.is_below(
             host, settings.client_id_metadata_deny
