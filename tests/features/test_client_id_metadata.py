@@ -329,11 +329,11 @@ def test_where_nobody_reads_signatures_it_is_public_if_it_says_so() -> None:
 
 
 def test_one_that_signs_fills_no_table_before_a_user_lets_it_in(
-    monkeypatch: pytest.MonkeyPatch, pkce_clock: Clock
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(private_key_jwt, "NEW_ASSERTIONS", RateLimit("assertion", 3))
-    pkce_clock.now = 1790000400 // 600 * 600 + 1
     app = opened(Web({**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None}))
+    server_of(app).clock = Clock(1790000400 // 600 * 600 + 1)
     flow = flow_of(app)
     form = {"grant_type": "authorization_code", "code": "x", "code_verifier": flow.verifier}
     for _ in range(3):
@@ -913,11 +913,11 @@ def test_renewals_of_what_nobody_let_in_are_counted_too(
     assert len(web.asked) == 40
 
 
-def test_keys_of_strangers_are_counted_as_their_documents_are(pkce_clock: Clock) -> None:
-    pkce_clock.now = 1790000400 // 600 * 600 + 1
+def test_keys_of_strangers_are_counted_as_their_documents_are() -> None:
     urls = [f"{URL}/{number}" for number in range(11)]
     web = Web(*[{**SIGNED, "client_id": url, "jwks_uri": f"{url}/keys"} for url in urls])
     app = opened(web)
+    server_of(app).clock = Clock(1790000400 // 600 * 600 + 1)
 
     def sign(url: str) -> TestResponse:
         form = {
@@ -1016,19 +1016,27 @@ def test_who_asks_for_nothing_is_asked_about(flow: Flow) -> None:
     [
         {"client_name": "Your bank"},
         {"redirect_uris": [HOME, "https://apps.example/another"]},
+        {"client_uri": "https://evil.example/"},
+        {"policy_uri": "https://evil.example/"},
+        {"tos_uri": "https://evil.example/"},
+        {"client_uri": "left out"},
+        {"post_logout_redirect_uris": ["https://evil.example/out"]},
+        {"grant_types": ["authorization_code", "refresh_token", GRANT_TYPE]},
+        {"id_token_signed_response_alg": "ES256"},
     ],
-    ids=["name", "redirect_uris"],
+    ids=lambda changes: next(iter(changes)),
 )
 def test_what_has_changed_is_asked_about_again(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock, changes: dict[str, Any]
 ) -> None:
     tokens = flow.tokens(scope="profile offline_access")
-    run(app, "client", "update", URL, "--verified")
+    run(app, "client", "update", URL, "--verified", "--skip-consent")
     web.documents[URL] = changed(**changes)
     pkce_clock.advance(3600)
     told = parameters_of(flow.authorize(prompt="none"))
     assert told["error"] == "consent_required"
-    assert not stored(app).verified
+    client = stored(app)
+    assert (client.verified, client.skip_consent) == (False, False)
     # What was given goes on.
     assert flow.refresh(tokens["refresh_token"]).status_code == 200
     page = flow.authorize()
@@ -1040,20 +1048,44 @@ def test_what_has_changed_is_asked_about_again(
     assert "code" in parameters_of(flow.authorize(prompt="none"))
 
 
-def test_what_else_has_changed_is_taken_as_it_is(
+def test_one_that_signs_instead_is_asked_about_again(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock
 ) -> None:
     flow.tokens()
+    run(app, "client", "update", URL, "--verified")
+    web.documents[URL] = SIGNED
+    pkce_clock.advance(3600)
+    assert parameters_of(flow.authorize(prompt="none"))["error"] == "consent_required"
+    assert not stored(app).verified
+
+
+def test_new_keys_and_another_order_change_nothing() -> None:
+    uris = [HOME, "https://apps.example/another"]
+    document = {**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None, "redirect_uris": uris}
+    web = Web(document)
+    app = opened(web)
+    clock = server_of(app).clock = Clock()
+    flow = flow_of(app)
+    flow.allow()
     run(app, "client", "update", URL, "--verified", "--skip-consent")
-    web.documents[URL] = changed(
-        tos_uri="https://apps.example/tos", grant_types=["authorization_code"]
-    )
+    web.documents[URL] = {**document, "jwks": OTHER.jwks, "redirect_uris": uris[::-1]}
+    clock.advance(3600)
+    assert "code" in parameters_of(flow.authorize(prompt="none"))
+    client = stored(app)
+    assert (client.verified, client.skip_consent, client.changed_at) == (True, True, 0)
+    assert ask(app, OTHER, grant_type="refresh_token").status_code == 400
+
+
+def test_a_new_limit_of_scopes_is_no_change_of_the_document(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    flow.tokens()
+    run(app, "client", "update", URL, "--verified")
+    server_of(app).settings.client_id_metadata_scopes.append("profile")
     pkce_clock.advance(3600)
     assert "code" in parameters_of(flow.authorize(prompt="none"))
     client = stored(app)
-    assert (client.verified, client.skip_consent) == (True, True)
-    assert client.client_metadata["tos_uri"] == "https://apps.example/tos"
-    assert client.grant_types == ["authorization_code"]
+    assert (client.verified, client.scope) == (True, {"profile"})
 
 
 def test_new_redirect_uris_have_new_origins(
@@ -1129,7 +1161,7 @@ def test_prune_deletes_what_nobody_uses(
 
 
 def test_prune_leaves_those_that_need_no_consent(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
-    run(app, "client", "update", URL, "--skip-consent")
+    run(app, "client", "update", URL, "--verified", "--skip-consent")
     flow.tokens()
     # Nobody came for a few days, and nothing was agreed to that could be remembered.
     pkce_clock.advance(10 * DAY)
