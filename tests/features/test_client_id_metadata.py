@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
-from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, MAX_WAITING, STRANGERS
+from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, MAX_WAITING
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from flask_pkce_server.wire.remembered import MAX_DOCUMENTS
@@ -802,24 +801,6 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
     assert at_once(app, urls, web, all_are_taken) == [False] * MAX_FETCHES
     # It was not asked, and so it need not rest.
     assert is_known(app)
-
-
-@pytest.mark.thorough
-def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow) -> None:
-    flow.tokens(scope="openid")
-    told: list[str] = []
-    app.pkce.logout_delivery(lambda uri, fields: told.append(uri))
-    metadata = {"backchannel_logout_uri": "https://client.example/bcl"}
-    # Its turn comes after that of the URL.
-    other = register(app, client_id="x", client_metadata=metadata)
-    Flow(flow.browser, other, scope="openid").tokens()
-    server = server_of(app)
-    server.clock = Clock(server.now() + 3 * DAY)
-    with ExitStack() as turns:
-        for _ in range(MAX_FETCHES):
-            turns.enter_context(STRANGERS.turn(0))
-        flow.browser.post("/logout")
-    assert told == ["https://client.example/bcl"]
 
 
 def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
