@@ -131,7 +131,7 @@ def _allow_or_ask(server: Server, request: Request, grant: Any, reference: str) 
         return _sign_in(server, request, request.user, reference)
     if _must_ask(server, request, standing):
         return _ask(server, request, grant, reference, standing)
-    if not request.client.skip_consent:
+    if not request.client.skips_consent:
         # A grant that needs no new consent ends when the remembered consent does.
         request.until = standing.until(request.scopes)
         request.rests_on = asked_of(server, request, request.scopes or standing.scopes)
@@ -226,7 +226,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     uri, client = request.valid_redirect_uri, request.client
     if uri is None:
         raise error
-    is_strangers = client.self_registered and not client.verified and not is_loopback(uri)
+    is_strangers = client.is_of_stranger and not is_loopback(uri)
     if is_strangers and "none" not in request.payload.data.get("prompt", "").split():
         raise error
     return authorization.send_back_error(server, request, error)
@@ -235,7 +235,7 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
 def _must_ask(server: Server, request: Request, standing: Standing) -> bool:
     """Say whether the user has to be asked; if not, `request.scopes` is what they grant."""
     client, granted = request.client, standing.scopes
-    if client.skip_consent:
+    if client.skips_consent:
         return False
     if request.must_consent or client.always_asks(request.valid_redirect_uri):
         return True

@@ -2,25 +2,27 @@
 
 OpenID Connect Back-Channel Logout 1.0. Each client that took part in the session and
 registered a `backchannel_logout_uri` is sent a signed logout token. This happens outside the
-request in which the user signed out; a failed delivery is retried, and the log has the result.
+request in which the user signed out, by few threads; a failed delivery is retried, and the log
+has the result.
 A host app with a task queue can take over the delivery: `@pkce.logout_delivery`.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask import Flask
+from sqlalchemy import select
 
-from ..errors import InvalidRequestError, TemporarilyUnavailable
+from ..errors import InvalidRequestError
 from ..models.client import Client
 from ..protocol.contract import Server
 from ..protocol.feature import ClientField, Feature, Listener
 from ..signals import user_logged_out
+from ..wire.background import Background
 from ..wire.handle import new_identifier
 from ..wire.peers import post_form
 from ..wire.redirect_uri import is_loopback, refuse_unfit
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 #: Seconds for which a logout token is valid: as long as its delivery may take.
 _LIFETIME = 120
+#: All apps of a process share these threads. What is queued when the process ends is lost.
+_DELIVERIES = Background("back-channel logout", threads=4, most=1000)
 
 
 def check_uri(server: Server, client: Client, value: Any) -> None:
@@ -73,23 +77,21 @@ class BackchannelLogoutFeature(Feature):
             if server.users.host.logout_delivery is not None:
                 server.users.host.logout_delivery(uri, fields)
                 continue
-            threading.Thread(
-                target=deliver,
-                args=(client.client_id, uri, fields, server.settings.backchannel_logout_retries),
-                name=f"logout of {client.client_id}",
-            ).start()
+            client_id, waits = client.client_id, server.settings.backchannel_logout_retries
+            delivery = deliver(client_id, uri, fields, waits, time.monotonic() + _LIFETIME)
+            if not _DELIVERIES.add(client_id, delivery):
+                logger.warning("client %s was not told of a logout: too many wait", client_id)
 
 
 def _listeners(server: Server, client_ids: list[str]) -> Iterator[tuple[Client, str]]:
-    for client_id in client_ids:
-        try:
-            client = server.find_client(client_id)
-        except TemporarilyUnavailable:
-            # The document that describes this client is unavailable; tell the others.
-            logger.warning("client %s was not told of a logout", client_id)
-            continue
-        uri = client.client_metadata.get("backchannel_logout_uri") if client else None
-        if client is not None and uri is not None:
+    # Not `find_client`: nobody waits for documents to sign out, and only the operator sets the
+    # URI of a described client.
+    with server.store.reading() as session:
+        query = select(Client).where(Client.client_id.in_(client_ids)).order_by(Client.client_id)
+        clients = session.scalars(query).all()
+    for client in clients:
+        uri = client.client_metadata.get("backchannel_logout_uri")
+        if uri is not None:
             yield client, uri
 
 
@@ -113,9 +115,17 @@ def logout_token(server: Server, client: Client, subject: str, sid: str) -> str:
     )
 
 
-def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) -> None:
-    """Send `fields` to `uri`; after each failure wait the next of `waits` (seconds) and retry."""
+def deliver(
+    client_id: str, uri: str, fields: dict[str, str], waits: list[int], ends_at: float
+) -> Iterator[float]:
+    """Send `fields` to `uri`; after each failure yield the next of `waits` (seconds) and retry.
+
+    Gives up at `ends_at` (monotonic seconds), when the logout token expires.
+    """
     for wait in (*waits, None):
+        if time.monotonic() >= ends_at:
+            logger.warning("client %s was not told of a logout in time", client_id)
+            return
         try:
             post_form(uri, fields)
         except (OSError, ValueError) as error:
@@ -123,7 +133,7 @@ def deliver(client_id: str, uri: str, fields: dict[str, str], waits: list[int]) 
                 # Quoted and truncated: the error may contain what the client answered.
                 logger.warning("client %s was not told of a logout: %.200r", client_id, error)
                 return
-            time.sleep(wait)
+            yield wait
         else:
             logger.info("client %s was told of a logout", client_id)
             return

@@ -15,7 +15,8 @@ import flask
 from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError
-from ..models import spent_jti
+from ..http.rate_limit import FETCHES, RateLimit
+from ..models import guess, spent_jti
 from ..models.client import Client
 from ..models.spent_jti import SpentBefore, SpentJti, spend
 from ..protocol.contract import Server
@@ -24,6 +25,10 @@ from ..protocol.request import Request
 from ..wire.fetch import FetchError, is_fetchable
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from ..wire.remembered import Fetched, Remembered
+
+#: The limit on the assertions of clients that no user has allowed yet: each of them is a row.
+#: A device that waits for its user sends one every five seconds.
+NEW_ASSERTIONS = RateLimit("assertion", 300)
 
 #: The algorithms that a client may sign with, the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
@@ -110,7 +115,8 @@ class PrivateKeyJwtFeature(Feature):
     def proves(self, server: Server, client: Client, assertion: str) -> bool:
         """Return whether `client` made `assertion` for this server, and mark it as used.
 
-        See RFC 7523 3. An assertion that was used before is refused.
+        See RFC 7523 3. An assertion that was used before is refused. Raises `TooManyRequests`
+        if the sender has used too many of clients that no user has allowed.
         """
         from ..wire.jwk import verifies
         from ..wire.jws import read_jwt
@@ -137,24 +143,30 @@ class PrivateKeyJwtFeature(Feature):
         if uri is None:
             if not fits(client.client_metadata.get("jwks", {}).get("keys", [])):
                 return False
-        elif not fits(self.keys_at(server, uri)) and not fits(
-            self.keys_at(server, uri, again=True)
+        elif not fits(self.keys_at(server, client, uri)) and not fits(
+            self.keys_at(server, client, uri, again=True)
         ):
             return False
+        # Last of all, so that a refused assertion is not used up.
+        limits = {} if client.is_stored else NEW_ASSERTIONS.ask(server)
+
+        def use(session: Session) -> None:
+            guess.take(session, limits, now)
+            spend(session, client.client_id, claims["jti"], expires_at)
+
         try:
-            # Last of all, so that a refused assertion is not used up.
-            server.store.write(
-                lambda session: spend(session, client.client_id, claims["jti"], expires_at)
-            )
+            server.store.write(use)
         except SpentBefore:
             return False
         return True
 
-    def keys_at(self, server: Server, uri: str, again: bool = False) -> list[Any]:
-        """Return the keys at `uri`, fetching them at most once a minute.
+    def keys_at(
+        self, server: Server, client: Client, uri: str, *, again: bool = False
+    ) -> list[Any]:
+        """Return the keys of `client` at `uri`, fetching them at most once a minute.
 
         Set `again` to refetch keys if none of the remembered ones fits a signature. Raises
-        `TemporarilyUnavailable` if the keys could not be fetched in time.
+        `TemporarilyUnavailable` if they could not be fetched in time, or may not be any more.
         """
         now = server.now()
 
@@ -165,7 +177,11 @@ class PrivateKeyJwtFeature(Feature):
                 return None
             return Fetched(keys, now + _FRESH_SECONDS) if isinstance(keys, list) else None
 
-        return self._key_sets.find(uri, now, fetch, again=again) or []
+        def admit() -> None:
+            if client.is_of_stranger:
+                FETCHES.take(server)
+
+        return self._key_sets.find(uri, now, fetch, again=again, admit=admit) or []
 
 
 def read_assertion(request: Request) -> tuple[str, str] | None:

@@ -85,6 +85,10 @@ class RateLimit:
         raise TooManyRequests(max(1, math.ceil(ends_at - time.time())))
 
 
+#: The limit on fetches for clients that nobody vouched for: of their documents and their keys.
+FETCHES = RateLimit("fetch", 20)
+
+
 def network(address: str) -> str:
     """Return what one customer typically gets: an IPv4 address, or the /64 of an IPv6 address.
 

@@ -18,7 +18,6 @@ from ..errors import (
     OAuth2Error,
     ServerError,
     TemporarilyUnavailable,
-    TooManyRequests,
 )
 from ..models.base import asks_for_retry
 from ..models.client import Client
@@ -79,7 +78,7 @@ def page_error(error: OAuth2Error) -> Response:
         logger.exception("the error page could not be shown in the layout of the host")
         values["layout"] = OWN_LAYOUT
         response = page(current_server, "_error", error.status_code or 400, **values)
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TemporarilyUnavailable):
         response.headers.update(error.headers)
     return response
 

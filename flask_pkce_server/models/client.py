@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import sqlalchemy
 from authlib.oauth2.rfc6749.models import ClientMixin
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -75,13 +76,28 @@ class Client(Base, ClientMixin):
         return bool(self.client_metadata.get("suspended"))
 
     @property
+    def is_of_stranger(self) -> bool:
+        """Whether anybody may have made the client, and the operator has not verified it."""
+        return self.self_registered and not self.verified
+
+    @property
+    def skips_consent(self) -> bool:
+        """Whether users are never asked: the operator says so, and vouches for the client."""
+        return self.skip_consent and not self.is_of_stranger
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the database has the client; a described one only once a user allowed it."""
+        return sqlalchemy.inspect(self).has_identity
+
+    @property
     def document(self) -> Mapping[str, int] | None:
         """The times of the stored copy (epoch seconds) of a described client; None for others."""
         return self.client_metadata.get(DOCUMENT)
 
     @property
     def changed_at(self) -> int:
-        """When the name or the redirect URIs last changed (epoch seconds); 0 for never.
+        """When anything but the keys last changed (epoch seconds, see `restate`); 0 for never.
 
         It is set for described clients only. Consents from before do not count.
         """
@@ -100,7 +116,7 @@ class Client(Base, ClientMixin):
         client that redirects to that host. Any program on the user's computer can impersonate a
         public client that uses a loopback port or a private-use scheme (RFC 8252 8.6).
         """
-        if self.self_registered and not self.verified:
+        if self.is_of_stranger:
             return not self.is_at_home(redirect_uri)
         return self.is_public and not redirect_uri.startswith("https://")
 
@@ -135,34 +151,35 @@ class Client(Base, ClientMixin):
         """Return whether pages of this client are served from the web origin `origin`."""
         return origin in self.web_origins
 
-    def restate(self, metadata: ClientMetadata) -> None:
-        """Replace the client's metadata with `metadata`; keep what the operator set.
+    def restate(self, metadata: ClientMetadata) -> bool:
+        """Replace what the client says of itself with `metadata`; keep what the operator set.
 
-        If anything changes, the client is no longer verified and no longer skips consent.
+        If anything but its keys changes, the client is no longer verified and no longer skips
+        consent: the operator vouched for something else. Returns whether that is so.
         """
-        changes = self._members_of(metadata)
-        if any(getattr(self, name) != value for name, value in changes.items()):
-            changes["client_metadata"].pop("verified", None)
-            self.skip_consent = False
-        for name, value in changes.items():
-            setattr(self, name, value)
-
-    def describe(self, metadata: ClientMetadata, times: Mapping[str, int]) -> None:
-        """Replace the client's metadata with that of its document; store the document's times."""
-        for name, value in self._members_of(metadata).items():
-            setattr(self, name, value)
-        self.client_metadata = {**self.client_metadata, DOCUMENT: dict(times)}
-
-    def _members_of(self, metadata: ClientMetadata) -> dict[str, Any]:
+        before = self._stated()
         kept = {n: v for n, v in self.client_metadata.items() if n not in metadata.replaced}
-        return {
-            "client_name": metadata.client_name,
-            "redirect_uris": metadata.redirect_uris,
-            "token_endpoint_auth_method": metadata.auth_method,
-            "grant_types": metadata.grant_types,
-            "scope": metadata.scope,
-            "client_metadata": {**kept, **metadata.members},
-        }
+        self.client_name, self.redirect_uris = metadata.client_name, metadata.redirect_uris
+        self.token_endpoint_auth_method = metadata.auth_method
+        self.grant_types, self.scope = metadata.grant_types, metadata.scope
+        self.client_metadata = {**kept, **metadata.members}
+        if self._stated() == before:
+            return False
+        members = {n: v for n, v in self.client_metadata.items() if n != "verified"}
+        self.client_metadata, self.skip_consent = members, False
+        return True
+
+    def _stated(self) -> tuple[Any, ...]:
+        redirect_uris = self.redirect_uris or []
+        # The first host is shown to users, unless the client has a document.
+        return (
+            self.client_name,
+            redirect_uris if self.document is None else sorted(redirect_uris),
+            self.token_endpoint_auth_method,
+            self.grant_types,
+            self.scope,
+            {n: v for n, v in self.client_metadata.items() if n != "jwks"},
+        )
 
     # The interface that Authlib expects of a client.
 

@@ -114,7 +114,8 @@ def client_of(client_id: str, description: Description) -> Client:
         client_metadata={DOCUMENT: {}},
         issued_at=description.fetched_at,
     )
-    _write(client, description, changed_at=0)
+    client.restate(description.metadata)
+    _write_times(client, description, changed_at=0)
     return client
 
 
@@ -131,8 +132,8 @@ def keep(session: Session, client: Client) -> bool:
 def renew(session: Session, client_id: str, description: Description) -> Client:
     """Update a stored client from its document, if that is newer; return the client.
 
-    Keeps what the operator set. But if the name or the redirect URIs have changed, the client
-    is no longer verified, no longer skips consent, and needs new consents.
+    Keeps what the operator set. But if anything except the keys has changed, the client is no
+    longer verified, no longer skips consent, and needs new consents.
     """
     stored = session.get(Client, client_id, with_for_update=True)
     if stored is None:
@@ -140,27 +141,22 @@ def renew(session: Session, client_id: str, description: Description) -> Client:
         return client_of(client_id, description)
     times = stored.document or {}
     if times.get("fetched_at", 0) < description.fetched_at:
-        metadata = description.metadata
-        is_same = stored.client_name == metadata.client_name and (
-            sorted(stored.redirect_uris) == sorted(metadata.redirect_uris)
-        )
-        if not is_same:
-            kept = {n: v for n, v in stored.client_metadata.items() if n != "verified"}
-            stored.client_metadata, stored.skip_consent = kept, False
-        _write(stored, description, stored.changed_at if is_same else description.fetched_at)
+        # A setting limits the scope, so a new limit is no change of the document.
+        stored.scope = description.metadata.scope
+        has_changed = stored.restate(description.metadata)
+        changed_at = description.fetched_at if has_changed else stored.changed_at
+        _write_times(stored, description, changed_at)
         clients.save(session, stored)
     return stored
 
 
-def _write(client: Client, description: Description, changed_at: int) -> None:
-    client.describe(
-        description.metadata,
-        {
-            "fetched_at": description.fetched_at,
-            "fresh_until": description.fresh_until,
-            "changed_at": changed_at,
-        },
-    )
+def _write_times(client: Client, description: Description, changed_at: int) -> None:
+    times = {
+        "fetched_at": description.fetched_at,
+        "fresh_until": description.fresh_until,
+        "changed_at": changed_at,
+    }
+    client.client_metadata = {**client.client_metadata, DOCUMENT: times}
 
 
 def prune(session: Session, now: int, limit: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import flask
 from flask import Response
 
-from ..errors import OAuth2Error, TooManyRequests
+from ..errors import OAuth2Error, TemporarilyUnavailable
 
 
 def error_response(
@@ -23,7 +23,7 @@ def error_response(
     )
     response.status_code = error.status_code
     response.headers["Cache-Control"] = "no-store"
-    if isinstance(error, TooManyRequests):
+    if isinstance(error, TemporarilyUnavailable):
         response.headers.update(error.headers)
     if error.error == "invalid_client":
         response.status_code = 401

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which a worker trusts the keys it last read; the default lead is much longer.
 _FRESH = 60
+#: Seconds between two reads for a `kid` that the keys do not have: anybody can invent one.
+_PAUSE = 5
 
 
 class KeyRing:
@@ -45,6 +47,7 @@ class KeyRing:
         self._keep = keep
         self._keys: dict[str, LoadedKey] = {}
         self._read_at: int | None = None
+        self._missed_at = 0
         # One thread at a time reads and makes keys: an older read must not overwrite a newer
         # one, and one new key is enough.
         self._lock = threading.RLock()
@@ -79,9 +82,12 @@ class KeyRing:
         kid, kind = header.get("kid"), header.get("typ")
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
             return None
-        if kid not in self._keys or not self._is_fresh():
+        may_be_new = kid not in self._keys and abs(self._clock() - self._missed_at) >= _PAUSE
+        if may_be_new or not self._is_fresh():
             # Another worker may have rotated the keys, or deleted compromised ones.
             self.read()
+            if kid not in self._keys:
+                self._missed_at = self._clock()
         key = self._keys.get(kid)
         if key is None or header.get("alg") != key.algorithm or "crit" in header:
             return None

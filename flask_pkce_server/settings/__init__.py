@@ -213,10 +213,10 @@ class Settings:
     )
     client_id_metadata_allow: list[str] = _setting(
         [],
-        "Hosts whose documents may describe clients, including their subdomains. Empty: all.",
+        "Hosts that documents and their `jwks_uri` may be on, including subdomains. Empty: all.",
     )
     client_id_metadata_deny: list[str] = _setting(
-        [], "Hosts whose documents may not describe clients, including their subdomains."
+        [], "Hosts that documents and their `jwks_uri` must not be on, including subdomains."
     )
     client_id_metadata_scopes: list[str] = _setting(
         [], "Scopes that clients described by documents may ask for. Empty: all."

@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from ..errors import TemporarilyUnavailable
+
 #: Concurrent name lookups; a lookup that hangs keeps its slot after its caller gave up.
 _lookups = threading.BoundedSemaphore(32)
 
@@ -26,12 +28,13 @@ class Deadline:
     def run(self, work: Callable[[], list[str]]) -> list[str]:
         """Return the result of `work`, such as a name lookup, which has no timeout itself.
 
-        Raises `TimeoutError`, or the `OSError` or `ValueError` that `work` raises.
+        Raises `TimeoutError`, or the `OSError` or `ValueError` that `work` raises. Raises
+        `TemporarilyUnavailable` at once if too many lookups of others hang.
         """
         done: list[list[str]] = []
         failed: list[OSError | ValueError] = []
-        if not _lookups.acquire(timeout=self.left()):
-            raise TimeoutError("out of time")
+        if not _lookups.acquire(blocking=False):
+            raise TemporarilyUnavailable
 
         def run() -> None:
             try:

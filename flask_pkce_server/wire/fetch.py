@@ -21,6 +21,7 @@ from email.message import Message
 from typing import Any, cast
 
 from .deadline import Deadline
+from .fetch_limit import STRANGERS
 from .public_address import is_public
 
 logger = logging.getLogger(__name__)
@@ -56,9 +57,15 @@ class _Refused(Exception):
 def is_fetchable(uri: str) -> bool:
     """Return whether `uri` may be fetched: https, a public-looking host name, no user.
 
-    The addresses of the host are checked when it is fetched.
+    The port is 443, or 1024 and above. The addresses of the host are checked when it is fetched.
     """
-    return len(uri) <= 2048 and _URI.fullmatch(uri) is not None
+    return len(uri) <= 2048 and (parts := _URI.fullmatch(uri)) is not None and _has_fit_port(parts)
+
+
+def _has_fit_port(parts: re.Match[str]) -> bool:
+    """Return whether the port is one of the web, and not one of mail, SSH or the like."""
+    port = int(parts["port"] or 443)
+    return port == 443 or 1024 <= port <= 65535
 
 
 def resolve(host: str, port: int) -> Iterable[str]:
@@ -101,19 +108,18 @@ class Fetcher:
     seconds: float = 5
 
     def get_json(self, uri: str) -> dict[str, Any]:
-        """Return the JSON object at `uri`.
-
-        Raises `FetchError` for any failure.
-        """
+        """Return the JSON object at `uri`; raises as `get_document` does."""
         return self.get_document(uri).content
 
     def get_document(self, uri: str) -> Document:
         """Return the JSON object at `uri`, and for how long it may be cached.
 
-        Raises `FetchError` for any failure.
+        Raises `FetchError` for any failure, `TemporarilyUnavailable` if too many fetches of
+        this process are under way.
         """
         try:
-            return self._get_document(uri)
+            with STRANGERS.turn(STRANGERS.seconds):
+                return self._get_document(uri)
         # All of these: parsing and networking can fail in many ways.
         except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
             # The text of an error may come from the other server: limit it.

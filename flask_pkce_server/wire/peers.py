@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
@@ -53,6 +54,10 @@ def post_form(uri: str, fields: dict[str, str]) -> None:
     )
     try:
         _opener.open(request, timeout=_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        # It has the connection.
+        error.close()
+        raise
     except (ValueError, http.client.HTTPException) as error:
         # An answer that is not HTTP is a failure like any other.
         raise OSError(type(error).__name__) from None
@@ -84,6 +89,9 @@ def ask(
         if not isinstance(content, dict):
             raise _Refused("not a JSON object")
     except (_Refused, OSError, ValueError, RecursionError, http.client.HTTPException) as error:
-        logger.warning("asking %.200r failed: %s: %s", uri, type(error).__name__, error)
+        # Quoted and truncated: the error may contain what the other server answered.
+        logger.warning("asking %.200r failed: %.200r", uri, error)
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise FetchError from None
     return content

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 _FRESH_SECONDS, _USABLE_SECONDS = 3600, 24 * 3600
 #: Seconds between two reads: tokens of strangers must not cause more of them.
 _PAUSE_SECONDS = 10
-#: Event loops of a process that may wait while another event loop reads.
-_MAX_WAITING_LOOPS = 100
+#: Event loops of a process that may wait while another event loop reads, and for how long.
+_MAX_WAITING_LOOPS, _MAX_WAIT_SECONDS = 100, 10
 
 
 class CannotVerify(Exception):
@@ -55,8 +55,10 @@ class Published:
         self._publications: Remembered[Publication] = Remembered(
             stale=_USABLE_SECONDS - _FRESH_SECONDS,
             pause=_PAUSE_SECONDS,
-            # The operator named this host, so it must not wait for hosts that strangers named.
-            limit=FetchLimit(1, _MAX_WAITING_LOOPS),
+            # The operator named this host, so it must not wait for hosts that strangers named,
+            # and is asked again soon even if it was slow.
+            max_pause=_PAUSE_SECONDS,
+            limit=FetchLimit(1, _MAX_WAITING_LOOPS, _MAX_WAIT_SECONDS),
         )
         self._reading: asyncio.Future[Publication | None] | None = None
 

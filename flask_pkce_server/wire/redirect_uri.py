@@ -28,6 +28,11 @@ PLAIN_SCHEME = translatable(
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 # The characters of RFC 3986; none of them can end a header or a tag.
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
+# A name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port. No other
+# characters: the origin of a redirect URI goes into a Content Security Policy. Some products
+# have an underscore in the name of a host.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_AUTHORITY = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{{1,5}})?")
 
 
 def refuse_unfit(uri: str) -> None:
@@ -62,7 +67,7 @@ def refuse_unfit(uri: str) -> None:
         )
     if "@" in parts.netloc:
         raise InvalidRequestError(translatable("A redirect URI has no user or password in it."))
-    if parts.scheme in ("http", "https") and not parts.hostname:
+    if parts.scheme in ("http", "https") and not _AUTHORITY.fullmatch(parts.netloc):
         raise InvalidRequestError(translatable("A redirect URI of http or https names a host."))
     if parts.scheme == "http" and not is_loopback(uri):
         raise InvalidRequestError(
@@ -131,7 +136,7 @@ def is_web(uri: str) -> bool:
 def origin_of(uri: str) -> str | None:
     """Return the web origin of an http or https URI, as a browser writes it, or None."""
     parts = urlsplit(uri)
-    if is_private_use(uri) or not parts.hostname:
+    if is_private_use(uri) or not parts.hostname or not _AUTHORITY.fullmatch(parts.netloc):
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     default = {"http": 80, "https": 443}[parts.scheme]

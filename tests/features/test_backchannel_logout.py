@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs
 
@@ -12,8 +13,11 @@ import pytest
 from flask import Flask
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.testing import Clock, Flow, register
+from flask_pkce_server.features import backchannel_logout
+from flask_pkce_server.testing import Clock, Flow, register, server_of
+from flask_pkce_server.wire.background import Background
 
+from ..client_documents import URL, WEB, Web, flow_of, opened
 from ..host import make_app, sign_in
 from ..openid import header, id_token, read
 
@@ -71,8 +75,9 @@ def app() -> Flask:
 
 def wait_for_deliveries() -> None:
     for thread in threading.enumerate():
-        if thread.name.startswith("logout of "):
+        if thread.name == "back-channel logout":
             thread.join(10)
+            assert not thread.is_alive()
 
 
 def told_client(app: Flask, uri: str, **metadata: str):
@@ -165,10 +170,101 @@ def test_the_user_does_not_wait_for_a_slow_client(app: Flask, listener: Listener
     browser = sign_in(app)
     Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
     assert browser.post("/logout").status_code == 200
-    assert any(thread.name.startswith("logout of ") for thread in threading.enumerate())
     listener.answers.set()
     wait_for_deliveries()
     assert len(listener.bodies) == 1
+
+
+def test_one_that_hangs_holds_one_thread_and_nobody_else(
+    app: Flask, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = Background("back-channel logout", threads=2, most=1000)
+    monkeypatch.setattr(backchannel_logout, "_DELIVERIES", few)
+    other = Listener()
+    try:
+        listener.answers.clear()
+        browser = app.test_client()
+        hanging, good = told_client(app, listener.uri), told_client(app, other.uri)
+        for _ in range(5):
+            browser.post("/login", data={"username": "ada"})
+            for client in (hanging, good):
+                Flow(browser, client, scope="openid").tokens()
+            browser.post("/logout")
+        deadline = time.monotonic() + 10
+        while len(other.bodies) < 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(listener.bodies) == 1
+        workers = [one for one in threading.enumerate() if one.name == "back-channel logout"]
+        assert len(workers) <= 2
+        # The exit of the process waits for no daemon.
+        assert all(thread.daemon for thread in workers)
+    finally:
+        listener.answers.set()
+        wait_for_deliveries()
+        other.close()
+    assert len(listener.bodies) == 5
+
+
+def test_what_is_one_too_many_is_in_the_log(
+    app: Flask,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    few = Background("back-channel logout", threads=1, most=1)
+    monkeypatch.setattr(backchannel_logout, "_DELIVERIES", few)
+    listener.answers.clear()
+    known = told_client(app, listener.uri)
+    browser = app.test_client()
+    for number in range(3):
+        browser.post("/login", data={"username": "ada"})
+        Flow(browser, known, scope="openid").tokens()
+        browser.post("/logout")
+        deadline = time.monotonic() + 10
+        while not number and not listener.bodies:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert caplog.text.count(f"client {known.client_id} was not told of a logout") == 1
+    listener.answers.set()
+    wait_for_deliveries()
+    assert len(listener.bodies) == 2
+
+
+def test_nobody_is_told_with_a_token_that_has_expired(
+    app: Flask,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(backchannel_logout, "_LIFETIME", 0)
+    browser = sign_in(app)
+    Flow(browser, told_client(app, listener.uri), scope="openid").tokens()
+    browser.post("/logout")
+    wait_for_deliveries()
+    assert listener.bodies == []
+    assert "was not told of a logout in time" in caplog.text
+
+
+def test_a_sign_out_fetches_no_document(listener: Listener) -> None:
+    web = Web(WEB)
+    app = opened(web, PKCE_BACKCHANNEL_LOGOUT_RETRIES=[])
+    clock = server_of(app).clock = Clock()
+    flow = flow_of(app)
+    flow.tokens(scope="openid offline_access")
+    told = told_client(app, listener.uri)
+    Flow(flow.browser, told, scope="openid").tokens()
+    uri = ["--backchannel-logout-uri", f"{listener.uri}/described"]
+    done = app.test_cli_runner().invoke(args=["pkce", "client", "update", URL, *uri])
+    assert done.exit_code == 0, done.output
+    # Its copy is no longer fresh, but the session is still there.
+    clock.advance(3601)
+    web.asked.clear()
+    flow.browser.post("/logout")
+    wait_for_deliveries()
+    assert web.asked == []
+    # The operator may have given it a URI all the same.
+    assert {read(app, token)["aud"] for token in listener.tokens()} == {told.client_id, URL}
 
 
 def test_a_host_with_a_queue_takes_the_delivery_over(app: Flask) -> None:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,13 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from flask_pkce_server import ConfigurationError, client_registered
+from flask_pkce_server.features import private_key_jwt
 from flask_pkce_server.features.client_id_metadata import ClientIdMetadataFeature
+from flask_pkce_server.http.rate_limit import RateLimit
 from flask_pkce_server.models.client_document import is_client_url
 from flask_pkce_server.models.client_origin import ClientOrigin
 from flask_pkce_server.models.pairwise import sector_of
+from flask_pkce_server.models.spent_jti import SpentJti
 from flask_pkce_server.testing import (
     Clock,
     Flow,
@@ -30,7 +32,7 @@ from flask_pkce_server.testing import (
     register,
     server_of,
 )
-from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, STRANGERS
+from flask_pkce_server.wire.fetch_limit import MAX_FETCHES, MAX_WAITING
 from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from flask_pkce_server.wire.remembered import MAX_DOCUMENTS
@@ -147,6 +149,38 @@ def test_subdomains_are_of_their_host_and_ports_are_of_any() -> None:
     web = Web({**WEB, "client_id": url})
     assert is_known(opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=["apps.example"]), url)
     assert not is_known(opened(web, PKCE_CLIENT_ID_METADATA_DENY=["apps.example"]), url)
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "known"),
+    [
+        (["apps.example"], [], False),
+        (["apps.example", "keys.example"], [], True),
+        ([], ["keys.example"], False),
+        ([], [], True),
+    ],
+)
+def test_the_host_says_where_their_keys_may_be(
+    allow: list[str], deny: list[str], known: bool
+) -> None:
+    uri = "https://keys.example:8443/jwks.json"
+    web = Web({**SIGNED, "jwks_uri": uri})
+    web.documents[uri] = SIGNER.jwks
+    app = opened(web, PKCE_CLIENT_ID_METADATA_ALLOW=allow, PKCE_CLIENT_ID_METADATA_DENY=deny)
+    error = ask(app, SIGNER, grant_type="authorization_code", code="x").get_json()["error"]
+    assert error == ("invalid_grant" if known else "invalid_client")
+    assert web.asked == [URL, uri][: 1 + known]
+
+
+def test_keys_on_a_host_that_is_denied_later_are_denied() -> None:
+    uri = "https://keys.example/jwks.json"
+    web = Web({**SIGNED, "jwks_uri": uri})
+    web.documents[uri] = SIGNER.jwks
+    app = opened(web)
+    assert flow_of(app).allow()["code"]
+    server_of(app).settings.client_id_metadata_deny.append("keys.example")
+    assert ask(app, SIGNER, grant_type="refresh_token").status_code == 401
+    assert uri not in web.asked
 
 
 def test_a_host_that_is_denied_later_is_denied(app: Flask, flow: Flow) -> None:
@@ -292,6 +326,41 @@ def test_where_nobody_reads_signatures_it_is_public_if_it_says_so() -> None:
     web.documents[URL] = {**SIGNED, "token_endpoint_auth_methods_supported": ["private_key_jwt"]}
     app = opened(web, PKCE_FEATURES={"client_id_metadata": True, "private_key_jwt": False})
     assert not is_known(app)
+
+
+def test_one_that_signs_fills_no_table_before_a_user_lets_it_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(private_key_jwt, "NEW_ASSERTIONS", RateLimit("assertion", 3))
+    app = opened(Web({**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None}))
+    server_of(app).clock = Clock(1790000400 // 600 * 600 + 1)
+    flow = flow_of(app)
+    form = {"grant_type": "authorization_code", "code": "x", "code_verifier": flow.verifier}
+    for _ in range(3):
+        assert ask(app, SIGNER, **form).get_json()["error"] == "invalid_grant"
+    refused = ask(app, SIGNER, **form)
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 600
+    assert count(app, SpentJti) == 3
+    # One that is not its own, or was used before, is wrong as ever and costs nothing.
+    assert ask(app, OTHER, **form).status_code == 401
+    code = flow.allow()["code"]
+    for _ in range(3):
+        assert ask(app, SIGNER, "revoke", token="x").status_code == 200
+    assert ask(app, SIGNER, **{**form, "code": code}).get_json()["scope"] == "profile"
+
+
+def test_one_that_nobody_let_in_signs_each_time_anew() -> None:
+    # RFC 7523 3
+    app = opened(Web({**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None}))
+    fields = {
+        "grant_type": "authorization_code",
+        "code": "x",
+        "client_assertion": SIGNER.sign(claims(app, URL)),
+        "client_assertion_type": ASSERTION_TYPE,
+    }
+    answers = [app.test_client().post("/oauth/token", data=fields).get_json() for _ in range(2)]
+    assert [answer["error"] for answer in answers] == ["invalid_grant", "invalid_client"]
 
 
 # What a document may say.
@@ -673,7 +742,8 @@ def busy(tmp_path: Path) -> Iterator[tuple[Flask, Web]]:
 
 def test_of_many_who_come_at_once_one_asks(busy: tuple[Flask, Web]) -> None:
     app, web = busy
-    assert at_once(app, [URL] * 6, web, lambda: bool(web.asked)) == [True] * 6
+    so_many = 1 + MAX_WAITING
+    assert at_once(app, [URL] * so_many, web, lambda: bool(web.asked)) == [True] * so_many
     assert web.asked == [URL]
 
 
@@ -732,7 +802,9 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
         if len(web.asked) < MAX_FETCHES:
             return False
         busy = flow_of(app).post("token", {"grant_type": "refresh_token"})
-        assert busy.status_code == 503
+        assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+        page = flow_of(app).authorize()
+        assert (page.status_code, page.headers["Retry-After"]) == (503, "1")
         # Nobody may think that the client is gone: SDKs would forget it.
         assert busy.get_json()["error"] == "temporarily_unavailable"
         return True
@@ -740,24 +812,6 @@ def test_who_has_no_copy_waits_for_a_turn_and_then_gives_up(busy: tuple[Flask, W
     assert at_once(app, urls, web, all_are_taken) == [False] * MAX_FETCHES
     # It was not asked, and so it need not rest.
     assert is_known(app)
-
-
-@pytest.mark.thorough
-def test_who_signs_out_meanwhile_signs_out_of_the_others(app: Flask, flow: Flow) -> None:
-    flow.tokens(scope="openid")
-    told: list[str] = []
-    app.pkce.logout_delivery(lambda uri, fields: told.append(uri))
-    metadata = {"backchannel_logout_uri": "https://client.example/bcl"}
-    # Its turn comes after that of the URL.
-    other = register(app, client_id="x", client_metadata=metadata)
-    Flow(flow.browser, other, scope="openid").tokens()
-    server = server_of(app)
-    server.clock = Clock(server.now() + 3 * DAY)
-    with ExitStack() as turns:
-        for _ in range(MAX_FETCHES):
-            turns.enter_context(STRANGERS.turn(0))
-        flow.browser.post("/logout")
-    assert told == ["https://client.example/bcl"]
 
 
 def test_a_flood_of_ids_fills_nothing(app: Flask, web: Web) -> None:
@@ -814,12 +868,65 @@ def test_one_address_comes_with_a_few_new_documents(
         # What is known already, to be wrong or right, costs nothing.
         assert leg(f"{URL}/0").status_code in (400, 401)
     assert len(web.asked) == asked + 19
-    # The copy of one that a user let in is renewed all the same.
+    # Nor is the copy of one renewed that a user let in, as anybody can be a user; it is used
+    # as it is. One that was checked is renewed.
     pkce_clock.advance(301)
+    assert flow.tokens()
+    assert len(web.asked) == asked + 19
+    run(app, "client", "update", URL, "--verified")
     assert flow.tokens()
     assert web.asked[asked + 19 :] == [URL]
     pkce_clock.advance(298)
     assert legs[0](f"{URL}/19").status_code == 400
+
+
+def test_renewals_of_what_nobody_let_in_are_counted_too(
+    app: Flask, web: Web, pkce_clock: Clock
+) -> None:
+    pkce_clock.now, web.max_age = 1790000400 // 600 * 600 + 1, 300
+    urls = [f"{URL}/{number}" for number in range(30)]
+    web.documents |= {url: {**WEB, "client_id": url} for url in urls}
+    program = app.test_client()
+
+    def come() -> set[int]:
+        form = {"grant_type": "authorization_code", "code": "x"}
+        answers = [program.post("/oauth/token", data={**form, "client_id": url}) for url in urls]
+        return {answer.status_code for answer in answers}
+
+    assert come() == {400, 429}
+    pkce_clock.advance(600)
+    # The renewals come first.
+    assert come() == {400, 429}
+    assert len(web.asked) == 40
+    web.is_down = True
+    for _ in range(5):
+        pkce_clock.advance(61)
+        come()
+    assert len(web.asked) == 40
+
+
+def test_keys_of_strangers_are_counted_as_their_documents_are() -> None:
+    urls = [f"{URL}/{number}" for number in range(11)]
+    web = Web(*[{**SIGNED, "client_id": url, "jwks_uri": f"{url}/keys"} for url in urls])
+    app = opened(web)
+    server_of(app).clock = Clock(1790000400 // 600 * 600 + 1)
+
+    def sign(url: str) -> TestResponse:
+        form = {
+            "grant_type": "authorization_code",
+            "code": "x",
+            "client_assertion": SIGNER.sign(claims(app, url)),
+            "client_assertion_type": ASSERTION_TYPE,
+        }
+        return app.test_client().post("/oauth/token", data=form)
+
+    assert [sign(url).status_code for url in urls] == [401] * 10 + [429]
+    assert len(web.asked) == 20
+    # Of one that was checked, they are fetched.
+    run(app, "client", "update", urls[10], "--verified")
+    web.documents[f"{urls[10]}/keys"] = SIGNER.jwks
+    assert sign(urls[10]).get_json()["error"] == "invalid_grant"
+    assert len(web.asked) == 22
 
 
 def test_who_is_not_let_in_is_not_stored(app: Flask, flow: Flow) -> None:
@@ -902,19 +1009,27 @@ def test_who_asks_for_nothing_is_asked_about(flow: Flow) -> None:
     [
         {"client_name": "Your bank"},
         {"redirect_uris": [HOME, "https://apps.example/another"]},
+        {"client_uri": "https://evil.example/"},
+        {"policy_uri": "https://evil.example/"},
+        {"tos_uri": "https://evil.example/"},
+        {"client_uri": "left out"},
+        {"post_logout_redirect_uris": ["https://evil.example/out"]},
+        {"grant_types": ["authorization_code", "refresh_token", GRANT_TYPE]},
+        {"id_token_signed_response_alg": "ES256"},
     ],
-    ids=["name", "redirect_uris"],
+    ids=lambda changes: next(iter(changes)),
 )
 def test_what_has_changed_is_asked_about_again(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock, changes: dict[str, Any]
 ) -> None:
     tokens = flow.tokens(scope="profile offline_access")
-    run(app, "client", "update", URL, "--verified")
+    run(app, "client", "update", URL, "--verified", "--skip-consent")
     web.documents[URL] = changed(**changes)
     pkce_clock.advance(3600)
     told = parameters_of(flow.authorize(prompt="none"))
     assert told["error"] == "consent_required"
-    assert not stored(app).verified
+    client = stored(app)
+    assert (client.verified, client.skip_consent) == (False, False)
     # What was given goes on.
     assert flow.refresh(tokens["refresh_token"]).status_code == 200
     page = flow.authorize()
@@ -926,20 +1041,44 @@ def test_what_has_changed_is_asked_about_again(
     assert "code" in parameters_of(flow.authorize(prompt="none"))
 
 
-def test_what_else_has_changed_is_taken_as_it_is(
+def test_one_that_signs_instead_is_asked_about_again(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock
 ) -> None:
     flow.tokens()
+    run(app, "client", "update", URL, "--verified")
+    web.documents[URL] = SIGNED
+    pkce_clock.advance(3600)
+    assert parameters_of(flow.authorize(prompt="none"))["error"] == "consent_required"
+    assert not stored(app).verified
+
+
+def test_new_keys_and_another_order_change_nothing() -> None:
+    uris = [HOME, "https://apps.example/another"]
+    document = {**SIGNED, "jwks": SIGNER.jwks, "jwks_uri": None, "redirect_uris": uris}
+    web = Web(document)
+    app = opened(web)
+    clock = server_of(app).clock = Clock()
+    flow = flow_of(app)
+    flow.allow()
     run(app, "client", "update", URL, "--verified", "--skip-consent")
-    web.documents[URL] = changed(
-        tos_uri="https://apps.example/tos", grant_types=["authorization_code"]
-    )
+    web.documents[URL] = {**document, "jwks": OTHER.jwks, "redirect_uris": uris[::-1]}
+    clock.advance(3600)
+    assert "code" in parameters_of(flow.authorize(prompt="none"))
+    client = stored(app)
+    assert (client.verified, client.skip_consent, client.changed_at) == (True, True, 0)
+    assert ask(app, OTHER, grant_type="refresh_token").status_code == 400
+
+
+def test_a_new_limit_of_scopes_is_no_change_of_the_document(
+    app: Flask, flow: Flow, web: Web, pkce_clock: Clock
+) -> None:
+    flow.tokens()
+    run(app, "client", "update", URL, "--verified")
+    server_of(app).settings.client_id_metadata_scopes.append("profile")
     pkce_clock.advance(3600)
     assert "code" in parameters_of(flow.authorize(prompt="none"))
     client = stored(app)
-    assert (client.verified, client.skip_consent) == (True, True)
-    assert client.client_metadata["tos_uri"] == "https://apps.example/tos"
-    assert client.grant_types == ["authorization_code"]
+    assert (client.verified, client.scope) == (True, {"profile"})
 
 
 def test_new_redirect_uris_have_new_origins(
@@ -1015,7 +1154,7 @@ def test_prune_deletes_what_nobody_uses(
 
 
 def test_prune_leaves_those_that_need_no_consent(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
-    run(app, "client", "update", URL, "--skip-consent")
+    run(app, "client", "update", URL, "--verified", "--skip-consent")
     flow.tokens()
     # Nobody came for a few days, and nothing was agreed to that could be remembered.
     pkce_clock.advance(10 * DAY)
@@ -1055,8 +1194,8 @@ def test_what_it_costs(tmp_path: Path) -> None:
     with expect(4, 1):
         assert not is_known(app, f"{URL}/unknown")
     server_of(app).clock = Clock(server_of(app).now() + 3600)
-    # When its life is over the copy is written anew.
-    with expect(5, 1):
+    # When its life is over, the copy is written anew; 3 count who came.
+    with expect(8, 2):
         assert is_known(app)
     with app.app_context():
         app.db.engine.dispose()

@@ -195,10 +195,31 @@ def test_until_the_operator_has_checked_it(app: Flask, client: FlaskClient) -> N
     unsay = ["pkce", "client", "update", made.client_id, "--no-verified"]
     assert run(args=unsay).exit_code == 0
     assert not stored(app, made).verified
-    run(args=["pkce", "client", "update", made.client_id, "--verified"])
-    press(client, page_of(made), "save", **{**same, "name": "The Bank"})
-    assert not stored(app, made).verified
     assert "Anybody can register an app here" in flow.authorize().text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "The Bank"},
+        {"redirect_uris": "https://evil.example/cb"},
+        {"scope": ["profile", "notes:write"]},
+        {"policy_uri": "https://evil.example/"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_what_the_operator_vouched_for_ends_when_its_owner_changes_it(
+    app: Flask, client: FlaskClient, changes: dict[str, Any]
+) -> None:
+    made = shown(create(client))
+    words = ["pkce", "client", "update", made.client_id, "--verified", "--skip-consent"]
+    assert app.test_cli_runner().invoke(args=words).exit_code == 0
+    same = {"name": "My app", "redirect_uris": URI, "scope": ["profile"]}
+    press(client, page_of(made), "save", **same)
+    assert stored(app, made).skips_consent
+    press(client, page_of(made), "save", **{**same, **changes})
+    known = stored(app, made)
+    assert (known.verified, known.skip_consent) == (False, False)
 
 
 def test_the_form_sent_twice_makes_one_app(client: FlaskClient) -> None:

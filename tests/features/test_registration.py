@@ -687,6 +687,7 @@ def test_what_was_checked_is_not_once_it_changed(app: Flask) -> None:
     update(app, client_id, skip_consent=True, client_metadata=theirs)
     assert "verified" not in manage(app, told, "PUT", said).get_json()
     assert stored(app, client_id).verified
+    assert stored(app, client_id).skips_consent
     manage(app, told, "PUT", {**said, "redirect_uris": ["https://evil.example/cb"]})
     client = stored(app, client_id)
     assert (client.verified, client.skip_consent) == (False, False)

@@ -45,6 +45,16 @@ def test_a_public_client_has_no_secret_that_could_fit() -> None:
     assert not client.check_client_secret("")
 
 
+def test_no_client_of_a_stranger_skips_consent() -> None:
+    ours, _ = make(skip_consent=True)
+    theirs, _ = make(skip_consent=True, self_registered=True)
+    assert (ours.skips_consent, theirs.skips_consent) == (True, False)
+    theirs.client_metadata = {"verified": True}
+    assert theirs.skips_consent
+    theirs.skip_consent = False
+    assert not theirs.skips_consent
+
+
 def test_one_method_is_good_at_all_endpoints() -> None:
     client, _ = make()
     for endpoint in ("token", "revocation", "introspection"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from flask_pkce_server.models.signing_key import SigningKey
 from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, server_of
 
+from ..counting import Counted
 from ..openid import header, read
 
 
@@ -128,6 +131,28 @@ def test_who_verifies_only_learns_of_compromised_keys_too(
     ring(app).rotate(compromised=True)
     pkce_clock.advance(60)
     assert keys.verify(token, {"jwt"}) is None
+
+
+def test_made_up_kids_do_not_read_the_keys_each_time(
+    app: Flask, pkce_clock: Clock, keys: KeyRing
+) -> None:
+    head = [{"alg": "RS256", "typ": "JWT", "kid": f"made up {number}"} for number in range(100)]
+    texts = [f"{urlsafe_b64encode(json.dumps(one).encode()).decode()}.e30.AA" for one in head]
+    with Counted(app).expect(1, 0):
+        assert [keys.verify(text, {"jwt"}) for text in texts] == [None] * 100
+    # What another worker signs with a new key is good once the pause is over.
+    other = ring(app)
+    other.rotate(compromised=True)
+    token = other.sign({"sub": "1"}, "RS256")
+    pkce_clock.advance(5)
+    assert keys.verify(token, {"jwt"}) == {"sub": "1"}
+
+
+def test_a_new_key_of_another_worker_is_known_at_once(app: Flask, keys: KeyRing) -> None:
+    other = ring(app)
+    for _ in range(3):
+        other.rotate(compromised=True)
+        assert keys.verify(other.sign({"sub": "1"}, "RS256"), {"jwt"}) == {"sub": "1"}
 
 
 def test_keys_of_another_secret_retire_nobody_elses(

@@ -9,9 +9,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from flask_pkce_server.errors import TemporarilyUnavailable
 from flask_pkce_server.wire.fetch import (
     Fetcher,
     FetchError,
@@ -21,6 +23,7 @@ from flask_pkce_server.wire.fetch import (
     resolve,
     tls,
 )
+from flask_pkce_server.wire.fetch_limit import MAX_FETCHES
 
 from ..website import PUBLIC, Website, answer
 
@@ -90,6 +93,12 @@ def test_a_name_is_looked_up_once(website: Website) -> None:
         "https://keys.example@127.0.0.1/",
         "https://keys.example:0/",
         "https://keys.example:123456/",
+        "https://keys.example:22/",
+        "https://keys.example:25/",
+        "https://keys.example:80/",
+        "https://keys.example:1023/",
+        "https://keys.example:65536/",
+        "https://keys.example:99999/",
         "https://keys.example/#fragment",
         "https://keys.example/a b",
         "https://keys.example/\r\nHost: other",
@@ -232,6 +241,12 @@ def test_the_host_says_how_long_a_document_may_be_kept(
     assert website.fetcher().get_document(URI).max_age == max_age
 
 
+@pytest.mark.parametrize("port", [443, 1024, 8443, 65535])
+def test_ports_of_the_web_are_dialled(website: Website, port: int) -> None:
+    assert website.fetcher().get_json(f"https://keys.example:{port}/") == {"keys": []}
+    assert website.dialled == [(PUBLIC, port)]
+
+
 def test_a_slow_drip_ends_with_the_time(website: Website) -> None:
     # Each byte comes before a timeout of its own would strike.
     website.pieces, website.pause = [bytes([byte]) for byte in answer()], 0.02
@@ -256,21 +271,47 @@ def test_names_that_hang_are_looked_up_by_no_more_than_so_many_threads(website: 
     hang = threading.Event()
 
     def slow(host: str, port: int) -> list[str]:
-        hang.wait(5)
+        hang.wait(20)
         return [PUBLIC]
 
-    fetcher = Fetcher(resolve=slow, dial=website.dial, tls=website.trusted, seconds=0.3)
+    fetcher = Fetcher(resolve=slow, dial=website.dial, tls=website.trusted, seconds=0.02)
     try:
-        callers = [threading.Thread(target=refused, args=(fetcher,)) for _ in range(40)]
-        for caller in callers:
-            caller.start()
-        for caller in callers:
-            caller.join()
+        for _ in range(32):
+            refused(fetcher)
         assert sum(thread.name == "resolver" for thread in threading.enumerate()) == 32
+        # Nobody waits for them to end, and nobody is told that there is no document.
+        began = time.monotonic()
+        with pytest.raises(TemporarilyUnavailable):
+            website.fetcher().get_json(URI)
+        assert time.monotonic() - began < 1
     finally:
         hang.set()
     while any(thread.name == "resolver" for thread in threading.enumerate()):
         time.sleep(0.01)
+    assert website.fetcher().get_json(URI) == {"keys": []}
+
+
+def test_whoever_fetches_all_of_a_process_fetch_few_at_once(website: Website) -> None:
+    hang, asked = threading.Event(), threading.Semaphore(0)
+
+    def slow(host: str, port: int) -> list[str]:
+        asked.release()
+        hang.wait(20)
+        return [PUBLIC]
+
+    slow_fetcher = Fetcher(resolve=slow, dial=website.dial, tls=website.trusted)
+    with ThreadPoolExecutor(MAX_FETCHES) as pool:
+        fetches = [pool.submit(slow_fetcher.get_json, URI) for _ in range(MAX_FETCHES)]
+        try:
+            assert all(asked.acquire(timeout=20) for _ in fetches)
+            began = time.monotonic()
+            # Another app of the process, another host.
+            with pytest.raises(TemporarilyUnavailable):
+                website.fetcher().get_json(URI)
+            assert 0.9 < time.monotonic() - began < 3
+        finally:
+            hang.set()
+        assert [fetch.result(20) for fetch in fetches] == [{"keys": []}] * MAX_FETCHES
     assert website.fetcher().get_json(URI) == {"keys": []}
 
 

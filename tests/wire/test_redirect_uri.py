@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from flask_pkce_server.errors import InvalidRequestError
-from flask_pkce_server.wire.redirect_uri import matches, refuse_unfit, shown_host, warnings
+from flask_pkce_server.wire.redirect_uri import (
+    matches,
+    origin_of,
+    refuse_unfit,
+    shown_host,
+    warnings,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,6 +21,12 @@ from flask_pkce_server.wire.redirect_uri import matches, refuse_unfit, shown_hos
         "https://client.example/cb?x=1&y",
         "https://client.example:8443/a;p=1/%20",
         "https://xn--bcher-kva.example/cb",
+        "https://my_team.client.example/cb",
+        "https://_client.example/cb",
+        "https://CLIENT.example/cb",
+        "https://client/cb",
+        "https://93.184.215.14/cb",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]:8443/cb",
         "http://127.0.0.1/cb",
         "http://localhost:8787/callback",
         "http://[::1]:9/cb",
@@ -51,6 +63,28 @@ def test_what_may_be_registered(uri: str) -> None:
         "https://client.example/.",
         "https://client.example:port/cb",
         "https://client.example:99999/cb",
+        "https://client.example:/cb",
+        "https://client;sandbox/cb",
+        "https://client.example;sandbox/cb",
+        "https://client.example,default-src/cb",
+        "https://client.example;x:8443/cb",
+        "https://client.example%3b/cb",
+        "https://%63lient.example/cb",
+        "https://client!.example/cb",
+        "https://client$.example/cb",
+        "https://(client).example/cb",
+        "https://client'.example/cb",
+        "https://client=.example/cb",
+        "https://client&.example/cb",
+        "https://client~.example/cb",
+        "https://-client.example/cb",
+        "https://client-.example/cb",
+        "https://client..example/cb",
+        "https://.client.example/cb",
+        "https://client.example./cb",
+        "https://" + "a" * 64 + ".example/cb",
+        "https://[::1%25eth0]/cb",
+        "https://[client]/cb",
         "https://client.example/\ncb",
         "https://client.example/\tcb",
         "https://client.example/c b",
@@ -132,6 +166,23 @@ def test_what_matches(registered: str, presented: str) -> None:
 )
 def test_what_does_not(registered: str, presented: str) -> None:
     assert not matches(registered, presented)
+
+
+@pytest.mark.parametrize(
+    ("uri", "origin"),
+    [
+        ("https://Client.example:443/cb", "https://client.example"),
+        ("https://my_team.client.example/cb", "https://my_team.client.example"),
+        ("http://[::1]:9/cb", "http://[::1]:9"),
+        ("com.example.app:/cb", None),
+        ("https:///cb", None),
+        # As an earlier version may have stored it.
+        ("https://client.example;sandbox/cb", None),
+        ("https://client.example,default-src", None),
+    ],
+)
+def test_an_origin_is_fit_for_a_header(uri: str, origin: str | None) -> None:
+    assert origin_of(uri) == origin
 
 
 def test_a_scheme_without_a_dot_is_a_warning() -> None:

@@ -38,8 +38,10 @@ class Host:
 class Cache:
     """What is remembered of the documents of a host, and a time that the test chooses."""
 
-    def __init__(self, host: Host, fetches: int = 8, waiting: int = 5) -> None:
-        limit = FetchLimit(fetches, waiting)
+    def __init__(
+        self, host: Host, fetches: int = 8, waiting: int = 5, seconds: float = DEADLINE
+    ) -> None:
+        limit = FetchLimit(fetches, waiting, seconds)
         self.documents: Remembered[str] = Remembered(stale=STALE, pause=PAUSE, limit=limit)
         self.host, self.now = host, 1_000_000.0
 
@@ -154,6 +156,56 @@ def test_a_fetch_that_raises_is_not_repeated_at_once(cache: Cache, host: Host) -
     assert cache.find() == "first"
 
 
+def test_a_host_that_was_not_asked_after_all_need_not_rest(cache: Cache, host: Host) -> None:
+    def fetch() -> Fetched[str] | None:
+        raise TemporarilyUnavailable
+
+    with pytest.raises(TemporarilyUnavailable):
+        cache.documents.find(URL, cache.now, fetch)
+    assert cache.find() == "first"
+
+
+def test_a_slow_host_rests_longer_each_time_and_for_an_hour_at_most(
+    cache: Cache, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "_SLOW_SECONDS", 0)
+    host.document = None
+    rests = [120, 240, 480, 960, 1920, 3600, 3600]
+    for number, rest in enumerate(rests, 1):
+        assert cache.find() is None
+        cache.now += rest - 1
+        assert cache.find() is None
+        assert len(host.asked) == number
+        cache.now += 1
+    # Once it answers, all is as before.
+    host.document = "first"
+    assert cache.find() == "first"
+    host.document = None
+    cache.now += FRESH
+    assert cache.find() == "first"
+    cache.now += 2 * PAUSE
+    assert cache.find() == "first"
+    assert len(host.asked) == len(rests) + 3
+
+
+def test_a_host_that_fails_at_once_rests_as_long_as_ever(cache: Cache, host: Host) -> None:
+    host.document = None
+    for number in range(1, 9):
+        assert cache.find() is None
+        assert len(host.asked) == number
+        cache.now += PAUSE
+
+
+def test_a_slow_document_holds_up_no_other_one_of_its_host(
+    cache: Cache, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "_SLOW_SECONDS", 0)
+    host.document = None
+    assert cache.find(f"{URL}/slow") is None
+    host.document = "first"
+    assert cache.find() == "first"
+
+
 def test_a_clock_that_is_set_back_ends_freshness_and_pause(cache: Cache, host: Host) -> None:
     assert cache.find() == "first"
     host.document = "second"
@@ -181,7 +233,7 @@ def test_a_fresh_copy_is_as_good_as_the_document(cache: Cache, host: Host) -> No
     assert cache.find(copy_fresh_until=cache.now) == "first"
 
 
-def test_only_callers_with_nothing_have_to_be_admitted(cache: Cache, host: Host) -> None:
+def test_whoever_causes_a_fetch_has_to_be_admitted(cache: Cache, host: Host) -> None:
     def refuse() -> None:
         raise TooManyRequests(5)
 
@@ -192,14 +244,16 @@ def test_only_callers_with_nothing_have_to_be_admitted(cache: Cache, host: Host)
     # It was not asked, so there is no pause.
     assert cache.find(admit=lambda: None) == "first"
     assert cache.find(admit=refuse) == "first"
+    # Who has something goes on with it.
     cache.now += FRESH
     assert cache.find(admit=refuse) == "first"
-    assert host.asked == [URL] * 2
-    cache.now += FRESH + STALE
+    assert cache.find(copy_fresh_until=cache.now - 1, admit=refuse) == "first"
+    with pytest.raises(TooManyRequests):
+        cache.find(again=True, admit=refuse)
+    cache.now += STALE
     with pytest.raises(TooManyRequests):
         cache.find(admit=refuse)
-    assert cache.find(copy_fresh_until=cache.now - 1, admit=refuse) == "first"
-    assert host.asked == [URL] * 3
+    assert host.asked == [URL]
 
 
 # How much is remembered.
@@ -283,10 +337,8 @@ def test_a_caller_with_something_waits_for_nobody(cache: Cache, pool: ThreadPool
     assert [one.result(DEADLINE) for one in found] == ["second"] * 2
 
 
-def test_a_caller_with_nothing_waits_for_a_while(
-    cache: Cache, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered, "_MAX_WAIT_SECONDS", 0.05)
+def test_a_caller_with_nothing_waits_for_a_while(host: Host, pool: ThreadPoolExecutor) -> None:
+    cache = Cache(host, seconds=0.05)
     found = hanging(cache, pool)
     with pytest.raises(TemporarilyUnavailable):
         cache.find()
@@ -326,11 +378,8 @@ def test_few_fetches_run_at_once(host: Host, pool: ThreadPoolExecutor) -> None:
     assert host.asked == ["a", "b", "c"]
 
 
-def test_a_caller_without_a_turn_has_not_asked(
-    host: Host, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remembered, "_MAX_TURN_SECONDS", 0.05)
-    cache = Cache(host, fetches=1)
+def test_a_caller_without_a_turn_has_not_asked(host: Host, pool: ThreadPoolExecutor) -> None:
+    cache = Cache(host, fetches=1, seconds=0.05)
     assert cache.find("stale") == "first"
     cache.now += FRESH
     found = hanging(cache, pool)
@@ -343,6 +392,32 @@ def test_a_caller_without_a_turn_has_not_asked(
     # So there is no pause.
     host.document = "second"
     assert cache.find("new") == cache.find("stale") == "second"
+
+
+def test_a_caller_waits_once_for_the_url_and_its_turn(host: Host, pool: ThreadPoolExecutor) -> None:
+    cache = Cache(host, fetches=1, seconds=0.4)
+    assert cache.find("other") == "first"
+    cache.now += PAUSE
+    host.is_open.clear()
+    # This one holds the only turn; the next one waits for that, and holds its URL meanwhile.
+    slow = pool.submit(cache.find, "other", again=True)
+    until(lambda: len(host.asked) == 2)
+    second = pool.submit(cache.find)
+    time.sleep(0.2)
+    began = time.monotonic()
+    with pytest.raises(TemporarilyUnavailable):
+        cache.find()
+    assert time.monotonic() - began < 0.6
+    assert isinstance(second.exception(DEADLINE), TemporarilyUnavailable)
+    host.is_open.set()
+    assert slow.result(DEADLINE) == "first"
+
+
+def test_a_thread_with_a_turn_needs_no_second_one() -> None:
+    limit = FetchLimit(1, 0)
+    for _ in range(2):
+        with limit.turn(0), limit.turn(0):
+            pass
 
 
 def test_caches_share_a_limit(host: Host, pool: ThreadPoolExecutor) -> None:

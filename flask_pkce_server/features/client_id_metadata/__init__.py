@@ -16,13 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import sqlalchemy
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
-from ...http.rate_limit import RateLimit
+from ...http.rate_limit import FETCHES
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
@@ -36,9 +35,6 @@ from ...wire.fetch import FetchError
 from ...wire.remembered import Fetched, Remembered
 
 logger = logging.getLogger(__name__)
-
-#: The limit, for each caller, on fetching documents of clients that no user has allowed yet.
-NEW_DOCUMENTS = RateLimit("client_document", 20)
 
 #: Seconds for which a document is fresh: the default, and the range that its host may choose.
 _USUAL_LIFETIME, _MIN_LIFETIME, _MAX_LIFETIME = 3600, 300, 86400
@@ -85,8 +81,17 @@ class ClientIdMetadataFeature(Feature):
         return server.settings.features.get(self.name, server.resources.has_guarded)
 
     def find_client(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
-        if not self.speaks(server) or not self.is_allowed(server, client_id):
+        is_url = documents.is_client_url(client_id)
+        if not is_url or not self.speaks(server) or not self.is_allowed(server, client_id):
             return None
+        client = self._find(server, client_id, stored)
+        jwks_uri = None if client is None else client.client_metadata.get("jwks_uri")
+        if jwks_uri is not None and not self.is_allowed(server, jwks_uri):
+            logger.info("the keys of %.255s are on a host that is not allowed", client_id)
+            return None
+        return client
+
+    def _find(self, server: Server, client_id: str, stored: Client | None) -> Client | None:
         now = server.now()
         copy = {} if stored is None else stored.document or {}
         # `TemporarilyUnavailable` must reach the client: SDKs forget a client that is reported
@@ -96,7 +101,10 @@ class ClientIdMetadataFeature(Feature):
             now,
             lambda: self.fetch(server, client_id, now),
             copy_fresh_until=copy.get("fresh_until", -math.inf),
-            admit=None if copy else lambda: NEW_DOCUMENTS.take(server),
+            # Anybody can describe a client, and allow it as a user.
+            admit=None
+            if stored is not None and not stored.is_of_stranger
+            else lambda: FETCHES.take(server),
         )
         if stored is None:
             return None if description is None else documents.client_of(client_id, description)
@@ -110,11 +118,9 @@ class ClientIdMetadataFeature(Feature):
         stored.scope = frozenset(scopes) if scopes else None
         return stored
 
-    def is_allowed(self, server: Server, client_id: str) -> bool:
-        """Say whether `client_id` is the URL of a document on a host that the settings allow."""
-        if not documents.is_client_url(client_id):
-            return False
-        host, settings = documents.host_of(client_id), server.settings
+    def is_allowed(self, server: Server, url: str) -> bool:
+        """Say whether the settings allow documents and keys on the host of `url`."""
+        host, settings = documents.host_of(url), server.settings
         allowed = settings.client_id_metadata_allow
         return (not allowed or documents.is_below(host, allowed)) and not documents.is_below(
             host, settings.client_id_metadata_deny
@@ -150,8 +156,8 @@ class ClientIdMetadataFeature(Feature):
         client = request_state().client
         if client is None or client.client_id != client_id or client.document is None:
             return
-        if sqlalchemy.inspect(client).has_identity:
-            return  # already stored
+        if client.is_stored:
+            return
         if server.store.write(lambda session: documents.keep(session, client)):
             tell(client_registered, app, client_id=client_id)
 

@@ -14,6 +14,7 @@ from ...models import client_storage as clients
 from ...models.client import Client
 from ...protocol.contract import Server
 from ...wire import shown_name
+from ...wire.client_metadata import ClientMetadata
 from .kind import AppKind, Finding, lint
 
 #: The links to an app's pages, by their names in RFC 7591 2.
@@ -53,18 +54,20 @@ class Draft:
     def save(self, session: Session, client_id: str) -> None:
         """Update the stored client with what was typed, and leave the rest unchanged.
 
-        If anything differs, the client is no longer verified by the operator.
+        If anything differs, the client is no longer verified and no longer skips consent.
         """
         client = session.get_one(Client, client_id)
-        before = Draft.of(self.kind, client)
-        client.client_name, client.redirect_uris = self.name, self.uris
-        client.scope = self.scopes
-        kept = {name: value for name, value in client.client_metadata.items() if name not in LINKS}
-        metadata = {**kept, **self.links}
-        client.client_metadata = metadata
-        if Draft.of(self.kind, client) != before:
-            metadata = {name: value for name, value in metadata.items() if name != "verified"}
-            client.client_metadata = metadata
+        client.restate(
+            ClientMetadata(
+                client_name=self.name,
+                redirect_uris=self.uris,
+                auth_method=client.token_endpoint_auth_method,
+                grant_types=client.grant_types,
+                scope=self.scopes,
+                members=dict(self.links),
+                replaced=frozenset(LINKS),
+            )
+        )
         clients.save(session, client)
 
 

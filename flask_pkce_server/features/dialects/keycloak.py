@@ -9,7 +9,7 @@ from flask import Response
 from markupsafe import Markup
 
 from ...errors import InvalidRequestError
-from ...models import client_origin
+from ...models import client_origin, participation
 from ...models.client import Client
 from ...pages.page import here, page
 from ...pages.policy import allow_here
