@@ -17,7 +17,6 @@ from .http.csrf import exempt_from_csrf_protect
 from .http.endpoint import complete, refused_before
 from .http.routing import mount, mount_aliases
 from .interaction import login
-from .interaction.login import listen_to_flask_login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .pages.page import check_look
 from .protocol.contract import current_server
@@ -29,6 +28,7 @@ from .resource_server.paths import watch
 from .resource_server.require import View, require
 from .settings.load import load
 from .settings.secret import check_secret
+from .users.deletion import watch_models
 from .users.host import (
     ConsentPage,
     CurrentUser,
@@ -227,7 +227,7 @@ class PKCEServer:
             resources=self._resources,
         )
         self._servers.add(server)
-        listen_to_flask_login(server)
+        login.listen_to_flask_login(server)
         mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         app.url_value_preprocessor(exempt_from_csrf_protect)
@@ -246,4 +246,5 @@ class PKCEServer:
                 write="db.init_app(app)  # before pkce.init_app(app)",
             )
         copy_tables(db.metadata)
+        watch_models(db.Model)
         return lambda: cast(Engine, db.engine)

@@ -12,6 +12,7 @@ from jinja2 import TemplateNotFound
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from ..errors import ConfigurationError
 from ..models.base import Base
 from ..models.client import Client
 from ..protocol.contract import Server
@@ -22,6 +23,7 @@ from ..wire import redirect_uri
 def problems_of_host(server: Server) -> Iterable[Problem]:
     """Yield the findings about the host app; checks that pass have the level OK."""
     yield from _problems_of_tables(server)
+    yield from _problems_of_users(server)
     yield from _problems_of_secret(server)
     yield from _problems_of_cookies(server)
     yield from _problems_of_layout(server)
@@ -68,6 +70,17 @@ def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "SQLite is in WAL mode.")
+
+
+def _problems_of_users(server: Server) -> Iterable[Problem]:
+    try:
+        server.users.check()
+    except ConfigurationError as error:
+        yield Problem("FAIL", error.problem, error.write)
+    except DBAPIError:
+        return  # reported by _problems_of_tables
+    else:
+        yield Problem("OK", "Each user has a subject of their own.")
 
 
 def _problems_of_layout(server: Server) -> Iterable[Problem]:

@@ -162,6 +162,9 @@ class Server(Protocol):
     def is_pairwise(self, client: Client) -> bool:
         """Return whether `client` gets pairwise subject identifiers (OIDC Core 8.1)."""
 
+    def forget_subject(self, subject: str) -> None:
+        """End all that the user `subject` has allowed, and delete the apps they registered."""
+
     def find_client(self, client_id: str) -> Client | None:
         """Return the client, None if there is none; raises `TemporarilyUnavailable`."""
 

@@ -19,6 +19,7 @@ from ..errors import (
 from ..i18n.language import Languages
 from ..models.base import Store
 from ..models.client import Client
+from ..models.subject import forget
 from ..models.token import Token, find_holder
 from ..settings import Settings
 from ..users.users import Users
@@ -156,6 +157,10 @@ class FeatureServer(AuthorizationServer):
         salt = self.settings.openid_pairwise_salt or ""
         text = f"{client.sector}\n{subject}"
         return base64url(hmac.digest(salt.encode(), text.encode(), "sha256"))
+
+    def forget_subject(self, subject: str) -> None:
+        now = self.now()
+        self.store.write(lambda session: forget(session, subject, now))
 
     # Clients and tokens.
 

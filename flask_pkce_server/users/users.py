@@ -8,6 +8,7 @@ decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.u
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,8 +16,10 @@ from typing import Any
 
 from flask import Response, current_app
 from flask.typing import ResponseReturnValue
+from werkzeug.local import LocalProxy
 
 from ..errors import ConfigurationError
+from . import user_model
 from .host import HostFunctions
 from .sign_in import Login, note_login, noted_login
 
@@ -28,30 +31,80 @@ class Users:
         #: The functions that the host app has registered.
         self.host = HostFunctions()
 
+    def check(self) -> None:
+        """Refuse functions by which a subject could name two users; raises `ConfigurationError`.
+
+        Asks the database: what a request can find out without it is checked with each use.
+        """
+        self._check_functions()
+        if not self._has_own_subject:
+            user_model.check_keys_of_app()
+
     def current(self) -> Any | None:
-        """Return the signed-in user, or None.
+        """Return the signed-in user, or None; an anonymous user is nobody.
 
         Raises `ConfigurationError` if there is neither Flask-Login nor `@pkce.current_user`.
         """
-        return _call(self.host.current_user)
+        self._check_functions()
+        user = _itself(_call(self.host.current_user))
+        if user is None or user is False:
+            return None
+        return user if getattr(user, "is_authenticated", True) else None
+
+    def find(self, subject: str) -> Any | None:
+        """Return the user with this subject, active or not; None if nobody has it (any more)."""
+        self._check_functions()
+        return _itself(_call(self.host.user_loader, subject))
 
     def load(self, subject: str) -> Any | None:
         """Return the user with this subject, or None if they are deleted or inactive."""
-        user = _call(self.host.user_loader, subject)
+        user = self.find(subject)
         return user if user is not None and getattr(user, "is_active", True) else None
 
     def subject_of(self, user: Any) -> str:
         """Return the subject that identifies `user` in the tables, 1 to 255 characters.
 
-        Raises `ConfigurationError` if the host app returns anything else.
+        Raises `ConfigurationError` if the host app returns anything else, or a text that could
+        be the subject of two users.
         """
+        self._check_functions()
+        user = _itself(user)
         subject = _call(self.host.user_subject, user)
-        if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
+        if not _is_subject(subject):
             raise ConfigurationError(
-                f"The subject of a user is a text of 1 to 255 characters, not {subject!r}.",
+                "The subject of a user is a text of 1 to 255 characters, without control "
+                f"characters and without blanks at its ends; this {type(subject).__name__} "
+                "isn't one.",
                 write="@pkce.user_subject\n    def subject(user): return str(user.id)",
             )
-        return subject
+        if self._has_own_subject and not self._has_own_loader:
+            self._check_found_by(user, subject)
+        return str(subject)
+
+    @property
+    def _has_own_subject(self) -> bool:
+        return self.host.user_subject is not user_model.default_subject
+
+    @property
+    def _has_own_loader(self) -> bool:
+        return self.host.user_loader is not user_model.load
+
+    def _check_functions(self) -> None:
+        """Refuse defaults with which a subject could name two users, unless none is used."""
+        if not (self._has_own_subject and self._has_own_loader):
+            user_model.model_of_app()
+
+    def _check_found_by(self, user: Any, subject: str) -> None:
+        """Refuse a subject that is not what the default loader finds `user` by."""
+        try:
+            by_default: str | None = user_model.key_as_text(user)
+        except ConfigurationError:
+            by_default = None
+        if by_default != subject:
+            raise ConfigurationError(
+                "@pkce.user_subject doesn't return the primary key, by which users are loaded.",
+                write="@pkce.user_loader\n    def load(subject): ...  # the user of this subject",
+            )
 
     def name_of(self, user: Any) -> str:
         """Return the name that the pages show for the account of `user`."""
@@ -95,6 +148,18 @@ class Users:
         if login is None or login.subject != subject:
             login = note_login(subject, auth_time=None)
         return login
+
+
+def _itself(user: Any) -> Any:
+    """Return the object behind a proxy such as Flask-Login's `current_user`."""
+    return user._get_current_object() if isinstance(user, LocalProxy) else user
+
+
+def _is_subject(value: Any) -> bool:
+    if not isinstance(value, str) or not 1 <= len(value) <= 255 or value != value.strip():
+        return False
+    # Control characters and surrogates: databases refuse some of them, logs are forged by others.
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
