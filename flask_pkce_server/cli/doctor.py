@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import sqlalchemy
 from jinja2 import TemplateNotFound
-from sqlalchemy import select
+from sqlalchemy import VARBINARY, Inspector, select
 from sqlalchemy.exc import DBAPIError
 
 from ..errors import ConfigurationError
-from ..models.base import Base
+from ..models.base import Base, Identifier
 from ..models.client import Client
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem
@@ -53,8 +53,32 @@ def _problems_of_tables(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "All tables are there.")
+        yield from _problems_of_collations(inspector)
     if server.store.engine.dialect.name == "sqlite":
         yield from _problems_of_sqlite(server)
+
+
+def _problems_of_collations(inspector: Inspector) -> Iterable[Problem]:
+    if inspector.dialect.name not in ("mysql", "mariadb"):
+        return
+    collated = [
+        f"{table.name}.{row['name']}"
+        for table in Base.metadata.sorted_tables
+        for row in inspector.get_columns(table.name)
+        if row["name"] in table.columns
+        and table.columns[row["name"]].type is Identifier
+        and not isinstance(row["type"], VARBINARY)
+    ]
+    if collated:
+        yield Problem(
+            "FAIL",
+            "The database doesn't compare these columns by their bytes, and may take two subjects "
+            f"or two clients for one: {', '.join(collated)}.",
+            "flask db migrate && flask db upgrade   (or: ALTER TABLE ... MODIFY ... "
+            "VARBINARY(1020))",
+        )
+    else:
+        yield Problem("OK", "The database tells all subjects and clients apart.")
 
 
 def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
