@@ -109,7 +109,7 @@ def load(subject: str) -> Any | None:
     model = model_of_app()
     user = flask_login.load(subject) if model is None else model.load(session_of_app(), subject)
     # A database that ignores case finds "Ada" for "ada".
-    return user if user is not None and default_subject(user) == subject else None
+    return user if user is not None and key_as_text(user) == subject else None
 
 
 def default_subject(user: Any) -> str:
@@ -118,10 +118,8 @@ def default_subject(user: Any) -> str:
     Raises `ConfigurationError` if it could also be that of another user.
     """
     text, state = key_as_text(user), sqlalchemy.inspect(user, raiseerr=False)
-    if isinstance(state, InstanceState):
-        session = state.session or (session_of_app() if model_of_app() else None)
-        if session is not None:
-            check_keys(session, root_of(state.mapper))
+    if isinstance(state, InstanceState) and state.session is not None:
+        check_keys(state.session, root_of(state.mapper))
     return text
 
 

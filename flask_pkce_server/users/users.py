@@ -32,11 +32,12 @@ class Users:
         self.host = HostFunctions()
 
     def check(self) -> None:
-        """Refuse functions by which a subject could name two users; raises `ConfigurationError`.
+        """Refuse defaults by which a subject could name two users; raises `ConfigurationError`.
 
-        Asks the database: what a request can find out without it is checked with each use.
+        Asks the database at most once in a process.
         """
-        self._check_functions()
+        if not (self._has_own_subject and self._has_own_loader):
+            user_model.model_of_app()
         if not self._has_own_subject:
             user_model.check_keys_of_app()
 
@@ -45,7 +46,7 @@ class Users:
 
         Raises `ConfigurationError` if there is neither Flask-Login nor `@pkce.current_user`.
         """
-        self._check_functions()
+        self.check()
         user = _itself(_call(self.host.current_user))
         if user is None or user is False:
             return None
@@ -53,7 +54,7 @@ class Users:
 
     def find(self, subject: str) -> Any | None:
         """Return the user with this subject, active or not; None if nobody has it (any more)."""
-        self._check_functions()
+        self.check()
         return _itself(_call(self.host.user_loader, subject))
 
     def load(self, subject: str) -> Any | None:
@@ -67,7 +68,7 @@ class Users:
         Raises `ConfigurationError` if the host app returns anything else, or a text that could
         be the subject of two users.
         """
-        self._check_functions()
+        self.check()
         user = _itself(user)
         subject = _call(self.host.user_subject, user)
         if not _is_subject(subject):
@@ -88,11 +89,6 @@ class Users:
     @property
     def _has_own_loader(self) -> bool:
         return self.host.user_loader is not user_model.load
-
-    def _check_functions(self) -> None:
-        """Refuse defaults with which a subject could name two users, unless none is used."""
-        if not (self._has_own_subject and self._has_own_loader):
-            user_model.model_of_app()
 
     def _check_found_by(self, user: Any, subject: str) -> None:
         """Refuse a subject that is not what the default loader finds `user` by."""
