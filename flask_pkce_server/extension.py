@@ -17,7 +17,6 @@ from .http.endpoint import complete, refused_before
 from .http.first_request import await_first_request
 from .http.routing import mount, mount_aliases
 from .interaction import login
-from .interaction.login import listen_to_flask_login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .pages.page import check_look
 from .protocol.contract import current_server
@@ -30,6 +29,7 @@ from .resource_server.require import View, require
 from .settings.load import load
 from .settings.secret import check_secrets
 from .users.decorators import HostDecorators
+from .users.deletion import watch_models
 from .users.users import Users
 
 P = ParamSpec("P")
@@ -107,14 +107,15 @@ class PKCEServer(HostDecorators):
             mount_aliases(server)
             watch(server)
 
-    def forget_user(self, user: Any) -> None:
+    def forget_user(self, user: Any, *, deleted: bool = False) -> None:
         """Revoke everything that `user` ever granted, at once.
 
         For a password that was changed and an account that is banned or deleted: consents, codes
         and tokens end, and the clients of open sessions are told (OpenID Connect Back-Channel
-        Logout 1.0). It does not sign the user out of the host app.
+        Logout 1.0). A user who is `deleted` also gives up the apps of the developer portal.
+        It does not sign the user out of the host app.
         """
-        current_server.forget_subject(self._users.subject_of(user))
+        current_server.forget_subject(self._users.subject_of(user), deleted)
 
     # Calls for a host without Flask-Login.
 
@@ -148,7 +149,7 @@ class PKCEServer(HostDecorators):
             resources=self._resources,
         )
         self._servers.add(server)
-        listen_to_flask_login(server)
+        login.listen_to_flask_login(server)
         mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         await_first_request(server)
@@ -167,4 +168,5 @@ class PKCEServer(HostDecorators):
                 write="db.init_app(app)  # before pkce.init_app(app)",
             )
         copy_tables(db.metadata)
+        watch_models(db.Model)
         return lambda: cast(Engine, db.engine)

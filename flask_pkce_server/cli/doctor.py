@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 import sqlalchemy
 from jinja2 import TemplateNotFound
-from sqlalchemy import select
+from sqlalchemy import VARBINARY, Inspector, select
 from sqlalchemy.exc import DBAPIError
 
-from ..models.base import Base
+from ..errors import ConfigurationError
+from ..models.base import Base, Identifier
 from ..models.client import Client
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem
@@ -23,6 +24,7 @@ from ..wire import redirect_uri
 def problems_of_host(server: Server) -> Iterable[Problem]:
     """Yield the findings about the host app; checks that pass have the level OK."""
     yield from _problems_of_tables(server)
+    yield from _problems_of_users(server)
     yield from _problems_of_secret(server)
     yield from _problems_of_cookies(server)
     yield from _problems_of_layout(server)
@@ -53,8 +55,32 @@ def _problems_of_tables(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "All tables are there.")
+        yield from _problems_of_collations(inspector)
     if server.store.engine.dialect.name == "sqlite":
         yield from _problems_of_sqlite(server)
+
+
+def _problems_of_collations(inspector: Inspector) -> Iterable[Problem]:
+    if inspector.dialect.name not in ("mysql", "mariadb"):
+        return
+    collated = [
+        f"{table.name}.{row['name']}"
+        for table in Base.metadata.sorted_tables
+        for row in inspector.get_columns(table.name)
+        if row["name"] in table.columns
+        and table.columns[row["name"]].type is Identifier
+        and not isinstance(row["type"], VARBINARY)
+    ]
+    if collated:
+        yield Problem(
+            "FAIL",
+            "The database doesn't compare these columns by their bytes, and may take two subjects "
+            f"or two clients for one: {', '.join(collated)}.",
+            "flask db migrate && flask db upgrade   (or: ALTER TABLE ... MODIFY ... "
+            "VARBINARY(1020))",
+        )
+    else:
+        yield Problem("OK", "The database tells all subjects and clients apart.")
 
 
 def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
@@ -70,6 +96,17 @@ def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "SQLite is in WAL mode.")
+
+
+def _problems_of_users(server: Server) -> Iterable[Problem]:
+    try:
+        server.users.check()
+    except ConfigurationError as error:
+        yield Problem("FAIL", error.problem, error.write)
+    except DBAPIError:
+        return  # reported by _problems_of_tables
+    else:
+        yield Problem("OK", "Each user has a subject of their own.")
 
 
 def _problems_of_layout(server: Server) -> Iterable[Problem]:

@@ -58,10 +58,23 @@ class ScopeSet(TypeDecorator[frozenset[str]]):
         return None if value is None else frozenset(value.split())
 
 
-# By their default collations, MySQL and MariaDB would treat "App" and "app" as one client.
-Identifier = String(255).with_variant(
-    mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb"
-)
+class _TextAsBytes(mysql.VARBINARY):
+    """Text, stored as the bytes of its UTF-8."""
+
+    def bind_processor(self, dialect: Dialect) -> Any:
+        return lambda value: None if value is None else value.encode()
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:
+        # Drivers differ in what they return, and a column from before has text.
+        return lambda value: (
+            value if value is None or isinstance(value, str) else bytes(value).decode()
+        )
+
+
+# The collations of MySQL and MariaDB treat "App" and "app" as one client, or "ada" and "ada " as
+# one user, and no collation that doesn't is known to both. So they compare bytes.
+_PLAIN_IDENTIFIER = String(255).with_variant(mysql.VARBINARY(1020), "mysql", "mariadb")
+Identifier = String(255).with_variant(_TextAsBytes(1020), "mysql", "mariadb")
 #: SHA-256 of a handle: 32 bytes.
 Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 #: Seconds since the epoch. A DateTime would lose its time zone on SQLite and MariaDB.
@@ -89,7 +102,9 @@ def copy_tables(metadata: MetaData) -> None:
     for table in Base.metadata.sorted_tables:
         if table.name not in metadata.tables:
             for column in table.to_metadata(metadata).columns:
-                if isinstance(column.type, TypeDecorator):
+                if column.type is Identifier:
+                    column.type = _PLAIN_IDENTIFIER
+                elif isinstance(column.type, TypeDecorator):
                     column.type = column.type.impl_instance
 
 

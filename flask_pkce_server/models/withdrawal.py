@@ -37,15 +37,16 @@ def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str]
     changed_rows(session, statement.values(scope=without(withdrawn)))
 
 
-def forget(session: Session, subject: str, now: int) -> bool:
-    """Withdraw everything that `subject` ever granted or owned; return whether there was any.
+def forget(session: Session, subject: str, now: int, is_gone: bool) -> bool:
+    """Withdraw everything that `subject` ever granted; return whether there was any.
 
-    Three statements, however much it was. Apps that the user registered in the developer portal
-    stay, without an owner.
+    If the user `is_gone`, their apps of the developer portal stay, without an owner. At most three
+    statements, however much it was.
     """
-    deleted = changed_rows(session, delete(Consent).where(Consent.subject == subject))
-    deleted += changed_rows(session, delete(ClientOwner).where(ClientOwner.subject == subject))
-    return revoke(session, now, Grant.subject == subject) + deleted > 0
+    ended = changed_rows(session, delete(Consent).where(Consent.subject == subject))
+    if is_gone:
+        ended += changed_rows(session, delete(ClientOwner).where(ClientOwner.subject == subject))
+    return revoke(session, now, Grant.subject == subject) + ended > 0
 
 
 def end_access_of_session(session: Session, sid: str, now: int) -> list[str]:

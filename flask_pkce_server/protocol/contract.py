@@ -178,8 +178,11 @@ class Server(Protocol):
         Also None for an exchanged token whose client no longer exists.
         """
 
-    def forget_subject(self, subject: str) -> bool:
-        """Revoke all that the user `subject` granted; return whether there was anything."""
+    def forget_subject(self, subject: str, deleted: bool = False) -> bool:
+        """Revoke all that the user `subject` granted; return whether there was anything.
+
+        A user who is `deleted` also gives up the apps that they registered.
+        """
 
     def create_oauth2_request(self, request: Any) -> Request:
         """Return `request` if it is a `Request`, else make one from the current Flask request."""

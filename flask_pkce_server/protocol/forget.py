@@ -11,14 +11,14 @@ from ..signals import tell, user_forgotten, user_logged_out
 from .contract import Server
 
 
-def forget_subject(server: Server, subject: str) -> bool:
+def forget_subject(server: Server, subject: str, deleted: bool = False) -> bool:
     """Revoke all that `subject` granted, and tell the clients of their sessions.
 
-    Return whether there was anything. Consents, codes and tokens end at once; apps that the user
-    registered in the developer portal stay, without an owner.
+    Return whether there was anything. Consents, codes and tokens end at once. If the user is
+    `deleted`, apps that they registered in the developer portal stay, without an owner.
     """
     now = server.now()
-    if not server.store.write(lambda session: withdrawal.forget(session, subject, now)):
+    if not server.store.write(lambda session: withdrawal.forget(session, subject, now, deleted)):
         return False
     tell(user_forgotten, server.app, subject=subject)
     with server.store.reading() as session:

@@ -198,8 +198,8 @@ class FeatureServer(AuthorizationServer):
                 return None
             return token
 
-    def forget_subject(self, subject: str) -> bool:
-        return forget_subject(self, subject)
+    def forget_subject(self, subject: str, deleted: bool = False) -> bool:
+        return forget_subject(self, subject, deleted)
 
     def authenticate_client(
         self, request: Request, methods: Iterable[str] = (), endpoint: str = "token"

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
-import sqlalchemy
-from flask import Flask, current_app
+from flask import current_app
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import NoInspectionAvailable
 
 from ..errors import ConfigurationError
-
-#: The user model of each app, looked up once.
-_models: WeakKeyDictionary[Flask, Any] = WeakKeyDictionary()
 
 
 def current_user() -> Any | None:
@@ -46,55 +40,19 @@ def sign_out() -> None:
 
 
 def load(subject: str) -> Any | None:
-    """Return the user with this subject, the primary key of the user model, or None.
-
-    Without a user model, the user loader of Flask-Login gets the subject.
-    """
-    model = _user_model()
-    if model is None:
-        return _login_manager()._user_callback(subject)
-    column = sqlalchemy.inspect(model).primary_key[0]
-    try:
-        key = column.type.python_type(subject)
-    except (TypeError, ValueError):
-        return None
-    return current_app.extensions["sqlalchemy"].session.get(model, key)
+    """Return what the user loader of Flask-Login finds by `subject`."""
+    return _login_manager()._user_callback(subject)
 
 
 def subject(user: Any) -> str:
-    """Return the primary key of `user` as text."""
-    # Not get_id(): Flask-Security changes its value together with the password.
-    try:
-        identity = sqlalchemy.inspect(user).identity
-    except NoInspectionAvailable:
-        return str(user.get_id())
-    return str(identity[0])
-
-
-def _user_model() -> Any | None:
-    """Return the host app's one mapped class that works with Flask-Login, or None.
-
-    Raises `ConfigurationError` if there are several.
-    """
-    app = current_app._get_current_object()  # type: ignore[attr-defined] # a LocalProxy
-    if app not in _models:
-        _models[app] = _find_user_model(app)
-    return _models[app]
-
-
-def _find_user_model(app: Flask) -> Any | None:
-    models = [
-        mapper.class_
-        for mapper in app.extensions["sqlalchemy"].Model.registry.mappers
-        if hasattr(mapper.class_, "is_authenticated") and hasattr(mapper.class_, "get_id")
-    ]
-    if len(models) > 1:
+    """Return the ID by which Flask-Login knows `user`; raises `ConfigurationError`."""
+    identity = user.get_id() if hasattr(user, "get_id") else None
+    if identity is None:
         raise ConfigurationError(
-            "More than one model looks like the user model.",
-            write="@pkce.user_loader\n    def load(subject): return "
-            f"db.session.get({models[0].__name__}, subject)",
+            f"{type(user).__name__} has no ID that could be the subject of a user.",
+            write="@pkce.user_subject\n    def subject(user): ...   (and @pkce.user_loader)",
         )
-    return models[0] if models else None
+    return str(identity)
 
 
 def _login_manager() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 
-from . import flask_login
+from . import flask_login, user_model
 from .claims import account_name, attributes_as_claims
 
 CurrentUser = Callable[[], Any]
@@ -47,8 +47,8 @@ class HostFunctions:
     """
 
     current_user: CurrentUser = flask_login.current_user
-    user_loader: UserLoader = flask_login.load
-    user_subject: UserSubject = flask_login.subject
+    user_loader: UserLoader = user_model.load
+    user_subject: UserSubject = user_model.default_subject
     user_name: UserName = account_name
     user_claims: UserClaims = attributes_as_claims
     login_required_response: LoginRequiredResponse = flask_login.login_required_response

@@ -18,6 +18,7 @@ from flask import Response, current_app
 from flask.typing import ResponseReturnValue
 
 from ..errors import ConfigurationError
+from . import user_model
 from .host import DescribedToken, HostFunctions
 from .json_value import as_mapping
 from .sign_in import Login, note_login, noted_login
@@ -30,30 +31,76 @@ class Users:
         #: The functions that the host app has registered.
         self.host = HostFunctions()
 
+    def check(self) -> None:
+        """Refuse defaults by which a subject could name two users; raises `ConfigurationError`.
+
+        Asks the database at most once in a process.
+        """
+        if not (self._has_own_subject and self._has_own_loader):
+            user_model.model_of_app()
+        if not self._has_own_subject:
+            user_model.check_keys_of_app()
+
     def current(self) -> Any | None:
-        """Return the signed-in user, or None.
+        """Return the signed-in user, or None; an anonymous user is nobody.
 
         Raises `ConfigurationError` if there is neither Flask-Login nor `@pkce.current_user`.
         """
-        return _call(self.host.current_user)
+        self.check()
+        user = _itself(_call(self.host.current_user))
+        if user is None or user is False:
+            return None
+        return user if getattr(user, "is_authenticated", True) else None
+
+    def find(self, subject: str) -> Any | None:
+        """Return the user with this subject, active or not; None if nobody has it (any more)."""
+        self.check()
+        return _itself(_call(self.host.user_loader, subject))
 
     def load(self, subject: str) -> Any | None:
         """Return the user with this subject, or None if they are deleted or inactive."""
-        user = _call(self.host.user_loader, subject)
+        user = self.find(subject)
         return user if user is not None and getattr(user, "is_active", True) else None
 
     def subject_of(self, user: Any) -> str:
         """Return the subject that identifies `user` in the tables, 1 to 255 characters.
 
-        Raises `ConfigurationError` if the host app returns anything else.
+        Raises `ConfigurationError` if the host app returns anything else, or a text that could
+        be the subject of two users.
         """
+        self.check()
+        user = _itself(user)
         subject = _call(self.host.user_subject, user)
-        if not isinstance(subject, str) or not 1 <= len(subject) <= 255:
+        if not _is_subject(subject):
             raise ConfigurationError(
-                f"The subject of a user is a text of 1 to 255 characters, not {subject!r}.",
+                "The subject of a user is a text of 1 to 255 characters, without control "
+                f"characters and without blanks at its ends; this {type(subject).__name__} "
+                "isn't one.",
                 write="@pkce.user_subject\n    def subject(user): return str(user.id)",
             )
-        return subject
+        if self._has_own_subject and not self._has_own_loader:
+            self._check_found_by(user, subject)
+        return str(subject)
+
+    @property
+    def _has_own_subject(self) -> bool:
+        return self.host.user_subject is not user_model.default_subject
+
+    @property
+    def _has_own_loader(self) -> bool:
+        return self.host.user_loader is not user_model.load
+
+    def _check_found_by(self, user: Any, subject: str) -> None:
+        """Refuse a subject that is not what the default loader finds `user` by."""
+        try:
+            by_default: str | None = user_model.key_as_text(user)
+        except ConfigurationError:
+            by_default = None
+        if by_default != subject:
+            raise ConfigurationError(
+                "@pkce.user_subject doesn't return the primary key, by which users are loaded.",
+                write="@pkce.user_loader\n    def load(subject): ...  # the user of this subject",
+            )
 
     def name_of(self, user: Any) -> str:
         """Return the name that the pages show for the account of `user`, or else the subject."""

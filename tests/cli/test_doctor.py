@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.testing import Flow, new_verifier, register
 
 from .. import host
 from ..host import sign_in
+from ..services import own_database
 
 #: With an issuer as every product's SDK wants it: nothing is left to be said of that.
 make_app = partial(host.make_app, PKCE_ISSUER="https://auth.example/")
@@ -65,6 +68,26 @@ def test_a_missing_column_is_named(app: Flask) -> None:
     with app.app_context(), app.db.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE pkce_token DROP COLUMN revoked_at")
     assert "pkce_token.revoked_at" in find(levels(app, code=1), "Missing")["about"]
+
+
+@pytest.mark.services
+def test_columns_that_are_not_compared_by_their_bytes_are_a_failure() -> None:
+    with own_database("mariadb") as url:
+        app = make_app(SQLALCHEMY_DATABASE_URI=url)
+        assert find(levels(app), "tells all subjects")["level"] == "OK"
+        with app.app_context(), app.db.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "ALTER TABLE pkce_consent MODIFY subject VARCHAR(255) NOT NULL COLLATE utf8mb4_bin"
+            )
+        assert find(levels(app, code=1), "by their bytes")["about"].endswith(
+            "pkce_consent.subject."
+        )
+        Flow(sign_in(app), register(app)).tokens()
+        with app.app_context():
+            with app.db.engine.connect() as connection:
+                found = connection.execute(select(Consent.subject)).scalars().all()
+            assert set(found) == {"1"}, "it works all the same"
+            app.db.engine.dispose()
 
 
 def test_a_database_that_does_not_answer_is_a_failure() -> None:

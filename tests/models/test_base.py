@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+
 import pytest
 from flask import Flask
 from sqlalchemy import MetaData, select
@@ -10,6 +13,9 @@ from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.base import ATTEMPTS, Base, asks_for_retry, copy_tables
 from flask_pkce_server.models.consent import Asked, Consent, remember, standing
+
+from ..host import make_app
+from ..services import empty_database
 
 
 class Busy(Exception):
@@ -83,6 +89,37 @@ def test_and_gives_up_in_the_end_with_nothing_written(
         with store.reading() as session:
             assert session.scalars(select(Consent)).all() == []
     assert len(seen) == tries
+
+
+#: What a collation may take for one.
+ALIKE = ["ADA", "Ada", "ada", "ada ", "ad\xe1", "ada\u0301", "\U0001f511" * 255]
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.services),
+        pytest.param("mariadb", marks=pytest.mark.services),
+    ],
+)
+def test_identifiers_that_look_alike_differ_in_every_database(service: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path}/app.db"
+        if service != "sqlite":
+            url = stack.enter_context(empty_database(service))
+        app = make_app(SQLALCHEMY_DATABASE_URI=url)
+        with app.app_context():
+            stack.callback(app.db.engine.dispose)
+            store = app.extensions["pkce"].store
+            for subject in ALIKE:
+                store.write(lambda session, who=subject: remember(session, who, who, ["a"], 1))
+            with store.reading() as session:
+                for subject in ALIKE:
+                    assert standing(session, subject, subject, 1).scopes == {"a"}
+                    found = select(Consent.subject).where(Consent.client_id == subject)
+                    assert session.scalars(found).all() == [subject]
+                assert set(session.scalars(select(Consent.subject).distinct())) == {*ALIKE}
 
 
 def test_the_tables_are_copied_into_the_hosts_metadata_once() -> None:

@@ -19,9 +19,9 @@ from ..openid import id_token
 SCOPE = "openid profile notes:read offline_access"
 
 
-def forget(app: Flask, key: int = 1) -> None:
+def forget(app: Flask, **how: bool) -> None:
     with app.app_context():
-        app.pkce.forget_user(app.db.session.get(User, key))
+        app.pkce.forget_user(app.db.session.get(User, 1), **how)
 
 
 def test_all_that_a_user_granted_ends(app: Flask) -> None:
@@ -56,7 +56,7 @@ def test_it_takes_3_statements_however_much_it_is(app: Flask) -> None:
         user = app.db.session.get(User, 1)
         # The fourth looks for clients to be told, when all is over.
         with Counted(app).expect(4, 1):
-            app.pkce.forget_user(user)
+            app.pkce.forget_user(user, deleted=True)
     assert live_tokens(app) == 0
 
 
@@ -95,14 +95,16 @@ def test_the_operator_ends_it_by_a_command(app: Flask) -> None:
         assert json.loads(output) == {"revoked": revoked}
 
 
-def test_an_app_of_a_forgotten_developer_is_nobodys() -> None:
+def test_an_app_of_a_deleted_developer_is_nobodys() -> None:
     app = make_app(PKCE_FEATURES={"developer_portal": True})
     client = register(app, self_registered=True)
     with app.app_context():
         row = ClientOwner(client_id=client.client_id, subject="1")
         server_of(app).store.write(lambda session: session.add(row))
     browser, path = sign_in(app), f"/oauth/developer/{client.client_id}"
-    assert browser.get(path).status_code == 200
+    # Who only changed their password keeps it.
     forget(app)
+    assert browser.get(path).status_code == 200
+    forget(app, deleted=True)
     assert browser.get(path).status_code == 404
     assert Flow(browser, client).authorize().status_code == 200

@@ -8,7 +8,6 @@ import pytest
 from flask import Flask
 from flask_login import LoginManager, UserMixin
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_pkce_server import ConfigurationError, PKCEServer
 
@@ -83,21 +82,6 @@ def test_users_that_are_not_in_sql_are_flask_logins_business() -> None:
         assert users_of(app).load("bob") is None
 
 
-def test_two_user_models_are_one_too_many() -> None:
-    app, db = bare_app()
-    LoginManager(app)
-
-    class Member(UserMixin, db.Model):
-        id: Mapped[int] = mapped_column(primary_key=True)
-
-    class Admin(UserMixin, db.Model):
-        id: Mapped[int] = mapped_column(primary_key=True)
-
-    PKCEServer(db).init_app(app)
-    with app.test_request_context(), pytest.raises(ConfigurationError, match="user_loader"):
-        users_of(app).load("1")
-
-
 def test_without_flask_login_the_decorators_are_named() -> None:
     app, db = bare_app()
     PKCEServer(db).init_app(app)
@@ -108,14 +92,26 @@ def test_without_flask_login_the_decorators_are_named() -> None:
         users_of(app).current()
 
 
-@pytest.mark.parametrize("subject", [1, "", "x" * 256, None])
-def test_a_subject_is_a_text_that_fits(subject: object) -> None:
-    app, db = bare_app()
-    pkce = PKCEServer(db)
-    pkce.user_subject(lambda user: subject)
-    pkce.init_app(app)
-    with (
-        app.test_request_context(),
-        pytest.raises(ConfigurationError, match="The subject of a user"),
-    ):
-        users_of(app).subject_of(object())
+@pytest.mark.parametrize(
+    "subject",
+    [1, None, "", "x" * 256, " ada", "ada ", "ada\u3000", "a\0da", "a\nda", "a\x85da", "a\ud800da"],
+)
+def test_a_subject_is_a_text_that_every_database_tells_apart(app: Flask, subject: object) -> None:
+    app.pkce.user_subject(lambda user: subject)
+    app.pkce.user_loader(lambda subject: None)
+    with pytest.raises(ConfigurationError, match="The subject of a user"):
+        sign_in(app)
+
+
+def test_a_subject_may_be_of_any_script(app: Flask) -> None:
+    app.pkce.user_subject(lambda user: "añá+1@example.com 村")
+    app.pkce.user_loader(lambda subject: None)
+    with app.test_request_context():
+        assert users_of(app).subject_of(object()) == "añá+1@example.com 村"
+
+
+def test_somebody_who_is_not_active_is_still_found(app: Flask) -> None:
+    with app.test_request_context():
+        app.db.session.get(app.User, 1).active = False
+        assert users_of(app).find("1") is not None
+        assert users_of(app).find("99") is None
