@@ -9,6 +9,7 @@ decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.u
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -16,6 +17,7 @@ from typing import Any
 
 from flask import Response, current_app
 from flask.typing import ResponseReturnValue
+from werkzeug.local import LocalProxy
 
 from ..errors import ConfigurationError
 from . import user_model
@@ -158,6 +160,18 @@ class Users:
         if login is None or login.subject != subject:
             login = note_login(subject, auth_time=None)
         return login
+
+
+def _itself(user: Any) -> Any:
+    """Return the object behind a proxy such as Flask-Login's `current_user`."""
+    return user._get_current_object() if isinstance(user, LocalProxy) else user
+
+
+def _is_subject(value: Any) -> bool:
+    if not isinstance(value, str) or not 1 <= len(value) <= 255 or value != value.strip():
+        return False
+    # Control characters and surrogates: databases refuse some of them, logs are forged by others.
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
 
 
 def _mapping(returned: Any, decorator: str, arguments: str) -> dict[str, Any]:
