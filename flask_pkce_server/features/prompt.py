@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
+from ..interaction.login import has_signed_in_since
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.request import Request
@@ -56,8 +57,7 @@ class PromptFeature(Feature):
         login = server.users.login(request.user)
         subject = server.subject_for(request.client, login.subject)
         is_other_user = hinted_subject not in (None, subject)
-        if request.login_before not in (None, login.mark):
-            # The user has signed in since the request came, as it required.
+        if has_signed_in_since(request, login):
             if is_other_user:
                 raise LoginRequiredError("The user who signed in is not that of id_token_hint.")
             return
@@ -66,7 +66,7 @@ class PromptFeature(Feature):
             # Both times are cut to whole seconds: if in doubt, ask once more.
             login.auth_time is None or server.now() - login.auth_time >= int(max_age)
         )
-        request.must_login = must_prove or too_old or is_other_user
+        request.must_login = request.must_login or must_prove or too_old or is_other_user
 
 
 def prompts_of(server: Server) -> list[str]:
