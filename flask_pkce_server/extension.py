@@ -16,11 +16,10 @@ from .features import choose
 from .http.csrf import exempt_from_csrf_protect
 from .http.endpoint import complete, refused_before
 from .http.routing import mount, mount_aliases
-from .interaction import login
+from .interaction.host_calls import HostCalls
 from .interaction.login import listen_to_flask_login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .pages.page import check_look
-from .protocol.contract import current_server
 from .protocol.feature import Feature
 from .protocol.hooks import Hooks
 from .protocol.resources import DeclaredResources
@@ -47,7 +46,7 @@ from .users.users import Users
 P = ParamSpec("P")
 
 
-class PKCEServer:
+class PKCEServer(HostCalls):
     """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
 
     `db` is the host's Flask-SQLAlchemy object; by default, the one that the app has.
@@ -192,20 +191,6 @@ class PKCEServer:
         """
         self._users.host.logout_delivery = function
         return function
-
-    # Calls for a host without Flask-Login.
-
-    def signed_in(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
-        """Record that `user` has just authenticated, in the current request.
-
-        `acr` and `amr` say how (OIDC Core 2, RFC 8176). With Flask-Login, its signal
-        records the sign-in; call this only to add these two.
-        """
-        login.signed_in(current_server, user, acr=acr, amr=amr)
-
-    def signed_out(self) -> None:
-        """Record that the user of this browser signs out, in the current request."""
-        login.signed_out(current_server)
 
     # Assembly.
 

@@ -122,9 +122,9 @@ def authorize(server: Server) -> Response:
         if until is not None:
             # A grant that needs no new consent ends when the remembered consent does.
             request.bindings[UNTIL] = until
+        response = authorization.respond(server, request, grant, user)
     except OAuth2Error as error:
-        return _refuse(server, request, error)
-    response = authorization.respond(server, request, grant, user)
+        response = _refuse(server, request, error)
     return waiting.forget(response, reference) if reference else response
 
 

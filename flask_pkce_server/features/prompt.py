@@ -3,8 +3,9 @@
 `prompt` says what the user must be asked, or that the user must not be asked at all;
 `max_age`, how many seconds ago the user may have signed in; `id_token_hint`, who the user
 should be. This feature translates all three into instructions for the authorization
-endpoint. `login_hint`, `display` and `acr_values` are accepted and ignored. `ui_locales` is
-not handled here: it chooses the language of the pages (`i18n/language.py`).
+endpoint. `login_hint`, `display` and `acr_values` are not handled here, but told to the
+host's login page (`interaction/pending.py`), and `ui_locales` chooses the language of the
+pages (`i18n/language.py`).
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from ..errors import InteractionExpired, InvalidRequestError
 from ..pages.page import here
 from ..protocol.contract import Server
 from ..protocol.request import Request
+from .pending import forget_notes, note
 
 _COOKIE = "pkce_r_"
 _REFERENCE = re.compile(r"[0-9a-f]{16}")
@@ -120,33 +121,27 @@ def keep(server: Server, request: Request, reference: str, response: Response) -
             )
         elif cookie in flask.request.cookies:
             response.delete_cookie(cookie, path=path_of())
-    _make_room(server, reference, len(text))
+    surplus = _surplus(server, reference, len(text))
+    for other in surplus:
+        _delete(response, other)
+    note(server, request, path_of(reference), response, gone=map(path_of, surplus))
     return response
 
 
-def _make_room(server: Server, newest: str, length: int) -> None:
-    """Delete the cookies of the oldest requests, but not those of `newest`, which has `length`.
-
-    They are deleted with whatever response this request gets.
-    """
-    waiting: dict[str, str] = {}
-    for name in flask.request.cookies:
-        if (ours := _OURS.fullmatch(name)) and ours[1] != newest:
-            waiting.setdefault(ours[1], _text_of(ours[1]))
+def _surplus(server: Server, newest: str, length: int) -> list[str]:
+    """Return the references to the oldest requests, which make room for `newest` of `length`."""
+    waiting = {
+        ours[1]: _text_of(ours[1])
+        for ours in map(_OURS.fullmatch, flask.request.cookies)
+        if ours and ours[1] != newest
+    }
     by_age = sorted(waiting, key=lambda reference: _signed_at(server, waiting[reference]))
     total = length + sum(map(len, waiting.values()))
     surplus = []
     while by_age and (len(by_age) >= _MAX_REQUESTS or total > _MAX_CHARACTERS):
         surplus.append(by_age.pop(0))
         total -= len(waiting[surplus[-1]])
-
-    def delete(response: Response) -> Response:
-        for reference in surplus:
-            forget(response, reference)
-        return response
-
-    if surplus:
-        flask.after_this_request(delete)
+    return surplus
 
 
 def _signed_at(server: Server, text: str) -> int:
@@ -179,17 +174,29 @@ def take_up(server: Server, reference: str) -> Request:
     text = _text_of(reference)
     request = read_signed(server, text)[0]
     # A request that another site posts is put aside before its browser shows the others.
-    _make_room(server, reference, len(text))
+    surplus = _surplus(server, reference, len(text))
+
+    def make_room(response: Response) -> Response:
+        for other in surplus:
+            _delete(response, other)
+        return forget_notes(map(path_of, surplus), response)
+
+    if surplus:
+        flask.after_this_request(make_room)
     return request
 
 
 def forget(response: Response, reference: str) -> Response:
-    """Delete the cookie of a request that has been answered."""
+    """Delete the cookies of a request that has been answered."""
+    _delete(response, reference)
+    return forget_notes([path_of(reference)], response)
+
+
+def _delete(response: Response, reference: str) -> None:
     name = _COOKIE + reference
     response.delete_cookie(name, path=path_of())
     if name + _CONTINUED in flask.request.cookies:
         response.delete_cookie(name + _CONTINUED, path=path_of())
-    return response
 
 
 def path_of(reference: str = "") -> str:
