@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
+from ..interaction.id_token_hint import may_be_stale, read_hint
 from ..interaction.login import has_signed_in_since
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
@@ -49,10 +50,10 @@ class PromptFeature(Feature):
         max_age = data.get("max_age")
         if max_age is not None and not _SECONDS.fullmatch(max_age):
             raise InvalidRequestError("max_age is a number of seconds.")
-        hinted_subject = _hinted_subject(server, request)
         request.must_not_ask = "none" in prompts
         request.must_consent = "consent" in prompts
         request.must_sign_up = "create" in prompts
+        hinted_subject = _hinted_subject(server, request)
         if request.user is None:
             return
         login = server.users.login(request.user)
@@ -79,16 +80,18 @@ def prompts_of(server: Server) -> list[str]:
 def _hinted_subject(server: Server, request: Request) -> str | None:
     """Return the subject of the id_token_hint, which may have expired; None without a hint.
 
-    Raises `InvalidRequestError` for an ID token of another server or client.
+    A hint whose key is gone counts as none, unless the user must not be asked: then it is not
+    known whether the user is the right one. Raises `LoginRequiredError` in this case, and
+    `InvalidRequestError` for anything that is not an ID token of this server and client.
     """
     hint = request.payload.data.get("id_token_hint")
     if hint is None:
         return None
-    claims = server.keys.verify(hint, {"jwt"})
-    if (
-        claims is None
-        or claims.get("iss") != server.issuer
-        or claims.get("aud") != request.client.client_id
-    ):
+    claims = read_hint(server, hint)
+    if claims is None and may_be_stale(server, hint):
+        if request.must_not_ask:
+            raise LoginRequiredError("The key of id_token_hint is not known any more.")
+        return None
+    if claims is None or claims["aud"] != request.client.client_id:
         raise InvalidRequestError("id_token_hint is not an ID token of this server and client.")
-    return str(claims.get("sub"))
+    return str(claims["sub"])
