@@ -17,11 +17,11 @@ import flask
 from flask import Response
 from itsdangerous import BadData, URLSafeSerializer
 
-from ..errors import InteractionExpired, InvalidRequestError
+from ..errors import CookiesMissing, InteractionExpired, InvalidRequestError
 from ..pages.page import here
 from ..protocol.contract import Server
 from ..protocol.request import Request
-from .pending import forget_notes, note
+from .pending import forget_notes, note, read_notes
 
 _COOKIE = "pkce_r_"
 _REFERENCE = re.compile(r"[0-9a-f]{16}")
@@ -171,8 +171,17 @@ def read_reference() -> str:
 
 def take_up(server: Server, reference: str) -> Request:
     """Return the request put aside as `reference`; raises `InteractionExpired` if it is gone."""
+    if not flask.request.cookies:
+        raise CookiesMissing()
     text = _text_of(reference)
-    request = read_signed(server, text)[0]
+    try:
+        request = read_signed(server, text)[0]
+    except InteractionExpired:
+        # The page says to which app the user can go back.
+        for known in read_notes(server):
+            if known.url == path_of(reference) and known.request.is_vouched_for:
+                server.find_client(known.request.client_id)
+        raise
     # A request that another site posts is put aside before its browser shows the others.
     surplus = _surplus(server, reference, len(text))
 

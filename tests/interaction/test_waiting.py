@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -17,7 +18,7 @@ from flask.testing import FlaskClient
 
 from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of, register
 
-from ..host import SECRET_KEY, make_app
+from ..host import SECRET_KEY, make_app, sign_in
 from ..live import _free_port, decide_in, served_host
 
 #: The longest value that a request may have for state.
@@ -112,6 +113,47 @@ def test_cookies_that_are_not_of_this_server_are_the_first_to_go(flow: Flow) -> 
     last = flow.authorize().headers["Location"]
     assert {"pkce_r_" + first[-16:], "pkce_r_" + last[-16:]} <= cookies_of(flow.browser).keys()
     assert len(cookies_of(flow.browser)) == 5
+
+
+# What a person reads whose request is gone.
+
+
+def test_a_browser_without_cookies_is_told_to_allow_them(flow: Flow) -> None:
+    blocked = flow.browser.application.test_client(use_cookies=False)
+    aside = blocked.get("/oauth/authorize", query_string=flow.request()).headers["Location"]
+    page = blocked.get(aside)
+    assert page.status_code == 400
+    assert "Allow cookies for this site." in page.text
+
+
+def test_another_browser_is_not_told_so(flow: Flow) -> None:
+    aside = flow.authorize().headers["Location"]
+    page = sign_in(flow.browser.application).get(aside)
+    assert "was begun in another browser" in page.text
+    assert "Go back to the app and start again." in page.text
+
+
+@pytest.mark.parametrize(
+    ("more", "way_back"),
+    [
+        ({}, "Go back to <bdi>Notebook</bdi> and start again."),
+        (
+            {"client_metadata": {"client_uri": "https://client.example/"}},
+            'Go back to <a href="https://client.example/"><bdi>Notebook</bdi></a> and start again.',
+        ),
+        # A stranger chose that name, and that address.
+        ({"self_registered": True}, "Go back to the app and start again."),
+    ],
+)
+def test_who_comes_too_late_is_shown_the_way_back(
+    app: Flask, flow: Flow, pkce_clock: Clock, more: dict[str, Any], way_back: str
+) -> None:
+    flow.client = register(app, **more)
+    aside = flow.authorize().headers["Location"]
+    pkce_clock.advance(3660)
+    page = flow.browser.get(aside)
+    assert page.status_code == 400
+    assert way_back in page.text
 
 
 # With real servers, which refuse headers that are too long.
