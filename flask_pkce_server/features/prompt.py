@@ -80,16 +80,16 @@ def prompts_of(server: Server) -> list[str]:
 def _hinted_subject(server: Server, request: Request) -> str | None:
     """Return the subject of the id_token_hint, which may have expired; None without a hint.
 
-    A hint whose key is gone counts as none, unless the user must not be asked: then it is not
-    known whether the user is the right one. Raises `LoginRequiredError` in this case, and
-    `InvalidRequestError` for anything that is not an ID token of this server and client.
+    A hint whose key is gone counts as none. But if the user must not be asked, nobody can tell
+    whether they are the right one: that raises `LoginRequiredError`. Anything that is not an ID
+    token of this server and client raises `InvalidRequestError`.
     """
     hint = request.payload.data.get("id_token_hint")
     if hint is None:
         return None
     claims = read_hint(server, hint)
     if claims is None and may_be_stale(server, hint):
-        if request.must_not_ask:
+        if request.must_not_ask and request.user is not None:
             raise LoginRequiredError("The key of id_token_hint is not known any more.")
         return None
     if claims is None or claims["aud"] != request.client.client_id:

@@ -31,7 +31,7 @@ def check(server: Server, request: Request) -> Any:
     """
     request.payload.check("client_id", "redirect_uri")
     if request.user is not None:
-        # A host app that does not report sign-ins.
+        # The host app may not have reported that another user signed in.
         end_session_of_another(server, request.user)
     # The page needs it even if the parameters are not in its URL but put aside or pushed.
     request_state().ui_locales = request.payload.data.get("ui_locales")

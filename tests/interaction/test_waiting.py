@@ -78,7 +78,7 @@ def test_a_request_that_is_too_long_for_one_cookie_waits_in_two(flow: Flow) -> N
 
 
 def test_the_cookies_of_a_request_go_when_it_is_answered(flow: Flow) -> None:
-    aside = flow.authorize(state=LONG_STATE, extra=secrets.token_urlsafe(2000))
+    aside = flow.authorize(state=LONG_STATE, extra=secrets.token_urlsafe(1500))
     aside = aside.headers["Location"]
     assert len(cookies_of(flow.browser)) == 2
     login = flow.browser.get(aside).headers["Location"]
