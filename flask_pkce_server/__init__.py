@@ -6,6 +6,7 @@ pkce.init_app(app)
 
 from .errors import ConfigurationError
 from .extension import PKCEServer
+from .interaction.pending import PendingRequest
 from .models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .models.client import Client
 from .models.grant import Grant
@@ -53,6 +54,7 @@ __all__ = [
     "GrantType",
     "Identifier",
     "PKCEServer",
+    "PendingRequest",
     "Problem",
     "Request",
     "Resource",

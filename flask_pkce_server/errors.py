@@ -23,6 +23,7 @@ __all__ = [
     "AccessDeniedError",
     "ConfigurationError",
     "ConsentRequiredError",
+    "CookiesMissing",
     "DeadRefreshTokenError",
     "GoneUserError",
     "InsufficientScopeError",
@@ -69,6 +70,12 @@ class InteractionExpired(OAuth2Error):
 
     error = "invalid_request"
     description = "This sign-in has expired. Go back to the app and start again."
+
+
+class CookiesMissing(InteractionExpired):
+    """The browser brought back no request, nor any cookie at all."""
+
+    description = "The browser sent no cookies. Allow them for this site, then start again."
 
 
 class ServerError(OAuth2Error):

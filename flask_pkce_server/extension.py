@@ -16,10 +16,10 @@ from .features import choose
 from .http.endpoint import complete, refused_before
 from .http.first_request import await_first_request
 from .http.routing import mount, mount_aliases
-from .interaction import login
+from .interaction.host_calls import HostCalls
+from .interaction.login import listen_to_flask_login
 from .models.base import Store, copy_tables, set_sqlite_pragmas
 from .pages.page import check_look
-from .protocol.contract import current_server
 from .protocol.feature import Feature
 from .protocol.hooks import Hooks
 from .protocol.resources import DeclaredResources
@@ -35,7 +35,7 @@ from .users.users import Users
 P = ParamSpec("P")
 
 
-class PKCEServer(HostDecorators):
+class PKCEServer(HostCalls, HostDecorators):
     """An OAuth 2.1 authorization server for a Flask app, with PKCE for every client.
 
     `db` is the host's Flask-SQLAlchemy object; by default, the one that the app has.
@@ -107,30 +107,6 @@ class PKCEServer(HostDecorators):
             mount_aliases(server)
             watch(server)
 
-    def forget_user(self, user: Any, *, deleted: bool = False) -> None:
-        """Revoke everything that `user` ever granted, at once.
-
-        For a password that was changed and an account that is banned or deleted: consents, codes
-        and tokens end, and the clients of open sessions are told (OpenID Connect Back-Channel
-        Logout 1.0). A user who is `deleted` also gives up the apps of the developer portal.
-        It does not sign the user out of the host app.
-        """
-        current_server.forget_subject(self._users.subject_of(user), deleted)
-
-    # Calls for a host without Flask-Login.
-
-    def signed_in(self, user: Any, *, acr: str | None = None, amr: Iterable[str] = ()) -> None:
-        """Record that `user` has just authenticated, in the current request.
-
-        `acr` and `amr` say how (OIDC Core 2, RFC 8176). With Flask-Login, its signal
-        records the sign-in; call this only to add these two.
-        """
-        login.signed_in(current_server, user, acr=acr, amr=amr)
-
-    def signed_out(self) -> None:
-        """Record that the user of this browser signs out, in the current request."""
-        login.signed_out(current_server)
-
     # Assembly.
 
     def _assemble(self, state: BlueprintSetupState) -> None:
@@ -149,7 +125,7 @@ class PKCEServer(HostDecorators):
             resources=self._resources,
         )
         self._servers.add(server)
-        login.listen_to_flask_login(server)
+        listen_to_flask_login(server)
         mount(server, settings.url_prefix if state.url_prefix is None else state.url_prefix)
         app.cli.add_command(pkce_commands)
         await_first_request(server)

@@ -980,7 +980,7 @@ def test_K5_an_acr_is_asked_for_by_the_claims_parameter(app: Flask) -> None:
 
     flow = Flow(sign_in(app), register(app), scope="openid")
     asked = json.dumps({"id_token": {"acr": {"values": ["silver", "gold"], "essential": True}}})
-    refused = parameters_of(flow.authorize(claims=asked))
+    refused = parameters_of(flow.authorize(claims=asked, prompt="none"))
     assert refused["error"] == "unmet_authentication_requirements"
     flow.browser.post("/second-factor")
     assert id_token(flow, claims=asked)["acr"] == "gold"

@@ -289,22 +289,24 @@ def test_oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(flow: Flow, uri:
     assert (answer.status_code, "Location" in answer.headers) == (400, False)
 
 
+def asks(answer: TestResponse) -> bool:
+    """Return whether the user is asked: no error page, and no way back to the client."""
+    return "Sign out of host?" in answer.text and "Location" not in answer.headers
+
+
 def test_oidcc_rp_initiated_logout_modified_id_token_hint(flow: Flow) -> None:
     head, body, signature = flow.tokens()["id_token"].split(".")
     hint = f"{head}.{body}.{signature[::-1]}"
-    answer = leave(flow, id_token_hint=hint, post_logout_redirect_uri=BYE)
-    assert (answer.status_code, "Location" in answer.headers) == (400, False)
+    assert asks(leave(flow, id_token_hint=hint, post_logout_redirect_uri=BYE))
 
 
 def test_oidcc_rp_initiated_logout_bad_id_token_hint(flow: Flow) -> None:
-    answer = leave(flow, id_token_hint="not a jwt", post_logout_redirect_uri=BYE)
-    assert (answer.status_code, "Location" in answer.headers) == (400, False)
+    assert asks(leave(flow, id_token_hint="not a jwt", post_logout_redirect_uri=BYE))
 
 
 def test_oidcc_rp_initiated_logout_no_id_token_hint(flow: Flow) -> None:
     flow.tokens()
-    answer = leave(flow, post_logout_redirect_uri=BYE, state="x")
-    assert (answer.status_code, "Location" in answer.headers) == (400, False)
+    assert asks(leave(flow, post_logout_redirect_uri=BYE, state="x"))
 
 
 @pytest.mark.parametrize("parameters", [{}, {"state": "x"}])

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from flask import Flask, Response, redirect, session
 from flask_sqlalchemy import SQLAlchemy
 
-from flask_pkce_server import CurrentToken, DescribedToken, PKCEServer, current_token, require
+from flask_pkce_server import (
+    CurrentToken,
+    DescribedToken,
+    PendingRequest,
+    PKCEServer,
+    current_token,
+    require,
+)
 
 
 @dataclass
@@ -40,6 +47,13 @@ def subject(user: User) -> str:
 @pkce.login_required_response
 def login(next_url: str) -> Response:
     return Response(headers={"Location": next_url}, status=302)
+
+
+def after_login(user: User) -> Response:
+    asking: PendingRequest | None = pkce.pending_request()
+    acr = None if asking is None else next(iter(asking.acr_values), None)
+    pkce.signed_in(user, acr=acr)
+    return Response(headers={"Location": pkce.after_login("/")}, status=303)
 
 
 @pkce.user_name

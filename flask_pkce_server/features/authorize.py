@@ -119,7 +119,8 @@ def authorize(server: Server) -> Response:
             return _sign_in(server, request, user, reference)
         return _allow_or_ask(server, request, grant, reference)
     except OAuth2Error as error:
-        return _refuse(server, request, error)
+        response = _refuse(server, request, error)
+        return waiting.forget(response, reference) if reference else response
 
 
 def _allow_or_ask(server: Server, request: Request, grant: Any, reference: str) -> Response:

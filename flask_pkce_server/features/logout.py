@@ -1,9 +1,9 @@
 """Logout: a client asks to sign its user out here too (OIDC RP-Initiated Logout 1.0).
 
 The user is signed out at once if the request carries an ID token of the current session,
-and otherwise after confirming the logout. An expired ID token counts, one of another user
-does not, and an altered one is an error. The browser is sent back only to a URI that the
-client registered.
+and otherwise after confirming the logout. An expired ID token counts. One of another session
+does not, nor does one that cannot be verified. The browser is sent back only to a URI that
+the client registered; without a client, our own page says goodbye.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from ..errors import InvalidRequestError
 from ..http.redirect import VerbatimRedirect
 from ..interaction import waiting
 from ..interaction.decision import form_for
+from ..interaction.id_token_hint import read_hint
+from ..interaction.login import signed_out
 from ..interaction.waiting import path_of
 from ..models.client import Client
 from ..pages.forms import DecisionForm
@@ -28,6 +30,7 @@ from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import EVERYBODY, ClientField, Feature
 from ..protocol.request import Request
+from ..users.sign_in import Login, login_before
 from ..wire import redirect_uri as uris
 
 
@@ -95,10 +98,10 @@ def logout(server: Server) -> Response:
             # A POST from another site lacks the session cookie; a GET carries it.
             query = urlencode(list(request.payload.data.items()))
             return VerbatimRedirect(f"{incoming.script_root}{incoming.path}?{query}", {})
-        if leaving.is_link_of_stranger:
-            leaving = replace(leaving, redirect_uri=None)
-        return _leave(server, leaving)
-    if _is_of_this_session(server, leaving, user) or _is_asked_by_its_page(leaving, request):
+        return _leave_signed_out(server, leaving)
+    if _is_of_session(server, leaving, server.users.login(user)) or _is_asked_by_its_page(
+        leaving, request
+    ):
         server.users.end_login()
         return _leave(server, leaving)
     return _ask(server, request, user, client=leaving.client)
@@ -134,19 +137,16 @@ def read(server: Server, request: Request) -> Leaving:
     payload.check()
     hint, client_id = None, payload.client_id
     if "id_token_hint" in payload.data:
-        hint = server.keys.verify(payload.data["id_token_hint"], {"jwt"})
-        if hint is None or hint.get("iss") != server.issuer:
-            raise InvalidRequestError("id_token_hint is not an ID token of this server.")
-        if client_id not in (None, hint.get("aud")):
-            raise InvalidRequestError("id_token_hint is an ID token of another client_id.")
-        client_id = hint.get("aud")
+        hint = read_hint(server, payload.data["id_token_hint"])
+        if hint is not None and client_id not in (None, hint["aud"]):
+            # RP-Initiated Logout 1.0 2: the two must match; so neither is believed.
+            return Leaving(None, None, payload.state, None)
+        client_id = client_id if hint is None else hint["aud"]
     client = None if client_id is None else server.find_client(client_id)
-    if client_id is not None and client is None:
-        raise InvalidRequestError("No app is registered here under this client_id.")
     uri = payload.data.get("post_logout_redirect_uri")
-    if uri is not None and client is None:
-        raise InvalidRequestError("post_logout_redirect_uri needs an id_token_hint or a client_id.")
-    if uri is not None and client is not None:
+    if client is None:
+        return Leaving(None, None, payload.state, None)
+    if uri is not None:
         registered = client.client_metadata.get("post_logout_redirect_uris", [])
         if not any(uris.matches(registered_uri, uri) for registered_uri in registered):
             raise InvalidRequestError(
@@ -155,14 +155,14 @@ def read(server: Server, request: Request) -> Leaving:
     return Leaving(client, uri, payload.state, hint)
 
 
-def _is_of_this_session(server: Server, leaving: Leaving, user: Any) -> bool:
-    """Return whether the ID token belongs to the session that is to end."""
-    if leaving.hint is None or leaving.client is None:
+def _is_of_session(server: Server, leaving: Leaving, login: Login | None) -> bool:
+    """Return whether the ID token belongs to the session that is to end.
+
+    The ID token of a device has no `sid`: the device is not part of the session.
+    """
+    if leaving.hint is None or leaving.client is None or login is None:
         return False
-    login = server.users.login(user)
-    if "sid" in leaving.hint:
-        return bool(leaving.hint["sid"] == server.sid_for(leaving.client, login.sid))
-    return bool(leaving.hint.get("sub") == server.subject_for(leaving.client, login.subject))
+    return bool(leaving.hint.get("sid") == server.sid_for(leaving.client, login.sid))
 
 
 def _is_asked_by_its_page(leaving: Leaving, request: Request) -> bool:
@@ -177,13 +177,23 @@ def _decide(server: Server, user: Any) -> Response:
     request, subject = waiting.read_signed(server, form.request.data or "")
     leaving = read(server, request)
     if user is None:
-        return _leave(server, leaving)
+        return _leave_signed_out(server, leaving)
     pressed = form.read("allow", "deny")
     if pressed is None or server.users.subject_of(user) != subject:
         return _ask(server, request, user, client=leaving.client, again=True)
     if pressed == "deny":
         return page(server, "logged_out", stayed=True)
     server.users.end_login()
+    return _leave(server, leaving)
+
+
+def _leave_signed_out(server: Server, leaving: Leaving) -> Response:
+    """Send a browser on in which nobody is signed in to the host app."""
+    if _is_of_session(server, leaving, login_before()):
+        # The user was to sign in again and did not: the session still goes on for its clients.
+        signed_out(server)
+    if leaving.is_link_of_stranger:
+        leaving = replace(leaving, redirect_uri=None)
     return _leave(server, leaving)
 
 

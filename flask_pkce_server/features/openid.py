@@ -18,6 +18,7 @@ from ..errors import (
     OAuth2Error,
 )
 from ..i18n import translatable
+from ..interaction.login import has_signed_in_since
 from ..models.client import Client
 from ..models.pairwise import sector_of
 from ..models.token import Token
@@ -204,12 +205,20 @@ def half_hash(text: str) -> str:
 def _check_wishes(
     server: Server, request: Request, requested: Mapping[str, Mapping[str, Any]], login: Login
 ) -> None:
-    """Refuse a request for claims that this sign-in does not meet (OIDC Core 5.5.1, 5.5.1.1)."""
+    """Have the user sign in again if this sign-in does not meet what the client asks for.
+
+    If it still does not afterwards, or if the user must not be asked, refuse the request (OIDC
+    Core 5.5.1, 5.5.1.1).
+    """
+    must_not_ask = "none" in request.payload.data.get("prompt", "").split()
+    is_final = must_not_ask or has_signed_in_since(request, login)
     for claim_requests in requested.values():
         sub = claim_requests.get("sub", {}).get("value")
-        if sub is not None and sub != server.subject_for(request.client, login.subject):
+        is_other_user = sub not in (None, server.subject_for(request.client, login.subject))
+        if is_other_user and is_final:
             raise LoginRequiredError("The user who is signed in is not the one asked for.")
-        acr = claim_requests.get("acr", {})
-        accepted = acr.get("values") or [acr.get("value")]
-        if acr.get("essential") is True and accepted != [None] and login.acr not in accepted:
+        accepted = claims_request.essential_acr(claim_requests)
+        is_unmet = bool(accepted) and login.acr not in accepted
+        if is_unmet and is_final:
             raise UnmetRequirementsError()
+        request.must_login = request.must_login or is_other_user or is_unmet

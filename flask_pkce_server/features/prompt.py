@@ -3,8 +3,9 @@
 `prompt` says what the user must be asked, or that the user must not be asked at all;
 `max_age`, how many seconds ago the user may have signed in; `id_token_hint`, who the user
 should be. This feature translates all three into instructions for the authorization
-endpoint. `login_hint`, `display` and `acr_values` are accepted and ignored. `ui_locales` is
-not handled here: it chooses the language of the pages (`i18n/language.py`).
+endpoint. `login_hint`, `display` and `acr_values` are not handled here, but told to the
+host's login page (`interaction/pending.py`), and `ui_locales` chooses the language of the
+pages (`i18n/language.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError, InvalidRequestError, LoginRequiredError
+from ..interaction.id_token_hint import may_be_stale, read_hint
+from ..interaction.login import has_signed_in_since
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.request import Request
@@ -47,17 +50,16 @@ class PromptFeature(Feature):
         max_age = data.get("max_age")
         if max_age is not None and not _SECONDS.fullmatch(max_age):
             raise InvalidRequestError("max_age is a number of seconds.")
-        hinted_subject = _hinted_subject(server, request)
         request.must_not_ask = "none" in prompts
         request.must_consent = "consent" in prompts
         request.must_sign_up = "create" in prompts
+        hinted_subject = _hinted_subject(server, request)
         if request.user is None:
             return
         login = server.users.login(request.user)
         subject = server.subject_for(request.client, login.subject)
         is_other_user = hinted_subject not in (None, subject)
-        if request.login_before not in (None, login.mark):
-            # The user has signed in since the request came, as it required.
+        if has_signed_in_since(request, login):
             if is_other_user:
                 raise LoginRequiredError("The user who signed in is not that of id_token_hint.")
             return
@@ -66,7 +68,7 @@ class PromptFeature(Feature):
             # Both times are cut to whole seconds: if in doubt, ask once more.
             login.auth_time is None or server.now() - login.auth_time >= int(max_age)
         )
-        request.must_login = must_prove or too_old or is_other_user
+        request.must_login = request.must_login or must_prove or too_old or is_other_user
 
 
 def prompts_of(server: Server) -> list[str]:
@@ -78,16 +80,18 @@ def prompts_of(server: Server) -> list[str]:
 def _hinted_subject(server: Server, request: Request) -> str | None:
     """Return the subject of the id_token_hint, which may have expired; None without a hint.
 
-    Raises `InvalidRequestError` for an ID token of another server or client.
+    A hint whose key is gone counts as none. But if the user must not be asked, nobody can tell
+    whether they are the right one: that raises `LoginRequiredError`. Anything that is not an ID
+    token of this server and client raises `InvalidRequestError`.
     """
     hint = request.payload.data.get("id_token_hint")
     if hint is None:
         return None
-    claims = server.keys.verify(hint, {"jwt"})
-    if (
-        claims is None
-        or claims.get("iss") != server.issuer
-        or claims.get("aud") != request.client.client_id
-    ):
+    claims = read_hint(server, hint)
+    if claims is None and may_be_stale(server, hint):
+        if request.must_not_ask and request.user is not None:
+            raise LoginRequiredError("The key of id_token_hint is not known any more.")
+        return None
+    if claims is None or claims["aud"] != request.client.client_id:
         raise InvalidRequestError("id_token_hint is not an ID token of this server and client.")
-    return str(claims.get("sub"))
+    return str(claims["sub"])

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from ..errors import (
     ConfigurationError,
+    CookiesMissing,
     InteractionExpired,
     InvalidRequestError,
     OAuth2Error,
@@ -68,6 +69,7 @@ def page_error(error: OAuth2Error) -> Response:
     values = {
         "error": error,
         "fault": _fault(error),
+        "way_back": _way_back(error),
         "reference": reference,
         "explanation": _explain() if current_app.debug else [],
     }
@@ -84,10 +86,18 @@ def page_error(error: OAuth2Error) -> Response:
 
 
 def _fault(error: OAuth2Error) -> str:
-    """Return whose fault the error is: `ours`, `nobody` (it took too long) or `app`."""
+    """Return whose fault the error is: `ours`, `browser`, `nobody` (too late) or `app`."""
     if isinstance(error, ServerError | TemporarilyUnavailable):
         return "ours"
+    if isinstance(error, CookiesMissing):
+        return "browser"
     return "nobody" if isinstance(error, InteractionExpired) else "app"
+
+
+def _way_back(error: OAuth2Error) -> Client | None:
+    """Return the client whose request has expired, if it is known and the operator knows it."""
+    client = request_state().client if isinstance(error, InteractionExpired) else None
+    return None if client is None or (client.self_registered and not client.verified) else client
 
 
 def _explain() -> list[str]:

@@ -18,6 +18,7 @@ from ..protocol.error_response import described
 from ..protocol.request import Request
 from ..protocol.state import request_state
 from ..wire.redirect_uri import origin_of
+from .login import end_session_of_another
 
 _MAX_STATE = 2048
 
@@ -29,6 +30,9 @@ def check(server: Server, request: Request) -> Any:
     `request.valid_redirect_uri` is set, otherwise show it to the user.
     """
     request.payload.check("client_id", "redirect_uri")
+    if request.user is not None:
+        # The host app may not have reported that another user signed in.
+        end_session_of_another(server, request.user)
     # The page needs it even if the parameters are not in its URL but put aside or pushed.
     request_state().ui_locales = request.payload.data.get("ui_locales")
     request.client = client = _find_client(server, request)

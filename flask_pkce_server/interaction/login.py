@@ -16,8 +16,10 @@ from ..models.withdrawal import end_access_of_session
 from ..protocol.contract import Server
 from ..protocol.request import Request
 from ..protocol.server import FeatureServer
+from ..protocol.state import request_state
 from ..signals import tell, user_logged_out
-from ..users.sign_in import forget_login, note_login, noted_login
+from ..users import flask_login
+from ..users.sign_in import Login, forget_login, login_before, note_login
 from .waiting import keep, path_of
 
 logger = logging.getLogger(__name__)
@@ -26,18 +28,57 @@ logger = logging.getLogger(__name__)
 def ask_login(server: Server, request: Request, reference: str) -> Response:
     """Send the user to the host's login page, which leads back to the request put aside.
 
-    A user who is signed in already may have to sign in again. If the login page sends them
-    straight back, end their session and try once more. Raises `LoginRequiredError` if the page
-    sends them straight back even then.
+    Many login pages send a user away who is signed in. So unless the host has a page for
+    signing in again, the user is first signed out of the host, but not of the apps: the
+    session goes on with the same user. Raises `LoginRequiredError` if the user comes back and
+    has still not signed in as the request requires.
     """
-    if server.users.current() is None:
+    user = server.users.current()
+    if user is None and request.login_before is not None:
         return _login_page(server, request, reference)
-    if request.times_asked > 1:
-        raise LoginRequiredError("The login page did not ask the user to sign in again.")
-    if request.times_asked == 1:
-        server.users.end_login()
-    request.times_asked += 1
+    if request.login_before is None:
+        # The request was posted by another site, so the session was not known until now.
+        request.login_before = "" if user is None else server.users.login(user).mark
+    if user is not None:
+        if request.times_asked > 1:
+            raise LoginRequiredError("The login page did not ask the user to sign in again.")
+        if request.times_asked == 0 and _reauthenticates(server):
+            request.times_asked = 1
+        else:
+            request.times_asked = 2
+            _sign_out_of_host(server)
     return keep(server, request, reference, _login_page(server, request, reference))
+
+
+def has_signed_in_since(request: Request, login: Login) -> bool:
+    """Return whether `login` was made while `request` waited for the user to sign in.
+
+    A session that was lost has another mark too, but no time: a remember cookie proves nothing.
+    """
+    return (
+        request.put_aside_at is not None
+        and request.login_before not in (None, login.mark)
+        and login.auth_time is not None
+        and login.auth_time >= request.put_aside_at
+    )
+
+
+def _reauthenticates(server: Server) -> bool:
+    """Return whether the host asks users who are signed in to sign in again."""
+    is_default = server.users.host.login_required_response is flask_login.login_required_response
+    return is_default and flask_login.reauthenticates()
+
+
+def _sign_out_of_host(server: Server) -> None:
+    """Have the host app sign the user out, if it can, and keep the session with the clients."""
+    if server.users.host.sign_out is flask_login.sign_out and not flask_login.is_set_up():
+        return
+    state = request_state()
+    state.reauthenticates = True
+    try:
+        server.users.end_login()
+    finally:
+        state.reauthenticates = False
 
 
 def _login_page(server: Server, request: Request, reference: str) -> Response:
@@ -54,20 +95,27 @@ def signed_in(
 
     `acr` and `amr` tell how they signed in (OIDC Core 2, RFC 8176).
     """
+    end_session_of_another(server, user)
     subject = server.users.subject_of(user)
-    before = noted_login()
-    if before is not None and before.subject != subject:
-        signed_out(server)
     note_login(subject, auth_time=server.now(), acr=acr, amr=tuple(amr))
+
+
+def end_session_of_another(server: Server, user: Any) -> None:
+    """End the session of this browser if it is that of another user than `user`."""
+    before = login_before()
+    if before is not None and before.subject != server.users.subject_of(user):
+        signed_out(server)
 
 
 def signed_out(server: Server) -> None:
     """End the session of this browser: revoke its tokens and notify its clients.
 
     Grants with `offline_access` stay. A database error is only logged, since the user is signed
-    out of the host anyway.
+    out of the host anyway. Nothing ends if the user is to sign in again (see `ask_login`).
     """
-    login = noted_login()
+    if request_state().reauthenticates:
+        return
+    login = login_before()
     forget_login()
     if login is None:
         return
@@ -94,18 +142,27 @@ def signed_out(server: Server) -> None:
 
 
 def listen_to_flask_login(server: FeatureServer) -> None:
-    """Record who signs in and out if the host uses Flask-Login."""
+    """Record who signs in, signs in again and signs out if the host uses Flask-Login."""
     try:
-        from flask_login import user_logged_in, user_logged_out
+        from flask_login import user_logged_in, user_logged_out, user_login_confirmed
     except ImportError:
         return
 
     def on_login(app: Flask, user: Any) -> None:
         signed_in(server, user)
 
+    def on_confirmation(app: Flask) -> None:
+        user = server.users.current()
+        if user is not None:
+            signed_in(server, user)
+
     def on_logout(app: Flask, user: Any) -> None:
         signed_out(server)
 
-    for signal, receiver in ((user_logged_in, on_login), (user_logged_out, on_logout)):
+    for signal, receiver in (
+        (user_logged_in, on_login),
+        (user_login_confirmed, on_confirmation),
+        (user_logged_out, on_logout),
+    ):
         signal.connect(receiver, server.app)
         server.keep(receiver)

@@ -107,6 +107,8 @@ class Request(OAuth2Request):
         self.must_login = False
         self.must_sign_up = False
         self.must_consent = False
+        #: When the request began to wait for the user to sign in (epoch seconds); None if never.
+        self.put_aside_at: int | None = None
         #: The mark of the sign-in that the user had when sent to sign in; "" if there was none.
         self.login_before: str | None = None
         #: How many times a signed-in user was sent to sign in again.

@@ -25,6 +25,8 @@ class RequestState:
     client: Client | None = None
     #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.
     ui_locales: str | None = None
+    #: Whether the host app signs the user out only in order to have them sign in again.
+    reauthenticates: bool = False
     #: Directives that the page adds to its Content Security Policy.
     policy: dict[str, str] = field(default_factory=dict)
     #: The access token that was accepted last, and the `Resource` it was used for, or None.

@@ -24,11 +24,22 @@ def login_required_response(next_url: str) -> ResponseReturnValue:
     from flask_login import current_user
 
     manager = _login_manager()
-    reauthenticates = current_user.is_authenticated and manager.refresh_view
+    asks_again = current_user.is_authenticated and reauthenticates()
     response: ResponseReturnValue = (
-        manager.needs_refresh() if reauthenticates else manager.unauthorized()
+        manager.needs_refresh() if asks_again else manager.unauthorized()
     )
     return response
+
+
+def reauthenticates() -> bool:
+    """Return whether the host has a page for users who are signed in to do so again."""
+    manager = _login_manager()
+    return bool(manager.refresh_view or manager.needs_refresh_callback)
+
+
+def is_set_up() -> bool:
+    """Return whether the host app uses Flask-Login."""
+    return getattr(current_app, "login_manager", None) is not None
 
 
 def sign_out() -> None:

@@ -1,13 +1,23 @@
-"""Sign-in: who signed in, when and how, recorded in the session of the browser."""
+"""Sign-in: who signed in, when and how, recorded in the session of the browser.
+
+Many login pages clear the session before they sign a user in. So a signed cookie of our own
+repeats whose session it is: the same user goes on with the same `sid`, and another user ends
+it. That cookie proves no sign-in.
+"""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import asdict, dataclass
 
-from flask import session
+import flask
+from flask import Response, current_app, session
+from itsdangerous import BadData, URLSafeSerializer
 
 _KEY = "_pkce_login"
+_COOKIE = "pkce_session"
+#: In the WSGI environment: the session that the cookie names is over.
+_IS_OVER = "flask_pkce_server.session_over"
 
 
 @dataclass(frozen=True)
@@ -35,6 +45,23 @@ def noted_login() -> Login | None:
         return None  # written by another release of this package
 
 
+def login_before() -> Login | None:
+    """Return the last sign-in in this browser that has not ended yet, or None.
+
+    The host app may have forgotten it: then only `subject` and `sid` are known.
+    """
+    login = noted_login()
+    if login is not None:
+        return login
+    if _IS_OVER in flask.request.environ:
+        return None
+    try:
+        subject, sid = _signer().loads(flask.request.cookies.get(_COOKIE, ""))
+    except (BadData, TypeError, ValueError):
+        return None
+    return Login(subject, sid, auth_time=None, mark="")
+
+
 def note_login(
     subject: str,
     *,
@@ -46,7 +73,7 @@ def note_login(
 
     If the same user authenticates again, the session keeps its `sid`.
     """
-    before = noted_login()
+    before = login_before()
     is_same_user = before is not None and before.subject == subject
     login = Login(
         subject=subject,
@@ -57,9 +84,42 @@ def note_login(
         amr=amr,
     )
     session[_KEY] = asdict(login)
+    flask.after_this_request(_repeat_in_cookie)
     return login
 
 
 def forget_login() -> None:
-    """Remove the sign-in from the session of this browser."""
+    """Remove the sign-in from this browser."""
     session.pop(_KEY, None)
+    flask.request.environ[_IS_OVER] = True
+    flask.after_this_request(_repeat_in_cookie)
+
+
+def _repeat_in_cookie(response: Response) -> Response:
+    """Let the cookie say what the session says at the end of the request."""
+    is_set = any(line.startswith(f"{_COOKIE}=") for line in response.headers.getlist("Set-Cookie"))
+    login, app = noted_login(), current_app
+    text = "" if login is None else str(_signer().dumps([login.subject, login.sid]))
+    if is_set or text == flask.request.cookies.get(_COOKIE, ""):
+        return response
+    path = app.session_interface.get_cookie_path(app)
+    domain = app.session_interface.get_cookie_domain(app)
+    if not text:
+        response.delete_cookie(_COOKIE, path=path, domain=domain)
+        return response
+    response.set_cookie(
+        _COOKIE,
+        text,
+        path=path,
+        domain=domain,
+        secure=app.extensions["pkce"].issuer.startswith("https:"),
+        httponly=True,
+        samesite="Lax",
+    )
+    return response
+
+
+def _signer() -> URLSafeSerializer:
+    fallbacks = current_app.config.get("SECRET_KEY_FALLBACKS") or []
+    # The last one signs, and all of them verify.
+    return URLSafeSerializer([*fallbacks, current_app.secret_key], salt="pkce session")

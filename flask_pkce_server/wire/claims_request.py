@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InvalidRequestError
@@ -52,3 +53,13 @@ def _read_one(name: str, request: Any) -> dict[str, Any]:
     ):
         raise InvalidRequestError("In claims, the values of sub and acr are texts.")
     return known
+
+
+def essential_acr(claim_requests: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the values of which the `acr` has to be one; empty if any will do.
+
+    `claim_requests` is what `read` returns for one place (OIDC Core 5.5.1.1).
+    """
+    acr = claim_requests.get("acr", {})
+    values = acr.get("values") or [acr.get("value")]
+    return [value for value in values if value is not None] if acr.get("essential") else []

@@ -620,7 +620,8 @@ def test_a_browser_is_sent_to_registered_places_only(
     for client_id in (None, flow.client.client_id):
         query = {name: uri} if client_id is None else {name: uri, "client_id": client_id}
         answer = flow.browser.get(path, query_string=query, headers={"Referer": f"{ORIGIN}/"})
-        assert answer.status_code == 400
+        # The user may leave anyway, if no client is known that should have said a better place.
+        assert answer.status_code == (200 if client_id is None else 400)
         assert "Location" not in answer.headers
     # And nobody was signed out.
     assert "code" in flow.allow(prompt="none")

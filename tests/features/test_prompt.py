@@ -261,6 +261,16 @@ def test_a_hint_that_was_altered_or_is_another_clients_is_an_invalid_request(
         assert answer["error"] == "invalid_request"
 
 
+def test_a_hint_whose_key_is_gone_is_login_required_or_counts_as_none(
+    app: Flask, flow: Flow
+) -> None:
+    hint = flow.tokens()["id_token"]
+    app.test_cli_runner().invoke(args=["pkce", "key", "rotate", "--compromised"])
+    answer = parameters_of(flow.authorize(prompt="none", id_token_hint=hint))
+    assert answer["error"] == "login_required"
+    assert "code" in flow.allow(id_token_hint=hint)
+
+
 # What is taken and changes nothing.
 
 

@@ -59,6 +59,7 @@ def find_pending(
     request.client, request.user = client, user
     request.carried = Payload([("user_code", user_code)])
     if carried is not None:
+        request.put_aside_at = carried.put_aside_at
         request.login_before, request.times_asked = carried.login_before, carried.times_asked
     with denied_if_refused(server, code, user):
         check_request(server, request)
