@@ -28,7 +28,7 @@ from .protocol.server import FeatureServer
 from .resource_server.paths import watch
 from .resource_server.require import View, require
 from .settings.load import load
-from .settings.secret import check_secret
+from .settings.secret import check_secrets
 from .users.host import (
     ConsentPage,
     CurrentUser,
@@ -214,9 +214,7 @@ class PKCEServer:
         app: Flask = state.app  # type: ignore[assignment] # Flask passes a Flask app
         hooks = Hooks(choose(app.config, self._features))
         settings = load(app.config, hooks.settings())
-        check_secret(app, "SECRET_KEY", app.secret_key)
-        if settings.key_secret is not None:
-            check_secret(app, "PKCE_KEY_SECRET", settings.key_secret)
+        check_secrets(app, settings)
         check_look(settings)
         app.extensions["pkce"] = server = FeatureServer(
             app,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from ..models.base import Store, changed_rows
@@ -25,22 +25,22 @@ _FRESH = 60
 class KeyRing:
     """The signing keys of one app, cached in this process.
 
-    `secret` returns the 32 bytes that private keys are encrypted with, `clock` the time in
-    epoch seconds. A new key is published `lead` seconds before it signs; an old key stays
-    published for `keep` seconds after it was retired.
+    `secrets` returns what private keys may be encrypted with, each 32 bytes, the current one
+    last. `clock` returns the time in epoch seconds. A new key is published `lead` seconds before
+    it signs; an old key stays published for `keep` seconds after it was retired.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        secret: Callable[[], bytes],
+        secrets: Callable[[], Sequence[bytes]],
         clock: Callable[[], int],
         lead: int,
         keep: int,
     ) -> None:
         self._store = store
-        self._secret = secret
+        self._secrets = secrets
         self._clock = clock
         self._lead = lead
         self._keep = keep
@@ -53,7 +53,8 @@ class KeyRing:
     def prepare(self, *, again: bool = False) -> None:
         """Read the keys if the cache is stale or `again` is set, and make missing keys.
 
-        Call it before a unit of work that signs: signing itself does not use the database.
+        Encrypt with the current secret what was encrypted with an earlier one. Call it before a
+        unit of work that signs: signing itself does not use the database.
         """
         with self._lock:
             if again or not self._is_fresh():
@@ -61,6 +62,9 @@ class KeyRing:
             missing = [name for name in ALGORITHMS if self._order().active(name) is None]
             if missing:
                 self._make(missing)
+            outdated = [key for key in self._keys.values() if key.is_outdated]
+            if outdated:
+                self._encrypt(outdated)
 
     def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
         """Return `claims` as a JWT signed with the active key; call `prepare` first."""
@@ -103,11 +107,6 @@ class KeyRing:
         order = self._order()
         return [(key, order.state(key)) for key in order.keys]
 
-    def unreadable(self) -> list[LoadedKey]:
-        """Return the keys whose private key this process cannot decrypt."""
-        self.read()
-        return [key for key in self._keys.values() if key.private is None]
-
     def rotate(self, *, compromised: bool = False) -> list[str]:
         """Publish a new key for each algorithm, which signs after the lead; return their kids.
 
@@ -142,19 +141,22 @@ class KeyRing:
         )
 
     def read(self) -> None:
-        """Read the stored keys; those that are cached already are not imported again."""
+        """Read the stored keys; those that are cached and have not changed are kept."""
         with self._store.reading() as session:
             self._read_in(session)
 
     def _read_in(self, session: Session) -> None:
         from .key_material import load
 
-        secret = self._secret()
+        secrets = self._secrets()
         with self._lock:
             rows = session.scalars(
                 select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
             ).all()
-            self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
+            known = {(key.kid, key.encrypted): key for key in self._keys.values()}
+            self._keys = {
+                row.kid: known.get((row.kid, row.private_key)) or load(row, secrets) for row in rows
+            }
             self._read_at = self._clock()
 
     def _order(self) -> KeyOrder:
@@ -175,7 +177,7 @@ class KeyRing:
 
         private_keys = {name: new_private_key(name) for name in algorithms}
         generations = {name: self._newest(name) for name in private_keys}
-        now, secret = self._clock(), self._secret()
+        now, secret = self._clock(), self._secrets()[-1]
 
         def work(session: Session) -> None:
             if replaced:
@@ -199,6 +201,24 @@ class KeyRing:
                         **stored(private, name, secret),
                     )
                 )
+
+        self._store.write(work)
+        self.read()
+
+    def _encrypt(self, keys: Iterable[LoadedKey]) -> None:
+        """Store `keys` encrypted with the current secret, unless another worker did."""
+        from .key_material import encrypt
+
+        secret = self._secrets()[-1]
+        renewed = [
+            (key, encrypt(key.private, key.kid, secret)) for key in keys if key.private is not None
+        ]
+
+        def work(session: Session) -> None:
+            for key, encrypted in renewed:
+                is_as_read = SigningKey.kid == key.kid, SigningKey.private_key == key.encrypted
+                statement = update(SigningKey).where(*is_as_read).values(private_key=encrypted)
+                changed_rows(session, statement)
 
         self._store.write(work)
         self.read()
