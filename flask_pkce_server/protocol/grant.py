@@ -17,6 +17,9 @@ from .contract import Server
 from .request import Request
 from .token_response import TokenResponse
 
+#: The purpose of the key from which the successors of refresh tokens are derived.
+SUCCESSOR = "refresh successor"
+
 
 class GrantNarrowed(Exception):
     """A scope was withdrawn after the code or token was read and before it was used."""
@@ -99,11 +102,13 @@ class Grant:
         now: int,
         access_scopes: frozenset[str] | None = None,
         parent: str | None = None,
+        successor_key: bytes | None = None,
     ) -> TokenResponse:
         """Make the token response and let the features complete it.
 
         `now` is in epoch seconds; `access_scopes` narrow the access token. `parent` is the
-        handle of the refresh token that is exchanged, if there is one.
+        handle of the refresh token that is exchanged, if there is one; `successor_key` is what
+        its successor is derived with, by default with the current secret.
         """
         server = self.server
         response = TokenResponse(
@@ -115,7 +120,7 @@ class Grant:
             lifetime=server.settings.access_token_lifetime,
             now=now,
             parent=parent,
-            successor_key=b"" if parent is None else server.key("refresh successor"),
+            successor_key=successor_key or server.key(SUCCESSOR),
         )
         server.hooks.complete_token_response(server, response)
         return response
