@@ -29,9 +29,9 @@ from ...protocol.request import Request
 from .pending import (
     PendingDevice,
     denied_if_refused,
+    digests_of,
     find_code,
     find_pending,
-    key_of,
     store_decision,
 )
 
@@ -109,10 +109,10 @@ def _enter(
     user_code = device_code.read_user_code(typed)
     if user_code is None:
         return _ask_code(server, typed, _MALFORMED, reference=reference)
-    key, subject = key_of(server, user_code), server.users.subject_of(user)
+    digests, subject = digests_of(server, user_code), server.users.subject_of(user)
     try:
         code = server.store.write(
-            lambda session: device_code.enter(session, key, subject, server.now())
+            lambda session: device_code.enter(session, digests, subject, server.now())
         )
     except TooManyGuesses as refused:
         response = _ask_code(server, typed, _TOO_MANY, 429)
