@@ -86,6 +86,11 @@ class TemporarilyUnavailable(OAuth2Error):
     description = "The server is too busy to answer now. Try again in a moment."
     status_code = 503
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the error response (RFC 9110 10.2.3)."""
+        return {"Retry-After": "1"}
+
 
 class UnsupportedGrantTypeError(OAuth2Error):
     """RFC 6749 5.2; Authlib's class of this name repeats the client's input."""

@@ -12,9 +12,9 @@ import re
 
 import flask
 from flask import Response
-from sqlalchemy.exc import DBAPIError
 
 from ..models import client_origin
+from ..models.failure import DATABASE_ERRORS
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import Feature
@@ -64,7 +64,7 @@ def _speaks_here(server: Server, origin: str) -> bool:
     try:
         with server.store.reading() as session:
             return client_origin.is_of_any(session, origin)
-    except DBAPIError:
+    except DATABASE_ERRORS:
         # The response is already complete, and already reports the database error.
         return False
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import flask
 from flask import Flask, Response
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ..errors import LoginRequiredError
 from ..models import login_session
+from ..models.failure import DATABASE_ERRORS
 from ..models.token import revoke_family
 from ..protocol.contract import Server
 from ..protocol.request import Request
@@ -82,7 +82,7 @@ def signed_out(server: Server) -> None:
 
     try:
         client_ids = server.store.write(end)
-    except DBAPIError:
+    except DATABASE_ERRORS:
         logger.exception("the end of a session could not be stored")
         return
     tell(
