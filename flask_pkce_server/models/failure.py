@@ -6,11 +6,13 @@ import sqlite3
 from enum import Enum
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 #: What the database, or the wait for a connection to it, raises.
-DATABASE_ERRORS = (DBAPIError, PoolTimeout)
+DATABASE_ERRORS = (DBAPIError, PoolTimeout, PendingRollbackError)
+#: SQLAlchemy's code for a session whose connection was lost earlier in the request.
+_CANNOT_RECONNECT = "8s2b"
 
 
 class Failure(Enum):
@@ -34,6 +36,8 @@ _BUSY_NUMBERS = {1205, 1213, 1020}
 
 def failure_of(error: Exception) -> Failure | None:
     """Return the failure that `error` reports, None if it would be the same next time."""
+    if isinstance(error, PendingRollbackError):
+        return Failure.UNREACHABLE if error.code == _CANNOT_RECONNECT else None
     if isinstance(error, PoolTimeout):
         return Failure.UNREACHABLE
     if not isinstance(error, DBAPIError):

@@ -49,7 +49,12 @@ class Database:
         self.operator = create_engine(
             URLS[service], isolation_level="AUTOCOMMIT", poolclass=NullPool
         )
-        self.app = make_app(SQLALCHEMY_DATABASE_URI=url, TESTING=False, PROPAGATE_EXCEPTIONS=False)
+        self.app = make_app(
+            SQLALCHEMY_DATABASE_URI=url,
+            TESTING=False,
+            PROPAGATE_EXCEPTIONS=False,
+            PKCE_OPENID_CLAIMS_IN_ID_TOKEN=True,
+        )
         with self.app.app_context():
             # Then requests that come one after the other share one connection.
             self.app.db.engine.dispose()
@@ -115,6 +120,25 @@ def test_a_user_that_cannot_be_loaded_is_503_and_the_next_request_is_served(
         answer = send()
         assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
         assert send().status_code == 200
+
+
+@pytest.mark.services
+def test_claims_that_lose_the_connection_of_the_host_are_503(database: Database) -> None:
+    # They are read for the ID token, within our unit of work.
+    session, losses = database.app.db.session, [1]
+
+    @database.app.pkce.user_claims
+    def claims(user: Any) -> dict[str, str]:
+        if losses:
+            database.kill(session.scalar(text(OWN_ID[database.service])))
+            losses.clear()
+        return {"name": user.name if session.scalar(text("SELECT 1")) else ""}
+
+    flow = Flow(sign_in(database.app), register(database.app), scope=SCOPE)
+    code = flow.allow()["code"]
+    answer = flow.redeem(code)
+    assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1")
+    assert flow.redeem(code).status_code == 200
 
 
 @pytest.mark.services
