@@ -11,7 +11,7 @@ import json
 import secrets
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidTag
@@ -46,7 +46,7 @@ class LoadedKey:
     #: None if it was encrypted with another secret: the key can then verify but not sign.
     private: PrivateKey | None
     #: The private key as it is stored.
-    encrypted: bytes
+    encrypted: bytes = field(repr=False)
     #: Whether it was encrypted with an earlier secret.
     is_outdated: bool
 
