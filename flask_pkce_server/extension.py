@@ -114,14 +114,15 @@ class PKCEServer(HostCalls, HostDecorators):
         app: Flask = state.app  # type: ignore[assignment] # Flask passes a Flask app
         hooks = Hooks(choose(app.config, self._features))
         settings = load(app.config, hooks.settings())
-        check_secrets(app, settings.key_secret)
+        check_secrets(app, settings)
         check_look(settings)
+        engine = self._engine_of(app)
         app.extensions["pkce"] = server = FeatureServer(
             app,
             settings=settings,
             hooks=hooks,
             users=self._users,
-            store=Store(self._engine_of(app)),
+            store=Store(engine),
             resources=self._resources,
         )
         self._servers.add(server)
@@ -133,7 +134,7 @@ class PKCEServer(HostCalls, HostDecorators):
         app.after_request(complete)
         if settings.sqlite_pragmas:
             with app.app_context():
-                set_sqlite_pragmas(server.store.engine)
+                set_sqlite_pragmas(engine())
 
     def _engine_of(self, app: Flask) -> Callable[[], Engine]:
         """Add our tables to the host's metadata; return a function that gets its engine."""

@@ -292,7 +292,7 @@ def test_workers_that_make_or_rotate_keys_at_once_agree(make: Callable[..., Flow
     def ring() -> KeyRing:
         return KeyRing(
             server.store,
-            secret=lambda: server.key("signing keys"),
+            secrets=lambda: server.accepted_keys("signing keys"),
             clock=server.now,
             lead=7200,
             keep=86400,

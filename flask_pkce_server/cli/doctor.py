@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 
 import sqlalchemy
@@ -15,10 +17,13 @@ from sqlalchemy.exc import DBAPIError
 from ..errors import ConfigurationError
 from ..models.base import Base, Identifier
 from ..models.client import Client
+from ..models.engine import checks_connections, max_connections
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..resource_server.guards import problems_of_guards
 from ..wire import redirect_uri
+
+_THREADS = re.compile(r"--threads[= ](\d+)")
 
 
 def problems_of_host(server: Server) -> Iterable[Problem]:
@@ -58,6 +63,8 @@ def _problems_of_tables(server: Server) -> Iterable[Problem]:
         yield from _problems_of_collations(inspector)
     if server.store.engine.dialect.name == "sqlite":
         yield from _problems_of_sqlite(server)
+    else:
+        yield from _problems_of_connections(server)
 
 
 def _problems_of_collations(inspector: Inspector) -> Iterable[Problem]:
@@ -107,6 +114,32 @@ def _problems_of_users(server: Server) -> Iterable[Problem]:
         return  # reported by _problems_of_tables
     else:
         yield Problem("OK", "Each user has a subject of their own.")
+
+
+def _problems_of_connections(server: Server) -> Iterable[Problem]:
+    host = server.store.host_engine()
+    if not checks_connections(host):
+        yield Problem(
+            "WARN",
+            "Your app does not check its connections before use: after the database closed one, "
+            "the next request that loads a user on it fails with 503.",
+            'app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_pre_ping": True}',
+        )
+    of_host, own = max_connections(host), max_connections(server.store.engine)
+    if of_host is None or own is None:
+        return
+    found = _THREADS.search(os.environ.get("GUNICORN_CMD_ARGS", ""))
+    if found is not None and int(found[1]) > of_host:
+        yield Problem(
+            "WARN",
+            f"{found[1]} threads of a process share {of_host} connections, and may have to wait.",
+            f'app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {{"pool_size": {found[1]}}}',
+        )
+    yield Problem(
+        "OK",
+        f"A process opens at most {of_host + own} connections to the database: {of_host} for your "
+        f"app and {own} for this server.",
+    )
 
 
 def _problems_of_layout(server: Server) -> Iterable[Problem]:

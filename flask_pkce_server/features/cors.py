@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 import flask
 from flask import Response
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from ..models import client_origin
+from ..models.failure import DATABASE_ERRORS
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import Feature
@@ -82,7 +82,7 @@ def _look_up(server: Server, question: Callable[[Session, str], bool], origin: s
     try:
         with server.store.reading() as session:
             return question(session, origin)
-    except DBAPIError:
+    except DATABASE_ERRORS:
         # The response is already complete, and already reports the database error.
         return False
 

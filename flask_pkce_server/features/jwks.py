@@ -37,17 +37,29 @@ class JwksFeature(Feature):
 
     def problems(self, server: Server) -> Iterable[Problem]:
         try:
-            keys = server.keys.unreadable()
+            keys = [key for key, _ in server.keys.listed()]
         except DBAPIError:
             return  # the doctor command itself reports a database that fails
-        if keys:
+        name = "SECRET_KEY" if server.settings.key_secret is None else "PKCE_KEY_SECRET"
+        fix = f'app.config["{name}_FALLBACKS"] = [the secret that the app had before]'
+        unreadable = sum(key.private is None for key in keys)
+        outdated = sum(key.is_outdated for key in keys)
+        if unreadable:
             yield Problem(
                 "WARN",
-                f"{len(keys)} signing keys were encrypted with another secret than this app has; "
+                f"{unreadable} signing keys were encrypted with another secret than this app has; "
                 "they verify still, and sign no more.",
-                'app.config["PKCE_KEY_SECRET"] = the SECRET_KEY that the app had before',
+                fix,
             )
-        else:
+        if outdated:
+            yield Problem(
+                "WARN",
+                f"{outdated} signing keys are still encrypted with an earlier secret. Keep it "
+                "until the app has encrypted them with the current one, which it does when it "
+                "signs or is asked for the JWKS.",
+                fix,
+            )
+        if not unreadable and not outdated:
             yield Problem("OK", "The signing keys can be read.")
 
 

@@ -28,6 +28,7 @@ from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.grant_type import (
     REPLAYED,
+    SUCCESSOR,
     UNKNOWN,
     GrantType,
     Outcome,
@@ -89,8 +90,7 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
             # A concurrent request may have read the clock later but locked the row first.
             if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
                 # Made as of that time, so that the response is the same, even its times.
-                response = self.token_response(now=current.consumed_at, **facts)
-                return repeat(session, response, now)
+                return self.repeat(session, now, current.consumed_at, facts)
             revoke_one(session, token.grant_id, now)
             return REPLAYED
 
@@ -108,12 +108,27 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
         tell(token_refreshed, server.app, scopes=request.scopes, **event)
         return redemption.body
 
+    def repeat(
+        self, session: Session, now: int, consumed_at: int, facts: dict[str, Any]
+    ) -> Redemption:
+        """Repeat the response that was made from `facts` at `consumed_at` (epoch seconds).
+
+        The outcome is unknown, and nothing is revoked, if it was derived with a secret that this
+        process does not accept: another worker may have made it during a change of the secret.
+        """
+        for key in reversed(self.server.accepted_keys(SUCCESSOR)):
+            response = self.token_response(now=consumed_at, successor_key=key, **facts)
+            redemption = repeat(session, response, now)
+            if redemption is not UNKNOWN:
+                return redemption
+        return UNKNOWN
+
 
 def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
     """Repeat the response of an earlier refresh, unless its tokens were used or revoked since.
 
     The grace period covers only the immediate predecessor: once the successor is consumed, a
-    repeated request is a replay.
+    repeated request is a replay. The outcome is unknown if no token of `response` is stored.
     """
     issued = [row for row in response.rows if isinstance(row, Token)]
     stored = {
@@ -122,6 +137,8 @@ def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
             select(Token).where(Token.digest.in_([token.digest for token in issued]))
         )
     }
+    if not stored:
+        return UNKNOWN
     for token in issued:
         earlier = stored.get(token.digest)
         if earlier is None or not earlier.is_live(now):

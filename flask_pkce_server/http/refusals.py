@@ -20,10 +20,10 @@ from ..errors import (
     ServerError,
     TemporarilyUnavailable,
 )
-from ..models.base import asks_for_retry
 from ..models.client import Client
 from ..pages.page import OWN_LAYOUT, page
 from ..protocol.contract import current_server
+from ..protocol.error_response import unavailable
 from ..protocol.state import request_state
 from ..wire.redirect_uri import matches
 from . import explanation
@@ -42,9 +42,9 @@ def named_error(raised: Exception) -> OAuth2Error:
         error: OAuth2Error = InvalidRequestError("The request cannot be read.")
         error.status_code = raised.code or 400
         return error
-    if isinstance(raised, DBAPIError) and asks_for_retry(raised):
-        logger.warning("the database stayed busy: %s", type(raised.orig).__name__)
-        return TemporarilyUnavailable()
+    error_of_database = unavailable(raised)
+    if error_of_database is not None:
+        return error_of_database
     if isinstance(raised, ConfigurationError):
         logger.error("%s", raised)
     elif isinstance(raised, DBAPIError):
@@ -76,10 +76,11 @@ def page_error(error: OAuth2Error) -> Response:
     try:
         response = page(current_server, "error", error.status_code or 400, **values)
     except Exception:
-        # A broken layout of the host must not break the error page too.
+        # A broken layout of the host must not break the error page too, nor a database that
+        # fails: Flask-Login asks it for the user whenever a template is rendered.
         logger.exception("the error page could not be shown in the layout of the host")
         values["layout"] = OWN_LAYOUT
-        response = page(current_server, "_error", error.status_code or 400, **values)
+        response = page(current_server, "_error", error.status_code or 400, plain=True, **values)
     if isinstance(error, TemporarilyUnavailable):
         response.headers.update(error.headers)
     return response

@@ -8,10 +8,10 @@ from typing import Any
 
 import flask
 from flask import Flask, Response
-from sqlalchemy.exc import DBAPIError
 
 from ..errors import LoginRequiredError
 from ..models import login_session
+from ..models.failure import DATABASE_ERRORS
 from ..models.withdrawal import end_access_of_session
 from ..protocol.contract import Server
 from ..protocol.request import Request
@@ -126,7 +126,7 @@ def signed_out(server: Server) -> None:
         # Two transactions: see `login_session.end`.
         ended = server.store.write(lambda session: login_session.end(session, sid, now, lifetime))
         client_ids = server.store.write(lambda session: end_access_of_session(session, sid, now))
-    except DBAPIError:
+    except DATABASE_ERRORS:
         logger.exception("the end of a session could not be stored")
         return
     if not ended:

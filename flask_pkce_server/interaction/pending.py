@@ -209,4 +209,4 @@ def _signed(server: Server, notes: list[Note]) -> str:
 
 
 def _signer(server: Server) -> URLSafeSerializer:
-    return URLSafeSerializer(server.key("notes of waiting requests"))
+    return URLSafeSerializer(server.accepted_keys("notes of waiting requests"))

@@ -217,5 +217,5 @@ def path_of(reference: str = "") -> str:
 def _signer(server: Server) -> URLSafeSerializer:
     # Valid only at the endpoint that signed it: a confirmed logout must not pass as a consent.
     return URLSafeSerializer(
-        server.key("authorization request"), salt=flask.request.endpoint or "pkce"
+        server.accepted_keys("authorization request"), salt=flask.request.endpoint or "pkce"
     )

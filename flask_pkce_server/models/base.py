@@ -1,17 +1,18 @@
 """Base: column types, units of work and retries.
 
 The tables have their own metadata and are copied into that of the host app, so that
-`db.create_all()` and Alembic see them. Protocol code uses the host app's engine but opens
+`db.create_all()` and Alembic see them. Protocol code uses the host app's database but opens
 its own sessions: it never commits, flushes or rolls back the host app's `db.session`.
 """
 
 from __future__ import annotations
 
 import random
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import (
@@ -30,19 +31,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import CursorResult, Dialect, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
+
+from .engine import with_own_pool
+from .failure import Failure, failure_of
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Base")
 
-#: Attempts at one unit of work before the database counts as too busy.
-ATTEMPTS = 14
-
-# PostgreSQL: serialization failure, deadlock, lock not available.
-_SQLSTATES = {"40001", "40P01", "55P03"}
-# MariaDB, MySQL: lock wait timeout, deadlock, record changed since last read.
-_MYSQL_ERRORS = {1205, 1213, 1020}
+#: How often a unit of work is run again after each kind of failure.
+RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1, Failure.UNREACHABLE: 0}
 
 
 class ScopeSet(TypeDecorator[frozenset[str]]):
@@ -109,18 +108,24 @@ def copy_tables(metadata: MetaData) -> None:
 
 
 class Store:
-    """Short units of work on the host app's engine.
+    """Short units of work on the host app's database.
 
     `engine` returns the engine of the current app.
     """
 
     def __init__(self, engine: Callable[[], Engine]) -> None:
-        self._engine = engine
+        #: Returns the engine of the host app.
+        self.host_engine = engine
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def engine(self) -> Engine:
-        """The host app's engine; first read it within the app context."""
-        return self._engine()
+        """The engine of the units of work; first read it within the app context."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = with_own_pool(self.host_engine())
+            return self._engine
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -140,21 +145,30 @@ class Store:
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction, commit, and return its result.
 
-        `work` receives the session. It runs again if the database requires a retry
-        (serialization failure, deadlock, a locked file, a row that another transaction
-        inserted first), so it must have no effects outside the database. Raises the error
-        of the last attempt.
+        `work` receives the session. It runs again after the failures in `RETRIES`, so it must
+        have no effects outside the database. Raises the error of the last attempt.
         """
-        for attempt in range(ATTEMPTS):
+        failures: Counter[Failure] = Counter()
+        while True:
+            is_committing = False
             try:
-                with Session(self.engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
+                with Session(self.engine, expire_on_commit=False) as session:
+                    session.begin()
+                    result = work(session)
+                    session.flush()
+                    is_committing = True
+                    session.commit()
+                    return result
             except DBAPIError as error:
-                if attempt == ATTEMPTS - 1 or not asks_for_retry(error):
+                failure = failure_of(error)
+                if failure is None or failures[failure] == RETRIES[failure]:
                     raise
+                if is_committing and failure is Failure.LOST:
+                    raise  # nobody knows whether it was committed
+                failures[failure] += 1
             # Full jitter, so that transactions that collided do not collide again.
-            time.sleep(random.uniform(0, min(0.4, 0.01 * 2**attempt)))  # noqa: S311
-        raise AssertionError("unreachable")  # pragma: no cover
+            wait = 0.01 * 2 ** (failures.total() - 1)
+            time.sleep(random.uniform(0, min(0.4, wait)))  # noqa: S311
 
 
 def changed_rows(session: Session, statement: UpdateBase) -> int:
@@ -177,16 +191,6 @@ def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int
     if keys:
         session.execute(delete(table).where(key.in_(keys)))
     return len(keys)
-
-
-def asks_for_retry(error: DBAPIError) -> bool:
-    """Return whether the same unit of work may succeed if it is run again."""
-    if isinstance(error, IntegrityError):
-        return True
-    cause: Any = error.orig
-    state = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
-    number = cause.args[0] if cause is not None and cause.args else None
-    return state in _SQLSTATES or number in _MYSQL_ERRORS or "locked" in str(cause)
 
 
 def set_sqlite_pragmas(engine: Engine) -> None:

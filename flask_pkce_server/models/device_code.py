@@ -93,23 +93,29 @@ def read_user_code(typed: str) -> str | None:
     return code if _USER_CODE.fullmatch(code) else None
 
 
-def waiting(session: Session, user_code_digest: bytes, now: int) -> DeviceCode | None:
-    """Return the device code with this user code, if the user has yet to decide."""
+def waiting(session: Session, user_code_digests: list[bytes], now: int) -> DeviceCode | None:
+    """Return the device code with this user code, if the user has yet to decide.
+
+    `user_code_digests` are its keyed digests with the keys that are accepted.
+    """
     return session.scalars(
         select(DeviceCode).where(
-            DeviceCode.user_code_digest == user_code_digest, _is_undecided(now)
+            DeviceCode.user_code_digest.in_(user_code_digests), _is_undecided(now)
         )
     ).first()
 
 
-def enter(session: Session, user_code_digest: bytes, subject: str, now: int) -> DeviceCode | None:
+def enter(
+    session: Session, user_code_digests: list[bytes], subject: str, now: int
+) -> DeviceCode | None:
     """Return the device code whose user code `subject` typed; None if it is wrong.
 
-    Raises `guess.TooManyGuesses` after too many wrong codes, even if this one is right.
+    `user_code_digests` are as in `waiting`. Raises `guess.TooManyGuesses` after too many wrong
+    codes, even if this one is right.
     """
     limits = {f"user code of {subject}": WRONG_OF_USER, "user code": WRONG_OF_ALL}
     guess.take(session, limits, now)
-    code = waiting(session, user_code_digest, now)
+    code = waiting(session, user_code_digests, now)
     if code is not None:
         guess.give_back(session, limits, now)
     return code

@@ -1,10 +1,10 @@
 """Signing key: a key that signs ID tokens and other JWTs (RFC 7515, RFC 7517).
 
 ES256 and RS256 keys exist side by side, each made when first needed. A key is *next* until
-its `active_from`, then *active* until a newer key is, and then *retired*: still published,
-until everything that it signed has expired. The state follows from the times alone, so that
-workers agree on it without communicating. The private key is encrypted with a key derived
-from the app's secret.
+its `active_from`, then *active* until a younger key is, and then *retired*: still published,
+until everything that it signed has expired. The state follows from generation and time alone
+(`protocol/key_order.py`), so that workers agree on it without communicating. The private key
+is encrypted with a key derived from the app's secret.
 """
 
 from __future__ import annotations

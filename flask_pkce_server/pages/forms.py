@@ -95,4 +95,4 @@ def _login_session() -> str:
 
 
 def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(current_server.key("form on a page"))
+    return URLSafeSerializer(current_server.accepted_keys("form on a page"))

@@ -32,23 +32,29 @@ def check_look(settings: Settings) -> None:
         )
 
 
-def page(server: Server, name: str, status: int = 200, **values: Any) -> Response:
+def page(
+    server: Server, name: str, status: int = 200, *, plain: bool = False, **values: Any
+) -> Response:
     """Render `pkce/<name>.html` with `values` in the reader's language.
+
+    If it is `plain`, the context processors of the host are not run: Flask-Login's loads the user.
 
     The template also gets `server`, `language`, and functions: `t` translates a text, `tn` a
     text with a number, `day` formats a date in the language and `iso_day` as ISO 8601.
     """
     language = server.languages.choose(request_state().ui_locales)
-    text = render_template(
-        f"pkce/{name}.html",
-        **{"layout": server.settings.layout_template or OWN_LAYOUT, **values},
-        server=server,
-        language=language,
-        t=language.text,
-        tn=language.count,
-        day=language.day,
-        iso_day=iso_day,
-    )
+    context = {
+        "layout": server.settings.layout_template or OWN_LAYOUT,
+        **values,
+        "server": server,
+        "language": language,
+        "t": language.text,
+        "tn": language.count,
+        "day": language.day,
+        "iso_day": iso_day,
+    }
+    template = server.app.jinja_env.get_template(f"pkce/{name}.html")
+    text = template.render(context) if plain else render_template(template, **context)
     response = Response(text, status=status, mimetype="text/html")
     response.headers["Content-Language"] = language.tag
     return response

@@ -145,7 +145,17 @@ class Server(Protocol):
         """Return the time in whole epoch seconds."""
 
     def key(self, purpose: str) -> bytes:
-        """Return a 32-byte key for `purpose`, derived from the app's secret."""
+        """Return the 32-byte key with which to make things for `purpose`.
+
+        It is derived from the app's secret. Check with `accepted_keys` what was made with it.
+        """
+
+    def accepted_keys(self, purpose: str) -> list[bytes]:
+        """Return the keys with which things for `purpose` may have been made, the newest last.
+
+        They are derived from the earlier secrets that the app still accepts and from the
+        current one. The signers of itsdangerous take them in this order.
+        """
 
     def metadata(self) -> dict[str, Any]:
         """Return the discovery document, which the features compose (RFC 8414 2)."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 import flask
 from flask import Response
 
 from ..errors import OAuth2Error, TemporarilyUnavailable
+from ..models.failure import Failure, failure_of
+
+logger = logging.getLogger(__name__)
 
 
 def error_response(
@@ -31,6 +35,22 @@ def error_response(
         if flask.request.headers.get("Authorization", "").lower().startswith("basic"):
             response.headers["WWW-Authenticate"] = f'Basic realm="{issuer}"'
     return response
+
+
+def unavailable(raised: Exception) -> TemporarilyUnavailable | None:
+    """Return the error that tells of a failure of the database that may pass, and log it.
+
+    Return None if `raised` is anything else.
+    """
+    failure = failure_of(raised)
+    if failure is None:
+        return None
+    cause = getattr(raised, "orig", None) or raised
+    # Only for failed connections: other messages may contain values of the statement.
+    is_connection = failure in (Failure.LOST, Failure.UNREACHABLE)
+    reason = str(cause).partition("\n")[0] if is_connection else type(cause).__name__
+    logger.warning("the database is not available (%s): %s", failure.value, reason)
+    return TemporarilyUnavailable()
 
 
 def described(error: OAuth2Error) -> str:

@@ -19,6 +19,9 @@ from .issuance import check_remainder, issuable
 from .request import Request
 from .token_response import TokenResponse
 
+#: The purpose of the key from which the successors of refresh tokens are derived.
+SUCCESSOR = "refresh successor"
+
 
 class GrantNarrowed(Exception):
     """A scope was withdrawn after the code or token was read and before it was used."""
@@ -108,12 +111,20 @@ class GrantType:
         return user
 
     def token_response(
-        self, *, grant: Grant, user: Any, now: int, parent: str | None = None, **details: Any
+        self,
+        *,
+        grant: Grant,
+        user: Any,
+        now: int,
+        parent: str | None = None,
+        successor_key: bytes | None = None,
+        **details: Any,
     ) -> TokenResponse:
         """Make the token response and let the features complete it.
 
-        `now` is in epoch seconds. `parent` is the handle of the refresh token that is
-        exchanged, if there is one. `details` are further arguments of `TokenResponse`.
+        `now` is in epoch seconds. `parent` is the handle of the refresh token that is exchanged,
+        if there is one; `successor_key` is what its successor is derived with, by default with
+        the current secret. `details` are further arguments of `TokenResponse`.
         """
         server, request = self.server, self.request
         response = TokenResponse(
@@ -123,7 +134,7 @@ class GrantType:
             lifetime=server.settings.access_token_lifetime,
             now=now,
             parent=parent,
-            successor_key=b"" if parent is None else server.key("refresh successor"),
+            successor_key=successor_key or server.key(SUCCESSOR),
             # A token for this server alone has no audience.
             audience=request.resources if set(request.resources) - {server.issuer} else (),
             **details,

@@ -10,8 +10,8 @@ import functools
 import json
 import secrets
 from binascii import b2a_base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidTag
@@ -45,6 +45,10 @@ class LoadedKey:
     public: Key
     #: None if it was encrypted with another secret: the key can then verify but not sign.
     private: PrivateKey | None
+    #: The private key as it is stored.
+    encrypted: bytes = field(repr=False)
+    #: Whether it was encrypted with an earlier secret.
+    is_outdated: bool
 
     @functools.cached_property
     def headers(self) -> dict[str, bytes]:
@@ -97,6 +101,15 @@ def stored(private: PrivateKey, algorithm: str, secret: bytes) -> dict[str, Any]
         )
     )
     kid = public.thumbprint()
+    return {
+        "kid": kid,
+        "public_jwk": public.as_dict(private=False),
+        "private_key": encrypt(private, kid, secret),
+    }
+
+
+def encrypt(private: PrivateKey, kid: str, secret: bytes) -> bytes:
+    """Return `private` encrypted with the 32 bytes of `secret`, to be stored under `kid`."""
     der = private.private_bytes(
         serialization.Encoding.DER,
         serialization.PrivateFormat.PKCS8,
@@ -104,19 +117,27 @@ def stored(private: PrivateKey, algorithm: str, secret: bytes) -> dict[str, Any]
     )
     nonce = secrets.token_bytes(12)
     # The kid is authenticated too, so a private key cannot be stored under another kid.
-    sealed = nonce + AESGCM(secret).encrypt(nonce, der, kid.encode())
-    return {"kid": kid, "public_jwk": public.as_dict(private=False), "private_key": sealed}
+    return nonce + AESGCM(secret).encrypt(nonce, der, kid.encode())
 
 
-def load(row: SigningKey, secret: bytes) -> LoadedKey:
-    """Return the key of `row`, without its private key if `secret` cannot decrypt it."""
+def load(row: SigningKey, accepted: Sequence[bytes]) -> LoadedKey:
+    """Return the key of `row`, without its private key if no secret decrypts it.
+
+    `accepted` are the secrets, the current one last.
+    """
     private: Any = None
-    try:
-        der = AESGCM(secret).decrypt(row.private_key[:12], row.private_key[12:], row.kid.encode())
+    is_outdated = False
+    nonce, ciphertext = row.private_key[:12], row.private_key[12:]
+    for secret in reversed(accepted):
+        try:
+            der = AESGCM(secret).decrypt(nonce, ciphertext, row.kid.encode())
+        except InvalidTag:
+            # If all fail, KeyRing.prepare makes a new key, and `flask pkce doctor` reports it.
+            continue
         # We encrypted this key ourselves. Validating its primes again would take 20 ms.
         private = serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
-    except InvalidTag:
-        pass  # KeyRing.prepare makes a new key, and `flask pkce doctor` reports this one.
+        is_outdated = secret != accepted[-1]
+        break
     return LoadedKey(
         kid=row.kid,
         algorithm=row.algorithm,
@@ -126,6 +147,8 @@ def load(row: SigningKey, secret: bytes) -> LoadedKey:
         public_jwk=row.public_jwk,
         public=_kind(row.algorithm).import_key(row.public_jwk),
         private=private,
+        encrypted=row.private_key,
+        is_outdated=is_outdated,
     )
 
 

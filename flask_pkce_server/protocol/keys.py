@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from ..models.base import Store, changed_rows
 from ..models.signing_key import SigningKey
 from ..wire.jws import ALGORITHMS, header_of
+from .key_order import KeyOrder
 
 if TYPE_CHECKING:
     from .key_material import LoadedKey
@@ -26,22 +27,22 @@ _PAUSE = 5
 class KeyRing:
     """The signing keys of one app, cached in this process.
 
-    `secret` returns the 32 bytes that private keys are encrypted with, `clock` the time in
-    epoch seconds. A new key is published `lead` seconds before it signs; an old key stays
-    published for `keep` seconds after it was retired.
+    `secrets` returns what private keys may be encrypted with, each 32 bytes, the current one
+    last. `clock` returns the time in epoch seconds. A new key is published `lead` seconds before
+    it signs; an old key stays published for `keep` seconds after it was retired.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        secret: Callable[[], bytes],
+        secrets: Callable[[], Sequence[bytes]],
         clock: Callable[[], int],
         lead: int,
         keep: int,
     ) -> None:
         self._store = store
-        self._secret = secret
+        self._secrets = secrets
         self._clock = clock
         self._lead = lead
         self._keep = keep
@@ -55,19 +56,22 @@ class KeyRing:
     def prepare(self, *, again: bool = False) -> None:
         """Read the keys if the cache is stale or `again` is set, and make missing keys.
 
-        Call it before a unit of work that signs: signing itself does not use the database.
+        Encrypt with the current secret what was encrypted with an earlier one. Call it before a
+        unit of work that signs: signing itself does not use the database.
         """
-        now = self._clock()
         with self._lock:
             if again or not self._is_fresh():
                 self.read()
-            missing = [name for name in ALGORITHMS if self._active(name, now) is None]
+            missing = [name for name in ALGORITHMS if self._order().active(name) is None]
             if missing:
                 self._make(missing)
+            outdated = [key for key in self._keys.values() if key.is_outdated]
+            if outdated:
+                self._encrypt(outdated)
 
     def sign(self, claims: Mapping[str, Any], algorithm: str, typ: str = "JWT") -> str:
         """Return `claims` as a JWT signed with the active key; call `prepare` first."""
-        key = self._active(algorithm, self._clock())
+        key = self._order().active(algorithm)
         if key is None:
             raise AssertionError("KeyRing.prepare was not called")
         return key.sign(claims, typ)
@@ -96,23 +100,18 @@ class KeyRing:
     def published(self) -> list[dict[str, Any]]:
         """Return the JWKs of all keys that verifiers may need (RFC 7517)."""
         self.prepare(again=True)
-        now = self._clock()
+        order = self._order()
         return [
             {**key.public_jwk, "kid": key.kid, "alg": key.algorithm, "use": "sig"}
-            for key in self._keys.values()
-            if not self._is_over(key, now)
+            for key in order.keys
+            if not order.is_over(key, self._keep)
         ]
 
     def listed(self) -> list[tuple[LoadedKey, str]]:
         """Return every stored key with its state, next, active or retired, without making any."""
         self.read()
-        now = self._clock()
-        return [(key, self._state(key, now)) for key in self._keys.values()]
-
-    def unreadable(self) -> list[LoadedKey]:
-        """Return the keys whose private key this process cannot decrypt."""
-        self.read()
-        return [key for key in self._keys.values() if key.private is None]
+        order = self._order()
+        return [(key, order.state(key)) for key in order.keys]
 
     def rotate(self, *, compromised: bool = False) -> list[str]:
         """Publish a new key for each algorithm, which signs after the lead; return their kids.
@@ -122,15 +121,14 @@ class KeyRing:
         new keys sign at once.
         """
         self.prepare(again=True)
-        now, before = self._clock(), list(self._keys)
+        before = list(self._keys)
         if compromised:
             self._make(ALGORITHMS, replaced=before)
         else:
-            waiting = {key.algorithm for key in self._keys.values() if key.active_from > now}
-            self._make(set(ALGORITHMS) - waiting, delay=self._lead)
-        return [
-            key.kid for key in self._keys.values() if key.kid not in before or key.active_from > now
-        ]
+            under_way = {key.algorithm for key in self._order().upcoming(self._lead)}
+            self._make(set(ALGORITHMS) - under_way, delay=self._lead)
+        upcoming = self._order().upcoming(self._lead)
+        return [key.kid for key in self._keys.values() if key.kid not in before or key in upcoming]
 
     def prune(self, session: Session) -> int:
         """Delete the keys that nobody needs for verification any more; return how many.
@@ -138,31 +136,37 @@ class KeyRing:
         Keep those that this process cannot decrypt: another process may still sign with them.
         """
         self._read_in(session)
-        now = self._clock()
+        order = self._order()
         kids = [
             key.kid
-            for key in self._keys.values()
-            if key.private is not None and self._is_over(key, now)
+            for key in order.keys
+            if key.private is not None and order.is_over(key, self._keep)
         ]
         return (
             changed_rows(session, delete(SigningKey).where(SigningKey.kid.in_(kids))) if kids else 0
         )
 
     def read(self) -> None:
-        """Read the stored keys; those that are cached already are not imported again."""
+        """Read the stored keys; those that are cached and have not changed are kept."""
         with self._store.reading() as session:
             self._read_in(session)
 
     def _read_in(self, session: Session) -> None:
         from .key_material import load
 
-        secret = self._secret()
+        secrets = self._secrets()
         with self._lock:
             rows = session.scalars(
                 select(SigningKey).order_by(SigningKey.generation, SigningKey.algorithm)
             ).all()
-            self._keys = {row.kid: self._keys.get(row.kid) or load(row, secret) for row in rows}
+            known = {(key.kid, key.encrypted): key for key in self._keys.values()}
+            self._keys = {
+                row.kid: known.get((row.kid, row.private_key)) or load(row, secrets) for row in rows
+            }
             self._read_at = self._clock()
+
+    def _order(self) -> KeyOrder:
+        return KeyOrder(self._keys.values(), self._clock())
 
     def _is_fresh(self) -> bool:
         return self._read_at is not None and 0 <= self._clock() - self._read_at < _FRESH
@@ -179,7 +183,7 @@ class KeyRing:
 
         private_keys = {name: new_private_key(name) for name in algorithms}
         generations = {name: self._newest(name) for name in private_keys}
-        now, secret = self._clock(), self._secret()
+        now, secret = self._clock(), self._secrets()[-1]
 
         def work(session: Session) -> None:
             if replaced:
@@ -207,39 +211,26 @@ class KeyRing:
         self._store.write(work)
         self.read()
 
+    def _encrypt(self, keys: Iterable[LoadedKey]) -> None:
+        """Store `keys` encrypted with the current secret, unless another worker did."""
+        from .key_material import encrypt
+
+        secret = self._secrets()[-1]
+        renewed = [
+            (key, encrypt(key.private, key.kid, secret)) for key in keys if key.private is not None
+        ]
+
+        def work(session: Session) -> None:
+            for key, encrypted in renewed:
+                is_as_read = SigningKey.kid == key.kid, SigningKey.private_key == key.encrypted
+                statement = update(SigningKey).where(*is_as_read).values(private_key=encrypted)
+                changed_rows(session, statement)
+
+        self._store.write(work)
+        self.read()
+
     def _newest(self, algorithm: str) -> int:
         return max(
             (key.generation for key in self._keys.values() if key.algorithm == algorithm),
             default=0,
         )
-
-    def _active(self, algorithm: str, now: int) -> LoadedKey | None:
-        """Return the youngest key that may sign and that this process can decrypt."""
-        usable = [
-            key
-            for key in self._keys.values()
-            if key.algorithm == algorithm and key.active_from <= now and key.private is not None
-        ]
-        return max(usable, key=lambda key: (key.active_from, key.generation), default=None)
-
-    def _retired_at(self, key: LoadedKey, now: int) -> int | None:
-        """Return when a younger key replaced `key` (epoch seconds), None if none has."""
-        younger = [
-            other.active_from
-            for other in self._keys.values()
-            if other.algorithm == key.algorithm
-            and other.generation > key.generation
-            and other.active_from <= now
-            # A process that can decrypt `key` uses it until it can decrypt a younger one.
-            and (other.private is not None or key.private is None)
-        ]
-        return min(younger, default=None)
-
-    def _is_over(self, key: LoadedKey, now: int) -> bool:
-        retired_at = self._retired_at(key, now)
-        return retired_at is not None and retired_at + self._keep <= now
-
-    def _state(self, key: LoadedKey, now: int) -> str:
-        if key.active_from > now:
-            return "next"
-        return "active" if self._retired_at(key, now) is None else "retired"

@@ -23,6 +23,7 @@ from ..models.client import Client
 from ..models.pairwise import value_for
 from ..models.token import Token, find_holder
 from ..settings import Settings
+from ..settings.secret import secrets_of
 from ..users.users import Users
 from ..wire.fetch import Fetcher
 from ..wire.handle import digest, is_handle
@@ -78,7 +79,7 @@ class FeatureServer(AuthorizationServer):
         )
         self.keys = KeyRing(
             store,
-            secret=lambda: self.key("signing keys"),
+            secrets=lambda: self.accepted_keys("signing keys"),
             clock=self.now,
             lead=settings.jwks_lead,
             # A signed token must stay verifiable until it expires.
@@ -131,9 +132,12 @@ class FeatureServer(AuthorizationServer):
         return self.settings.site_name or self.app.name
 
     def key(self, purpose: str) -> bytes:
-        secret = self.settings.key_secret or self.app.secret_key or ""
-        material = secret if isinstance(secret, bytes) else secret.encode()
-        return hmac.digest(material, f"flask-pkce-server {purpose}".encode(), "sha256")
+        return self.accepted_keys(purpose)[-1]
+
+    def accepted_keys(self, purpose: str) -> list[bytes]:
+        text = f"flask-pkce-server {purpose}".encode()
+        secrets = secrets_of(self.app, self.settings)
+        return [hmac.digest(secret, text, "sha256") for secret in secrets]
 
     def metadata(self) -> dict[str, Any]:
         return self.hooks.metadata(self)

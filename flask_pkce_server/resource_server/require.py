@@ -7,7 +7,8 @@ tokens for the app as a whole.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, cast
 
@@ -15,10 +16,17 @@ import flask
 from flask import Response, current_app
 from werkzeug.local import LocalProxy
 
-from ..errors import ConfigurationError, InsufficientScopeError, OAuth2Error
+from ..errors import (
+    ConfigurationError,
+    InsufficientScopeError,
+    OAuth2Error,
+    TemporarilyUnavailable,
+)
+from ..models.failure import DATABASE_ERRORS
 from ..models.grant import NOBODY
 from ..models.token import Token
-from ..protocol.contract import Server, server_of
+from ..protocol.contract import Server, current_server, server_of
+from ..protocol.error_response import unavailable
 from ..protocol.resources import Resource
 from ..protocol.state import current_token_of_request, request_state
 from ..signals import tell, token_used
@@ -61,7 +69,10 @@ class CurrentToken:
     @functools.cached_property
     def user(self) -> Any:
         """The host's user, loaded on first access; None if there is none or they were deleted."""
-        return None if self.is_machine else current_app.extensions["pkce"].users.load(self.subject)
+        if self.is_machine:
+            return None
+        with _aborted_if_unavailable():
+            return current_app.extensions["pkce"].users.load(self.subject)
 
     def require(self, *scopes: str) -> None:
         """Require all of `scopes`, given as in `pkce.require`, from inside a view.
@@ -141,17 +152,19 @@ def admit(
 ) -> Response | None:
     """Set `current_token` if the request has a valid token, else return the challenge.
 
-    The token that the guard of the path has found is not read again, so that a request needs
-    one statement. The challenge asks for the scopes `suggested`, or else for all required ones.
+    Abort the request with 503 if the database is not available. The token that the guard of the
+    path has found is not read again, so that a request needs one statement. The challenge asks
+    for the scopes `suggested`, or else for all required ones.
     """
     state = request_state()
     below, needed = state.below, (*state.needed, *required)
     try:
-        if below is not None and resource in (None, below[1]):
-            resource = below[1]
-            token = check(server, below[0], required, resource)
-        else:
-            token = check(server, find(server, read_header(), state), required, resource)
+        with _aborted_if_unavailable():
+            if below is not None and resource in (None, below[1]):
+                resource = below[1]
+                token = check(server, below[0], required, resource)
+            else:
+                token = check(server, find(server, read_header(), state), required, resource)
     except OAuth2Error as error:
         return challenge(error, suggested or needed, resource)
     state.admitted, state.needed = (token, resource), needed
@@ -166,6 +179,18 @@ def admit(
     )
     tell_of_use(server, token, required)
     return None
+
+
+@contextmanager
+def _aborted_if_unavailable() -> Iterator[None]:
+    """Abort the request with 503 if the database, or what is fetched, is not available now."""
+    try:
+        yield
+    except (TemporarilyUnavailable, *DATABASE_ERRORS) as raised:
+        error = raised if isinstance(raised, TemporarilyUnavailable) else unavailable(raised)
+        if error is None:
+            raise
+        flask.abort(current_server.handle_error_response(None, error))
 
 
 def tell_of_use(server: Server, token: Token, scopes: Iterable[str]) -> None:

@@ -224,6 +224,11 @@ class Settings:
     key_secret: str | None = _setting(
         None, "The secret from which this server derives its keys. Default: SECRET_KEY."
     )
+    key_secret_fallbacks: list[str] = _setting(
+        [],
+        "Earlier secrets, the latest first: what was made with them is still accepted. Without "
+        "PKCE_KEY_SECRET, those in SECRET_KEY_FALLBACKS are accepted too.",
+    )
     sqlite_pragmas: bool = _setting(
         False, "Whether to put SQLite into WAL mode, with a busy timeout, on your app's engine."
     )

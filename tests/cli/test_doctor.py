@@ -15,7 +15,7 @@ from flask_pkce_server.testing import Flow, new_verifier, register
 
 from .. import host
 from ..host import sign_in
-from ..services import own_database
+from ..services import empty_database, own_database
 
 #: With an issuer as every product's SDK wants it: nothing is left to be said of that.
 make_app = partial(host.make_app, PKCE_ISSUER="https://auth.example/")
@@ -120,6 +120,25 @@ def test_a_file_that_is_not_in_wal_mode_is_a_warning(tmp_path: Path) -> None:
     assert "PKCE_SQLITE_PRAGMAS" in find(levels(app), "WAL")["fix"]
     with app.app_context():
         app.db.engine.dispose()
+
+
+@pytest.mark.services
+@pytest.mark.parametrize(
+    ("options", "warnings", "total"),
+    [({}, 2, 20), ({"pool_pre_ping": True, "pool_size": 20}, 0, 50)],
+)
+def test_the_connections_of_a_process_are_counted_and_compared_with_its_threads(
+    monkeypatch: pytest.MonkeyPatch, options: dict, warnings: int, total: int
+) -> None:
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--workers=2 --threads 20")
+    with empty_database("postgresql") as url:
+        app = make_app(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=options)
+        found = levels(app)
+        with app.app_context():
+            app.db.engine.dispose()
+    assert find(found, f"at most {total} connections")["level"] == "OK"
+    warned = [about for about in found if "does not check" in about or "20 threads" in about]
+    assert len(warned) == warnings
 
 
 def test_scopes_that_are_not_declared_any_more_are_named(app: Flask) -> None:

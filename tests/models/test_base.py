@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from sqlalchemy import MetaData, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from flask_pkce_server.models.base import ATTEMPTS, Base, asks_for_retry, copy_tables
+from flask_pkce_server.models.base import RETRIES, Base, copy_tables
 from flask_pkce_server.models.consent import Asked, Consent, remember, standing
+from flask_pkce_server.models.failure import Failure, failure_of
 
 from ..host import make_app
 from ..services import empty_database
@@ -33,22 +36,33 @@ def error(*args: object, sqlstate: str | None = None) -> OperationalError:
     return OperationalError("UPDATE", {}, Busy(*args, sqlstate=sqlstate))
 
 
+TAKEN = IntegrityError("INSERT", {}, Busy("UNIQUE constraint failed"))
+LOST = OperationalError("UPDATE", {}, Busy("server has gone away"), connection_invalidated=True)
+
+
 @pytest.mark.parametrize(
-    ("raised", "again"),
+    ("raised", "failure"),
     [
-        (error("could not serialize", sqlstate="40001"), True),
-        (error("deadlock detected", sqlstate="40P01"), True),
-        (error(1213, "Deadlock found"), True),
-        (error(1205, "Lock wait timeout exceeded"), True),
-        (error(1020, "Record has changed since last read"), True),
-        (error("database is locked"), True),
-        (IntegrityError("INSERT", {}, Busy("UNIQUE constraint failed")), True),
-        (error("no such table: pkce_token"), False),
-        (error(), False),
+        (error("could not serialize", sqlstate="40001"), Failure.BUSY),
+        (error("deadlock detected", sqlstate="40P01"), Failure.BUSY),
+        (error(1213, "Deadlock found"), Failure.BUSY),
+        (error(1205, "Lock wait timeout exceeded"), Failure.BUSY),
+        (error(1020, "Record has changed since last read"), Failure.BUSY),
+        (error("database is locked"), Failure.BUSY),
+        (TAKEN, Failure.TAKEN),
+        (LOST, Failure.LOST),
+        (OperationalError(None, None, Busy("connection refused")), Failure.UNREACHABLE),
+        (PoolTimeout("QueuePool limit of size 5 overflow 0 reached"), Failure.UNREACHABLE),
+        (OperationalError(None, None, sqlite3.OperationalError("unable to open")), None),
+        (error("no such table: pkce_token"), None),
+        (error(), None),
+        (ValueError(), None),
     ],
 )
-def test_what_may_succeed_next_time_is_tried_again(raised: OperationalError, again: bool) -> None:
-    assert asks_for_retry(raised) is again
+def test_what_may_succeed_next_time_is_told_from_what_will_not(
+    raised: Exception, failure: Failure | None
+) -> None:
+    assert failure_of(raised) is failure
 
 
 def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
@@ -70,10 +84,16 @@ def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "tries"), [(error("database is locked"), ATTEMPTS), (error("no such table"), 1)]
+    ("raised", "tries"),
+    [
+        (error("database is locked"), 1 + RETRIES[Failure.BUSY]),
+        (TAKEN, 3),
+        (LOST, 2),
+        (error("no such table"), 1),
+    ],
 )
 def test_and_gives_up_in_the_end_with_nothing_written(
-    app: Flask, raised: OperationalError, tries: int
+    app: Flask, raised: DBAPIError, tries: int
 ) -> None:
     store, seen = app.extensions["pkce"].store, []
 
@@ -84,7 +104,7 @@ def test_and_gives_up_in_the_end_with_nothing_written(
         raise raised
 
     with app.app_context():
-        with pytest.raises(OperationalError):
+        with pytest.raises(type(raised)):
             store.write(work)
         with store.reading() as session:
             assert session.scalars(select(Consent)).all() == []

@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, select, update
 
 from flask_pkce_server.models.signing_key import SigningKey
 from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, server_of
+from flask_pkce_server.wire.jws import header_of
 
 from ..counting import Counted
+from ..host import lending, make_app
 from ..openid import header, read
 
 
@@ -23,14 +27,16 @@ def rows(app: Flask) -> list[SigningKey]:
         return list(session.scalars(select(SigningKey)))
 
 
-def ring(app: Flask, *, secret: bytes | None = None, clock: Clock | None = None) -> KeyRing:
+def ring(
+    app: Flask, *, secret: bytes | None = None, clock: Clock | None = None, lead: int = 7200
+) -> KeyRing:
     """What another worker knows."""
     server = server_of(app)
     return KeyRing(
         server.store,
-        secret=lambda: secret or server.key("signing keys"),
+        secrets=lambda: [secret] if secret else server.accepted_keys("signing keys"),
         clock=server.now if clock is None else lambda: int(clock()),
-        lead=7200,
+        lead=lead,
         keep=86400,
     )
 
@@ -60,7 +66,7 @@ def test_the_private_half_is_encrypted_under_its_own_name(app: Flask, keys: KeyR
             .values(private_key=other.private_key)
         )
         session.commit()
-    assert [key.kid for key in ring(app).unreadable()] == [one.kid]
+    assert [key.kid for key, _ in ring(app).listed() if key.private is None] == [one.kid]
 
 
 def test_two_workers_have_the_same_keys(app: Flask, keys: KeyRing) -> None:
@@ -172,9 +178,9 @@ def test_keys_of_another_secret_retire_nobody_elses(
 
 
 def test_without_a_lead_a_rotation_signs_at_once_and_says_so(app: Flask, keys: KeyRing) -> None:
-    keys._lead = 0
     before = {key.kid for key, _ in keys.listed()}
-    made = keys.rotate()
+    made = ring(app, lead=0).rotate()
+    keys.read()
     assert len(made) == 2
     assert not before & set(made)
     assert header(app, keys.sign({}, "ES256"))["kid"] in made
@@ -195,3 +201,82 @@ def test_a_rotation_under_way_does_not_stand_in_for_compromised_keys(
         ("ES256", "active"),
         ("RS256", "active"),
     ]
+
+
+DAY = 86400
+
+
+def kid_of_signer(keys: KeyRing, algorithm: str = "RS256") -> str:
+    return header_of(keys.sign({}, algorithm))["kid"]
+
+
+def test_a_clock_that_was_ahead_and_is_put_right_changes_no_key(
+    app: Flask, pkce_clock: Clock
+) -> None:
+    # The machine starts with a clock that is a day ahead, makes its keys, and is corrected.
+    pkce_clock.advance(DAY)
+    with app.app_context():
+        keys = server_of(app).keys
+        keys.prepare()
+        first = kid_of_signer(keys)
+        pkce_clock.advance(-DAY)
+        for seconds in (0, DAY + 10, 30 * DAY + 10, 365 * DAY):
+            pkce_clock.advance(seconds)
+            server_of(app).store.write(keys.prune)
+            keys.prepare(again=True)
+            assert kid_of_signer(keys) == first
+            assert first in [key["kid"] for key in keys.published()]
+            assert {state for _, state in keys.listed()} == {"active"}
+
+
+def test_a_rotation_by_a_clock_that_was_ahead_does_not_stand_in_for_one_of_now(
+    app: Flask, pkce_clock: Clock, keys: KeyRing
+) -> None:
+    old = kid_of_signer(keys)
+    pkce_clock.advance(365 * DAY)
+    distant = keys.rotate()
+    pkce_clock.advance(-365 * DAY)
+    keys.prepare(again=True)
+    assert kid_of_signer(keys) == old
+    made = keys.rotate()
+    assert not set(made) & {old, *distant}
+    pkce_clock.advance(7200)
+    assert kid_of_signer(keys) in made
+    # What the clock once took for now comes, and the earlier key does not come back with it.
+    pkce_clock.advance(366 * DAY)
+    keys.prepare(again=True)
+    assert kid_of_signer(keys) in made
+
+
+steps = st.one_of(
+    st.sampled_from(["rotate", "compromised", "prune", "restart"]),
+    st.sampled_from([-400 * DAY, -DAY, -3600, 60, 3600, 7200, DAY, 31 * DAY, 400 * DAY]),
+)
+
+
+@given(history=st.lists(steps, max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_whatever_the_clock_did_the_key_that_signs_is_published_and_kept(
+    history: list[str | int],
+) -> None:
+    with lending.app(make_app) as app, app.app_context():
+        server, clock = server_of(app), Clock(1_800_000_000)
+        with server.store.reading() as session:
+            session.execute(delete(SigningKey))
+            session.commit()
+        keys = ring(app, clock=clock)
+        for step in history:
+            if isinstance(step, int):
+                clock.advance(step)
+            elif step == "prune":
+                server.store.write(keys.prune)
+            elif step == "restart":
+                keys = ring(app, clock=clock)
+            else:
+                keys.rotate(compromised=step == "compromised")
+            keys.prepare()
+            signing = {kid_of_signer(keys, name) for name in ("RS256", "ES256")}
+            assert signing == {key.kid for key, state in keys.listed() if state == "active"}
+            assert signing <= {key["kid"] for key in keys.published()}
+            server.store.write(keys.prune)
+            assert signing <= {row.kid for row in rows(app)}

@@ -234,7 +234,7 @@ def _scopes(server: Server) -> dict[str, str]:
 
 def _signer(server: Server) -> URLSafeSerializer:
     # Signed, so that nobody can register an app under the client_id of another one.
-    return URLSafeSerializer(server.key("developer portal"))
+    return URLSafeSerializer(server.accepted_keys("developer portal"))
 
 
 def _apps_of(server: Server, subject: str) -> list[Client]:

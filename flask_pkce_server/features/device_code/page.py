@@ -29,9 +29,9 @@ from .pending import (
     approve,
     denied_if_refused,
     deny,
+    digests_of,
     find_code,
     find_pending,
-    key_of,
 )
 
 _MALFORMED = translatable("A code has 8 letters. Look at your device again.")
@@ -108,10 +108,10 @@ def _enter(
     user_code = device_code.read_user_code(typed)
     if user_code is None:
         return _ask_code(server, typed, _MALFORMED, reference=reference)
-    key, subject = key_of(server, user_code), server.users.subject_of(user)
+    digests, subject = digests_of(server, user_code), server.users.subject_of(user)
     try:
         code = server.store.write(
-            lambda session: device_code.enter(session, key, subject, server.now())
+            lambda session: device_code.enter(session, digests, subject, server.now())
         )
     except TooManyGuesses as refused:
         response = _ask_code(server, typed, _TOO_MANY, 429)

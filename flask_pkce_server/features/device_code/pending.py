@@ -35,7 +35,7 @@ class PendingDevice:
 def find_code(server: Server, user_code: str) -> DeviceCode | None:
     """Return the code of the device that waits with `user_code`, None if there is none."""
     with server.store.reading() as session:
-        return device_code.waiting(session, key_of(server, user_code), server.now())
+        return device_code.waiting(session, digests_of(server, user_code), server.now())
 
 
 def find_pending(
@@ -102,6 +102,6 @@ def approve(server: Server, code: DeviceCode, request: Request) -> bool:
     return is_first
 
 
-def key_of(server: Server, user_code: str) -> bytes:
-    """Return the keyed digest under which `user_code` is stored."""
-    return device_code.keyed_digest(server.key("user codes"), user_code)
+def digests_of(server: Server, user_code: str) -> list[bytes]:
+    """Return the keyed digests under which `user_code` may be stored."""
+    return [device_code.keyed_digest(key, user_code) for key in server.accepted_keys("user codes")]
