@@ -74,7 +74,7 @@ def _is_vouched_for(server: Server, origin: str) -> bool:
     """Say whether the operator registered or verified the client, or any client of `origin`."""
     client = request_state().client
     if client is not None:
-        return client.verified or not client.self_registered
+        return not client.is_of_stranger
     return _look_up(server, client_origin.is_vouched_for, origin)
 
 

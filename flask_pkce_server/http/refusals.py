@@ -98,7 +98,7 @@ def _fault(error: OAuth2Error) -> str:
 def _way_back(error: OAuth2Error) -> Client | None:
     """Return the client whose request has expired, if it is known and the operator knows it."""
     client = request_state().client if isinstance(error, InteractionExpired) else None
-    return None if client is None or (client.self_registered and not client.verified) else client
+    return None if client is None or client.is_of_stranger else client
 
 
 def _explain() -> list[str]:

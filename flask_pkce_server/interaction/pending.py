@@ -145,7 +145,7 @@ def _pending(request: Request) -> PendingRequest:
     return PendingRequest(
         client_id=client.client_id,
         client_name=client.client_name,
-        is_vouched_for=client.verified or not client.self_registered,
+        is_vouched_for=not client.is_of_stranger,
         login_hint=_short(data.get("login_hint")),
         acr_values=tuple(dict.fromkeys([*_essential_acr(data), *words("acr_values")])),
         ui_locales=words("ui_locales"),

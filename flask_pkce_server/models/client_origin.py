@@ -60,4 +60,4 @@ def is_vouched_for(session: Session, origin: str) -> bool:
         .order_by(Client.self_registered, Client.issued_at)
         .limit(_MOST_CLIENTS)
     )
-    return any(client.verified or not client.self_registered for client in clients)
+    return not all(client.is_of_stranger for client in clients)

@@ -89,7 +89,7 @@ def _may_ask_who_is_here(server: Server, client: Client, sid: str) -> bool:
     keycloak-js asks so before it tries to sign the user in silently (`check-sso`). A client that
     anybody may have registered has to take part in the session already.
     """
-    if client.verified or not client.self_registered:
+    if not client.is_of_stranger:
         return True
     with server.store.reading() as session:
         return participation.takes_part(session, sid, client.client_id)
