@@ -367,10 +367,9 @@ def test_metadata_that_is_refused(same: Flask, said: dict[str, Any]) -> None:
         b"\xff\xfe{}",
         b'{"client_name": "\xff"}',
         b"\xef\xbb\xbf{}",
-        '{"a": "' + "x" * 65536 + '"}',
     ],
 )
-def test_a_body_that_is_no_small_json_object(same: Flask, body: str | bytes) -> None:
+def test_a_body_that_is_no_json_object(same: Flask, body: str | bytes) -> None:
     refused(post(same, body), "invalid_client_metadata")
 
 

@@ -36,6 +36,8 @@ from .draft import Draft, read_draft
 from .kind import KINDS, kind_of, offered
 
 _SECRET = "CLIENT_SECRET"
+#: Bytes of the largest form: it may list 50 redirect URIs of 2000 characters.
+_MAX_BODY = 256 * 1024
 
 
 class PortalForm(PageForm):
@@ -58,8 +60,11 @@ class DeveloperPortalFeature(Feature):
     )
 
     def routes(self, server: Server) -> Iterable[Route]:
-        yield Route("developer", "/developer", portal, ("GET", "POST"), "page")
-        yield Route("developer_app", "/developer/<client_id>", portal_app, ("GET", "POST"), "page")
+        for name, path, view in (
+            ("developer", "/developer", portal),
+            ("developer_app", "/developer/<client_id>", portal_app),
+        ):
+            yield Route(name, path, view, ("GET", "POST"), "page", max_body=_MAX_BODY)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         if server.users.host.may_register_app is None:
