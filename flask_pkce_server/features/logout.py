@@ -79,7 +79,7 @@ class Leaving:
         client, uri = self.client, self.redirect_uri
         if self.hint is not None or client is None or uri is None:
             return False
-        return client.self_registered and not client.verified and not uris.is_loopback(uri)
+        return client.is_of_stranger and not uris.is_loopback(uri)
 
 
 def logout(server: Server) -> Response:

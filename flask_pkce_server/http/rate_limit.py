@@ -23,6 +23,7 @@ from ..models import guess
 if TYPE_CHECKING:
     from flask_limiter import Limiter
 
+    from ..models.client import Client
     from ..protocol.contract import Server
 
 logger = logging.getLogger(__name__)
@@ -49,6 +50,14 @@ class RateLimit:
         if counted and all(counted):
             return {}
         return {f"{self.purpose} {network(address)}": self.most}
+
+    def ask_of(self, server: Server, client: Client) -> dict[str, int]:
+        """Count this request of `client` as `ask` does, unless an operator knows who that is.
+
+        Anybody can claim to be a public client. Anybody can register or describe one with a
+        secret or a key, too, and that proves no more until somebody has verified it.
+        """
+        return self.ask(server) if client.is_public or client.is_of_stranger else {}
 
     def take(self, server: Server) -> None:
         """Count this request before work that no transaction can undo.

@@ -87,7 +87,7 @@ class ConsentView:
     @property
     def is_warned_of(self) -> bool:
         """Whether a stranger registered the app, so that its name proves nothing."""
-        return self.client.self_registered and not self.client.verified
+        return self.client.is_of_stranger
 
     def allow(self, scopes: Iterable[str] | None = None, days: int | None = None) -> Response:
         """Send the browser back with a code for `scopes`, or for all requested scopes if None.

@@ -70,6 +70,14 @@ class Client(Base, ClientMixin):
         return bool(self.client_metadata.get("verified"))
 
     @property
+    def is_of_stranger(self) -> bool:
+        """Whether anybody may have registered or described it, and nobody vouched for it.
+
+        It has proved at most that it is the client that it was before.
+        """
+        return self.self_registered and not self.verified
+
+    @property
     def document(self) -> Mapping[str, int] | None:
         """The times of the stored copy (epoch seconds) of a described client; None for others."""
         return self.client_metadata.get(DOCUMENT)
@@ -119,7 +127,7 @@ class Client(Base, ClientMixin):
         client that redirects to that host. Any program on the user's computer can impersonate a
         public client that uses a loopback port or a private-use scheme (RFC 8252 8.6).
         """
-        if self.self_registered and not self.verified:
+        if self.is_of_stranger:
             return not self.is_at_home(redirect_uri)
         return self.is_public and not redirect_uri.startswith("https://")
 

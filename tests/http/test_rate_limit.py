@@ -20,16 +20,21 @@ from flask_pkce_server.http.rate_limit import network
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.guess import Guess
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.testing import Clock, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, server_of
+from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
-from ..client_documents import URL, Web
+from ..client_documents import URL, WEB, Web
+from ..client_documents import opened as documented
 from ..counting import Counted
 from ..device import Device, television
 from ..host import lending, make_app, sign_in
-from ..registering import opened, post
+from ..registering import SECRET, opened, post
 from ..services import REDIS_URL, THOROUGH, missing
+from ..signing import SIGNER, claims
 
 pytestmark = pytest.mark.thorough
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def remote_address() -> str:
@@ -112,6 +117,53 @@ def test_a_confidential_client_starts_as_many_devices_as_it_has(app: Flask) -> N
     for _ in range(31):
         assert device.start().status_code == 200
     assert rows(app) == []
+
+
+def own_client(app: Flask) -> RegisteredClient:
+    """Register a client with a secret, as anybody may."""
+    grants = ["authorization_code", GRANT_TYPE]
+    told = post(app, {**SECRET, "grant_types": grants}).get_json()
+    uri = told["redirect_uris"][0]
+    return RegisteredClient(
+        told["client_id"], told["client_secret"], uri, told["token_endpoint_auth_method"]
+    )
+
+
+def test_a_secret_of_ones_own_starts_no_more_devices(app: Flask) -> None:
+    device = Device(sign_in(app), own_client(app))
+    for _ in range(30):
+        assert device.start().status_code == 200
+    too_many(device.start())
+    verify = ["pkce", "client", "update", device.client.client_id, "--verified"]
+    assert app.test_cli_runner().invoke(args=verify).exit_code == 0
+    assert device.start().status_code == 200
+
+
+def test_a_key_of_ones_own_starts_no_more_devices() -> None:
+    document = {
+        **WEB,
+        "grant_types": ["authorization_code", GRANT_TYPE],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": SIGNER.jwks,
+    }
+    app = documented(Web(document))
+
+    def start() -> TestResponse:
+        assertion = SIGNER.sign(claims(app, URL))
+        form = {"client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE}
+        program = app.test_client(use_cookies=False)
+        return program.post("/oauth/device_authorization", data={"scope": "profile", **form})
+
+    for _ in range(30):
+        assert start().status_code == 200
+    too_many(start())
+
+
+def test_a_secret_of_ones_own_pushes_no_more_requests(app: Flask) -> None:
+    flow = Flow(sign_in(app), own_client(app), scope="profile")
+    for _ in range(100):
+        assert flow.post("par", flow.request()).status_code == 201
+    too_many(flow.post("par", flow.request()))
 
 
 def test_who_is_refused_for_another_reason_is_not_counted(app: Flask) -> None:
