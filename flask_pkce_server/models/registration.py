@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
@@ -17,10 +19,13 @@ from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token
 
-#: Seconds before `seen_at` of a shared client is updated again.
-_HOUR = 3600
+#: Seconds before `seen_at` of a shared client is updated again, and for which nobody takes the
+#: place of an unused client.
+HOUR = 3600
 # Clients deleted per call: each deletion touches a dozen tables.
 _BATCH = 100
+# One network has this part of the places, but not fewer than so many.
+_SHARE, _MIN_SHARE = 10, 10
 
 
 class Registration(Base):
@@ -36,8 +41,18 @@ class Registration(Base):
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     token_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
     metadata_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
+    #: Keyed digest of the network that the client was first registered from.
+    network_digest: Mapped[bytes | None] = mapped_column(Digest, index=True)
     #: When the client was last registered.
     seen_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Whether there is a place for a new client, and which unused client leaves it, if any."""
+
+    is_there: bool
+    leaving: str | None = None
 
 
 def of_token(session: Session, handle: str) -> Registration | None:
@@ -59,7 +74,7 @@ def shared(session: Session, metadata_digest: bytes) -> tuple[Client, int] | Non
 
 def is_fresh(seen_at: int, now: int) -> bool:
     """Return whether `seen_at` is recent enough to be left as it is."""
-    return seen_at > now - _HOUR
+    return seen_at > now - HOUR
 
 
 def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
@@ -68,22 +83,32 @@ def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
     return changed_rows(session, update(Registration).where(is_same).values(seen_at=now)) == 1
 
 
-def is_full(session: Session, limit: int) -> bool:
-    """Return whether `limit` clients or more wait for their first user.
+def find_room(session: Session, limit: int, network_digest: bytes, now: int) -> Room:
+    """Return the room for a new client from a network, if `limit` may wait for their first user.
+
+    A tenth of the places is for one network. If there is none left, the client leaves that was
+    not registered again for longest, at least for an hour: nothing depends on it, and its
+    program can register it again.
 
     It reads one row per client, so call it before a unit of work, which would block others.
     Concurrent registrations may therefore exceed the limit by a few.
     """
-    waiting = select(Registration.client_id).where(*_unused()).limit(limit)
-    return session.scalar(select(func.count()).select_from(waiting.subquery())) == limit
+    share = max(limit // _SHARE, _MIN_SHARE)
+    is_neighbor = Registration.network_digest == network_digest
+    for places, among in ((share, [is_neighbor]), (limit, [])):
+        waiting = select(Registration.client_id).where(*among, *_unused()).limit(places)
+        if session.scalar(select(func.count()).select_from(waiting.subquery())) == places:
+            leaving = next(_idle(session, now - HOUR, among), None)
+            return Room(leaving is not None, leaving)
+    return Room(True)
 
 
 def store(
-    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], full: bool
+    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], room: Room
 ) -> Client | None:
     """Store a self-registered client; return it, or the shared client with the same metadata.
 
-    Returns None if a new client is needed and `full` is true. Both outcomes, a new client and
+    Returns None if a new client is needed and there is no room. Both outcomes, a new client and
     None, count against the limits in `counted` (see `guess.take`). Raises `TooManyGuesses` if
     one of them is reached.
     """
@@ -94,8 +119,10 @@ def store(
         # Somebody else registered it meanwhile.
         guess.give_back(session, counted, row.seen_at)
         return existing[0]
-    if full:
+    if not room.is_there:
         return None
+    if room.leaving is not None:
+        _remove(session, room.leaving, row.seen_at - HOUR)
     clients.save(session, client)
     session.add(row)
     return client
@@ -106,19 +133,47 @@ def prune(session: Session, before: int, limit: int) -> int:
 
     Returns how many. Clients that the operator has verified are kept.
     """
+    idle = list(islice(_idle(session, before), min(limit, _BATCH)))
+    return sum(_remove(session, client_id, before) for client_id in idle)
+
+
+def _idle(
+    session: Session, before: int, among: Iterable[ColumnElement[bool]] = ()
+) -> Iterator[str]:
+    """Give the unused clients last registered at or before `before`, the oldest first."""
     unused = (
         select(Client)
         .join(Registration, Registration.client_id == Client.client_id)
-        .where(Registration.seen_at <= before, *_unused())
+        .where(Registration.seen_at <= before, *among, *_unused())
+        .order_by(Registration.seen_at)
+        # Whoever asks for a few of many waits for no more.
+        .execution_options(yield_per=_BATCH)
     )
-    # Not in batches: one batch might contain nothing but verified clients.
-    idle = [client.client_id for client in session.scalars(unused) if not client.verified]
-    return sum(clients.remove(session, client_id) for client_id in idle[: min(limit, _BATCH)])
+    return (client.client_id for client in session.scalars(unused) if not client.verified)
+
+
+def _remove(session: Session, client_id: str, before: int) -> bool:
+    """Delete a client unless somebody has just used it or registered it again."""
+    is_idle = Registration.client_id == client_id, Registration.seen_at <= before, *_unused()
+    return changed_rows(session, delete(Registration).where(*is_idle)) == 1 and clients.remove(
+        session, client_id
+    )
 
 
 def _unused() -> list[ColumnElement[bool]]:
-    """Return the conditions that a client has no tokens, codes or consents."""
+    """Return the conditions that no user has done anything with a client.
+
+    Anybody can start a device, so a device counts only once a user has decided on it.
+    """
+    by_a_user = (
+        (Token,),
+        (AuthorizationCode,),
+        (Consent,),
+        (DeviceCode, DeviceCode.subject.is_not(None)),
+    )
     return [
-        ~select(table.client_id).where(table.client_id == Registration.client_id).exists()
-        for table in (Token, AuthorizationCode, DeviceCode, Consent)
+        ~select(table.client_id)
+        .where(table.client_id == Registration.client_id, *conditions)
+        .exists()
+        for table, *conditions in by_a_user
     ]
