@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: How many times as many requests the /48 of an IPv6 address may make as one /56 of it.
-_LARGER = 5
-
 
 @dataclass(frozen=True)
 class RateLimit:
@@ -52,7 +49,8 @@ class RateLimit:
         counted = [self._hit(server, limiter, address) for limiter in _limiters(server)]
         if counted and all(counted):
             return {}
-        return {f"{self.purpose} {name}": most for name, most in self._limits_of(address)}
+        networks = networks_of(address)
+        return {f"{self.purpose} {name}": self.most * times for name, times in networks.items()}
 
     def ask_of(self, server: Server, client: Client) -> dict[str, int]:
         """Count this request of `client` as `ask` does, unless an operator knows who that is.
@@ -83,8 +81,8 @@ class RateLimit:
         attribute = "key_function" if hasattr(decorator, "key_function") else "key_func"
         sender = getattr(decorator, attribute)()
         try:
-            for name, most in self._limits_of(str(sender or address)):
-                rule = RateLimitItemPerMinute(most, guess.WINDOW // 60)
+            for name, times in networks_of(str(sender or address)).items():
+                rule = RateLimitItemPerMinute(self.most * times, guess.WINDOW // 60)
                 # Other apps may use the same storage.
                 names = ("pkce", server.issuer, self.purpose, name)
                 if not limiter.limiter.hit(rule, *names):
@@ -96,11 +94,6 @@ class RateLimit:
             logger.warning("Flask-Limiter cannot count (%s); the database does", kind)
             return False
         return True
-
-    def _limits_of(self, address: str) -> list[tuple[str, int]]:
-        """Return the networks that a request from `address` counts for, with their limits."""
-        smallest, *larger = networks_of(address)
-        return [(smallest, self.most), *((name, self.most * _LARGER) for name in larger)]
 
 
 def _limiters(server: Server) -> list[Limiter]:

@@ -7,20 +7,23 @@ import re
 
 #: Some proxies send the port along, which differs for each connection.
 _WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9]+(?:\.[0-9]+){3}):[0-9]+")
+# How many times as much as a /56 a whole /48 may have.
+_LARGER = 5
 #: IPv6 prefixes whose last 32 bits are the IPv4 address of the sender (RFC 6052, RFC 7915).
 _EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::ffff:0:0/96", "64:ff9b::/96", "::ffff:0:0:0/96")))
 
 
-def networks_of(address: str) -> tuple[str, ...]:
-    """Return what one customer typically gets, and then what a larger one may have.
+def networks_of(address: str) -> dict[str, int]:
+    """Return the networks that a request from `address` counts for.
 
-    For IPv6 these are the /56 and the /48 with `address` in them; for IPv4, and for text that is
-    not an address, there is only `address`, without its port.
+    The first is what one customer typically gets: an IPv4 address, or a /56 of IPv6. Some have a
+    /48 of IPv6, which is the second. The values say how many times as much each may have. Text
+    that is not an address is returned unchanged.
     """
     parsed = _parse(address)
     if isinstance(parsed, ipaddress.IPv6Address):
-        return _network(parsed, 56), _network(parsed, 48)
-    return (str(parsed),)
+        return {_network(parsed, 56): 1, _network(parsed, 48): _LARGER}
+    return {str(parsed): 1}
 
 
 def block_of(address: str) -> str:
