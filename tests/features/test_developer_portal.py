@@ -205,6 +205,11 @@ def test_until_the_operator_has_checked_it(app: Flask, client: FlaskClient) -> N
     assert "Anybody can register an app here" in flow.authorize().text
 
 
+def test_blanks_in_a_name_are_one_space(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client, name=" My \u2003 app "))
+    assert stored(app, made).client_name == "My app"
+
+
 def test_the_form_sent_twice_makes_one_app(client: FlaskClient) -> None:
     form = hidden_fields(client.get(HERE).text)
     data = {**form, "kind": "server", "name": "My app", "redirect_uris": URI, "do": "create"}

@@ -492,6 +492,11 @@ def test_a_registered_client_signs_in_and_is_warned_of(app: Flask, said: dict[st
     assert said["client_name"] in page.text
 
 
+def test_blanks_in_a_name_are_one_space(app: Flask) -> None:
+    told = registered(app, {**SECRET, "client_name": " My\u2003\u2003 \u00a0app "})
+    assert told["client_name"] == "My app"
+
+
 def test_it_is_told_of(app: Flask) -> None:
     told_of: list[str] = []
 

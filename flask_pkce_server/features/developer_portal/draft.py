@@ -101,7 +101,7 @@ def read_draft(kinds: Iterable[AppKind], scopes: Collection[str]) -> Draft:
     by_name = {kind.name: kind for kind in kinds}
     return Draft(
         by_name.get(typed.get("kind", ""), next(iter(by_name.values()))),
-        name=typed.get("name", "").strip(),
+        name=shown_name.collapse_blanks(typed.get("name", "")),
         redirect_uris=typed.get("redirect_uris", ""),
         links={name: value for name in LINKS if (value := typed.get(name, "").strip())},
         scopes=frozenset(typed.getlist("scope")) & frozenset(scopes),

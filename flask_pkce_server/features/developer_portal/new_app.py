@@ -46,7 +46,7 @@ def register(
 
     Raises `InvalidRequestError` if a feature refuses the client.
     """
-    kind, developer = draft.kind, server.users.name_of(user)
+    kind, developer = draft.kind, shown_name.collapse_blanks(server.users.name_of(user))
     subject, limit = server.users.subject_of(user), server.settings.developer_portal_max_apps
     client, secret = clients.new_client(
         client_id=client_id,
