@@ -76,7 +76,8 @@ class RateLimit:
         # Imported here because `limits` comes with Flask-Limiter, which is optional.
         from limits import RateLimitItemPerMinute
 
-        # The only public access to the host's key function; Flask-Limiter 3 has a shorter name.
+        # The only public access to the host's key function; Flask-Limiter 3 has a shorter name. The
+        # rule does not matter: nothing is decorated.
         decorator = limiter.limit("1/minute")
         attribute = "key_function" if hasattr(decorator, "key_function") else "key_func"
         sender = getattr(decorator, attribute)()

@@ -19,13 +19,13 @@ from .consent import Consent
 from .device_code import DeviceCode
 from .token import Token
 
-#: Seconds before `seen_at` of a shared client is updated again, and for which nobody takes the
-#: place of an unused client.
+#: Seconds before `seen_at` of a shared client is updated again, and for which an unused client
+#: keeps its place.
 HOUR = 3600
 # Clients deleted per call: each deletion touches a dozen tables.
 _BATCH = 100
-# One network has this part of the places, but not fewer than so many.
-_SHARE, _MIN_SHARE = 10, 10
+# One network gets one place in ten, but not fewer than ten places.
+_NETWORKS, _MIN_SHARE = 10, 10
 
 
 class Registration(Base):
@@ -86,14 +86,14 @@ def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
 def find_room(session: Session, limit: int, network_digest: bytes, now: int) -> Room:
     """Return the room for a new client from a network, if `limit` may wait for their first user.
 
-    A tenth of the places is for one network. If there is none left, the client leaves that was
-    not registered again for longest, at least for an hour: nothing depends on it, and its
-    program can register it again.
+    One network gets a tenth of the places. If they are taken, the unused client that was last
+    registered longest ago makes room, unless that was within the last hour: nothing depends on
+    it, and its program can register again.
 
     It reads one row per client, so call it before a unit of work, which would block others.
     Concurrent registrations may therefore exceed the limit by a few.
     """
-    share = max(limit // _SHARE, _MIN_SHARE)
+    share = max(limit // _NETWORKS, _MIN_SHARE)
     is_neighbor = Registration.network_digest == network_digest
     for places, among in ((share, [is_neighbor]), (limit, [])):
         waiting = select(Registration.client_id).where(*among, *_unused()).limit(places)
@@ -146,7 +146,7 @@ def _idle(
         .join(Registration, Registration.client_id == Client.client_id)
         .where(Registration.seen_at <= before, *among, *_unused())
         .order_by(Registration.seen_at)
-        # Whoever asks for a few of many waits for no more.
+        # Loads no more than the caller takes.
         .execution_options(yield_per=_BATCH)
     )
     return (client.client_id for client in session.scalars(unused) if not client.verified)

@@ -22,7 +22,18 @@ IGNORABLE = (
 def test_no_character_that_nobody_sees_is_in_a_name() -> None:
     unseen = {chr(code) for first, last in IGNORABLE for code in range(first, last + 1)}
     formats = {c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) == "Cf"}
-    blank = {"\u2800", "\U0001d159", "\u2028", "\u2029", "\0", "\n", "\x7f", "\x85", "\ud800"}
+    blank = {
+        "\u2800",
+        "\U00016fe4",
+        "\U0001d159",
+        "\u2028",
+        "\u2029",
+        "\0",
+        "\n",
+        "\x7f",
+        "\x85",
+        "\ud800",
+    }
     for character in unseen | formats | blank:
         for name in (f"Claude{character}", f"{character}Claude", f"Cla{character}ude"):
             assert not is_fit(name), hex(ord(character))

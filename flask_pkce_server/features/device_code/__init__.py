@@ -42,7 +42,7 @@ from .errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 from .page import device, link_to
 from .request import check_request
 
-#: How often a caller may start a device with a client that is not known to be somebody's.
+#: How often a caller may start a device with a client that may be anybody's.
 STARTS = RateLimit("device_authorization", 30)
 _UNKNOWN = "The device_code is unknown, or not this client's."
 #: Client authentication, user code and code_challenge: the user does not decide on these.
