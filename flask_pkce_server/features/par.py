@@ -125,7 +125,7 @@ def push(server: Server) -> Response:
     request.notes["par"] = None
     authorization.check(server, request)
     handle, now = new_handle(_HANDLE), server.now()
-    limits = PUSHES.ask(server) if client.is_public else {}
+    limits = PUSHES.ask_of(server, client)
     row = {
         "digest": digest(handle),
         "client_id": client.client_id,

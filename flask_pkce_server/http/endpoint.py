@@ -21,6 +21,7 @@ from ..errors import MethodNotAllowed, OAuth2Error, TooManyRequests
 from ..pages.policy import set_policy
 from ..protocol.contract import Server, server_of
 from ..protocol.declarations import Route
+from ..protocol.state import request_state
 from ..resource_server.paths import needs_token
 from .refusals import json_error, named_error, page_error
 
@@ -35,13 +36,19 @@ class _Kind:
 
 def answer(route: Route) -> Callable[..., Response]:
     """Return the Flask view of `route`, which wraps its view in the behavior of its kind."""
-    kind, methods = _KINDS[route.kind], {*route.methods}
-    allowed = methods | {"HEAD"} if "GET" in methods else methods
+    kind, allowed = _KINDS[route.kind], {*route.methods}
+    if "GET" in allowed and route.kind != "page":
+        # A page may act on a GET: it issues a code or ends a session. HEAD must not (RFC 9110
+        # 9.2.1), and programs do not need it there.
+        allowed.add("HEAD")
 
     @functools.wraps(route.view)
     def view(**values: Any) -> Response:
         app, method = current_app, flask.request.method
         try:
+            body_error = request_state().body_error
+            if body_error is not None:
+                raise body_error
             if method == "OPTIONS":
                 # A preflight never reaches the view; the CORS feature adds its headers later.
                 response = Response(status=204)
@@ -90,6 +97,7 @@ def _finish_page(response: Response) -> Response:
 def _finish_endpoint(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     response.headers["Pragma"] = "no-cache"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response
 
 
@@ -97,6 +105,7 @@ def _finish_document(response: Response) -> Response:
     if response.status_code != 200:
         return _finish_endpoint(response)
     response.headers["Cache-Control"] = "public, max-age=300"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.add_etag()
     response.make_conditional(flask.request)
     return response

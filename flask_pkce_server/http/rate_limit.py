@@ -7,10 +7,8 @@ user codes are separate: `models.guess` always counts them in the database.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import math
-import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,21 +17,24 @@ import flask
 
 from ..errors import TooManyRequests
 from ..models import guess
+from ..wire.network import networks_of
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
 
+    from ..models.client import Client
     from ..protocol.contract import Server
 
 logger = logging.getLogger(__name__)
 
-#: Some proxies send the port along, which differs for each connection.
-_WITH_PORT = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?|([0-9]+(?:\.[0-9]+){3}):[0-9]+")
-
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most `most` requests for `purpose` within `guess.WINDOW` seconds, for each sender."""
+    """At most `most` requests for `purpose` within `guess.WINDOW` seconds, for each sender.
+
+    A sender is an IPv4 address or the /56 of an IPv6 address, which is what one customer has.
+    Some have a /48, so each of these has a limit too.
+    """
 
     purpose: str
     most: int
@@ -48,7 +49,16 @@ class RateLimit:
         counted = [self._hit(server, limiter, address) for limiter in _limiters(server)]
         if counted and all(counted):
             return {}
-        return {f"{self.purpose} {network(address)}": self.most}
+        networks = networks_of(address)
+        return {f"{self.purpose} {name}": self.most * times for name, times in networks.items()}
+
+    def ask_of(self, server: Server, client: Client) -> dict[str, int]:
+        """Count this request of `client` as `ask` does, unless an operator knows who that is.
+
+        Anybody can claim to be a public client. Anybody can register or describe one with a
+        secret or a key, too, and that proves no more until somebody has verified it.
+        """
+        return self.ask(server) if client.is_public or client.is_of_stranger else {}
 
     def take(self, server: Server) -> None:
         """Count this request before work that no transaction can undo.
@@ -66,42 +76,29 @@ class RateLimit:
         # Imported here because `limits` comes with Flask-Limiter, which is optional.
         from limits import RateLimitItemPerMinute
 
-        rule = RateLimitItemPerMinute(self.most, guess.WINDOW // 60)
-        # The only public access to the host's key function; Flask-Limiter 3 has a shorter name.
-        decorator = limiter.limit(str(rule))
+        # The only public access to the host's key function; Flask-Limiter 3 has a shorter name. The
+        # rule does not matter: nothing is decorated.
+        decorator = limiter.limit("1/minute")
         attribute = "key_function" if hasattr(decorator, "key_function") else "key_func"
         sender = getattr(decorator, attribute)()
-        # Other apps may use the same storage.
-        names = ("pkce", server.issuer, self.purpose, network(str(sender or address)))
         try:
-            if limiter.limiter.hit(rule, *names):
-                return True
-            ends_at = limiter.limiter.get_window_stats(rule, *names)[0]
+            for name, times in networks_of(str(sender or address)).items():
+                rule = RateLimitItemPerMinute(self.most * times, guess.WINDOW // 60)
+                # Other apps may use the same storage.
+                names = ("pkce", server.issuer, self.purpose, name)
+                if not limiter.limiter.hit(rule, *names):
+                    ends_at = limiter.limiter.get_window_stats(rule, *names)[0]
+                    raise TooManyRequests(max(1, math.ceil(ends_at - time.time())))
         except _failures(limiter) as error:
             # The text of the error may contain the storage server and its password.
             kind = type(error).__name__
             logger.warning("Flask-Limiter cannot count (%s); the database does", kind)
             return False
-        raise TooManyRequests(max(1, math.ceil(ends_at - time.time())))
+        return True
 
 
 #: The limit on fetches for clients that nobody vouched for: of their documents and their keys.
 FETCHES = RateLimit("fetch", 20)
-
-
-def network(address: str) -> str:
-    """Return what one customer typically gets: an IPv4 address, or the /64 of an IPv6 address.
-
-    Text that is not an address is returned unchanged, one with a port without the port.
-    """
-    with_port = _WITH_PORT.fullmatch(address)
-    if with_port is not None:
-        address = with_port[1] or with_port[2]
-    try:
-        ipv6 = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    return str(ipv6.ipv4_mapped or ipaddress.IPv6Network((int(ipv6), 64), strict=False))
 
 
 def _limiters(server: Server) -> list[Limiter]:

@@ -11,6 +11,7 @@ from flask import Response
 
 from ..errors import ConfigurationError
 from ..protocol.server import FeatureServer
+from .body import bound
 from .endpoint import answer
 
 _VARIABLE = re.compile(r"<[^>]*>")
@@ -48,6 +49,7 @@ def mount(server: FeatureServer, prefix: str) -> None:
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
             write=f"one of: {', '.join(sorted(server.paths))}",
         )
+    server.app.url_value_preprocessor(bound)
     static = f"{prefix}/static/<path:filename>"
     server.app.add_url_rule(static, "pkce.static", _static_file, merge_slashes=False)
 

@@ -1,8 +1,8 @@
 """Foreign secret: a client secret hashed by another product, until the client first uses it.
 
 Django hashes with PBKDF2, and Doorkeeper can hash with bcrypt. These hashes are slow on
-purpose, as passwords need them to be. When the client first presents its secret, this
-package's own digest replaces the hash.
+purpose, as passwords need them to be, and so are wrong secrets: they are counted. When the
+client first presents its secret, this package's own digest replaces the hash.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ import re
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from ..wire.network import networks_of
 from .base import Base, Identifier, changed_rows
 from .client import Client
 
 #: Bytes of the longest secret; a longer one is refused before anything is computed.
 MAX_SECRET = 1000
-# One wrong secret may cost a few seconds of one core, no more.
-_MOST_ITERATIONS = 10_000_000
-_MOST_ROUNDS = 15
+#: Wrong secrets within `guess.WINDOW` seconds from one sender, and for one client. One sender
+#: alone must not keep the client out.
+WRONG_OF_SENDER = 10
+WRONG_OF_CLIENT = 50
+# One wrong secret may cost about a second of one core, no more.
+_MOST_ITERATIONS = 2_000_000
+_MOST_ROUNDS = 14
 
 _PBKDF2 = re.compile(r"pbkdf2_sha256\$([1-9][0-9]{0,7})\$([^$]{1,128})\$([A-Za-z0-9+/]{43}=)")
 # The last character of the salt holds only two bits.
@@ -69,6 +74,17 @@ def fits(secret_hash: str, proof: str) -> bool:
     import bcrypt
 
     return bcrypt.checkpw(secret[:_BCRYPT_READS], secret_hash.encode())
+
+
+def limits_of(client_id: str, address: str) -> dict[str, int]:
+    """Return how many wrong secrets may come, by name, for `guess.take`."""
+    return {
+        f"foreign secret of {client_id}": WRONG_OF_CLIENT,
+        **{
+            f"foreign secret from {name}": WRONG_OF_SENDER * times
+            for name, times in networks_of(address).items()
+        },
+    }
 
 
 def add(session: Session, client_id: str, secret_hash: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
@@ -14,10 +16,13 @@ from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
 from .connection import is_unused
 
-#: Seconds before `seen_at` of a shared client is updated again.
-_HOUR = 3600
+#: Seconds before `seen_at` of a shared client is updated again, and for which an unused client
+#: keeps its place.
+HOUR = 3600
 # Clients deleted per call: each deletion touches a dozen tables.
 _BATCH = 100
+# One network gets one place in ten, but not fewer than ten places.
+_NETWORKS, _MIN_SHARE = 10, 10
 
 
 class Registration(Base):
@@ -33,8 +38,18 @@ class Registration(Base):
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
     token_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
     metadata_digest: Mapped[bytes | None] = mapped_column(Digest, unique=True)
+    #: Keyed digest of the network that the client was first registered from.
+    network_digest: Mapped[bytes | None] = mapped_column(Digest, index=True)
     #: When the client was last registered.
     seen_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
+
+
+@dataclass(frozen=True)
+class Room:
+    """Whether there is a place for a new client, and which unused client leaves it, if any."""
+
+    is_there: bool
+    leaving: str | None = None
 
 
 def of_token(session: Session, handle: str) -> Registration | None:
@@ -56,7 +71,7 @@ def shared(session: Session, metadata_digest: bytes) -> tuple[Client, int] | Non
 
 def is_fresh(seen_at: int, now: int) -> bool:
     """Return whether `seen_at` is recent enough to be left as it is."""
-    return seen_at > now - _HOUR
+    return seen_at > now - HOUR
 
 
 def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
@@ -65,22 +80,36 @@ def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
     return changed_rows(session, update(Registration).where(is_same).values(seen_at=now)) == 1
 
 
-def is_full(session: Session, limit: int) -> bool:
-    """Return whether `limit` clients or more wait for their first user.
+def find_room(session: Session, limit: int, network_digest: bytes, now: int) -> Room:
+    """Return the room for a new client from a network, if `limit` may wait for their first user.
+
+    One network gets a tenth of the places. If they are taken, the unused client that was last
+    registered longest ago makes room, unless that was within the last hour: nothing depends on
+    it, and its program can register again.
 
     It reads one row per client, so call it before a unit of work, which would block others.
     Concurrent registrations may therefore exceed the limit by a few.
     """
-    waiting = select(Registration.client_id).where(is_unused(Registration.client_id)).limit(limit)
-    return session.scalar(select(func.count()).select_from(waiting.subquery())) == limit
+    share = max(limit // _NETWORKS, _MIN_SHARE)
+    is_neighbor = Registration.network_digest == network_digest
+    for places, among in ((share, [is_neighbor]), (limit, [])):
+        waiting = (
+            select(Registration.client_id)
+            .where(*among, is_unused(Registration.client_id))
+            .limit(places)
+        )
+        if session.scalar(select(func.count()).select_from(waiting.subquery())) == places:
+            leaving = next(_idle(session, now - HOUR, among), None)
+            return Room(leaving is not None, leaving)
+    return Room(True)
 
 
 def store(
-    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], full: bool
+    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], room: Room
 ) -> Client | None:
     """Store a self-registered client; return it, or the shared client with the same metadata.
 
-    Returns None if a new client is needed and `full` is true. Both outcomes, a new client and
+    Returns None if a new client is needed and there is no room. Both outcomes, a new client and
     None, count against the limits in `counted` (see `guess.take`). Raises `TooManyGuesses` if
     one of them is reached.
     """
@@ -91,8 +120,10 @@ def store(
         # Somebody else registered it meanwhile.
         guess.give_back(session, counted, row.seen_at)
         return existing[0]
-    if full:
+    if not room.is_there:
         return None
+    if room.leaving is not None:
+        _remove(session, room.leaving, row.seen_at - HOUR)
     clients.save(session, client)
     session.add(row)
     return client
@@ -103,11 +134,29 @@ def prune(session: Session, before: int, limit: int) -> int:
 
     Returns how many. Clients that the operator has verified are kept.
     """
+    idle = list(islice(_idle(session, before), min(limit, _BATCH)))
+    return sum(_remove(session, client_id, before) for client_id in idle)
+
+
+def _idle(
+    session: Session, before: int, among: Iterable[ColumnElement[bool]] = ()
+) -> Iterator[str]:
+    """Give the unused clients last registered at or before `before`, the oldest first."""
     unused = (
         select(Client)
         .join(Registration, Registration.client_id == Client.client_id)
-        .where(Registration.seen_at <= before, is_unused(Registration.client_id))
+        .where(Registration.seen_at <= before, *among, is_unused(Registration.client_id))
+        .order_by(Registration.seen_at)
+        # Loads no more than the caller takes.
+        .execution_options(yield_per=_BATCH)
     )
-    # Not in batches: one batch might contain nothing but verified clients.
-    idle = [client.client_id for client in session.scalars(unused) if not client.verified]
-    return sum(clients.remove(session, client_id) for client_id in idle[: min(limit, _BATCH)])
+    return (client.client_id for client in session.scalars(unused) if not client.verified)
+
+
+def _remove(session: Session, client_id: str, before: int) -> bool:
+    """Delete a client unless somebody has just used it or registered it again."""
+    is_same = Registration.client_id == client_id
+    is_idle = is_same, Registration.seen_at <= before, is_unused(Registration.client_id)
+    return changed_rows(session, delete(Registration).where(*is_idle)) == 1 and clients.remove(
+        session, client_id
+    )

@@ -34,4 +34,3 @@ def set_policy(response: Response) -> None:
         response.headers["X-Frame-Options"] = "DENY"
     # With no-referrer, browsers would send `Origin: null` along with our forms.
     response.headers["Referrer-Policy"] = "same-origin"
-    response.headers["X-Content-Type-Options"] = "nosniff"

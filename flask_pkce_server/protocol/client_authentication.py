@@ -5,15 +5,23 @@ Features contribute the methods (`ClientAuthMethod`); this module applies them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
-from ..errors import InvalidClientError, InvalidRequestError
-from ..models import foreign_secret
+import flask
+from sqlalchemy.orm import Session
+
+from ..errors import InvalidClientError, InvalidRequestError, TemporarilyUnavailable
+from ..models import foreign_secret, guess
 from ..models.client import Client
 from ..wire.handle import digest
 from .contract import Server
 from .feature import ClientAuthMethod
 from .request import Request
+
+# Hashes of other products are slow: they are computed one at a time in each process.
+_hashing = threading.Lock()
+_MAX_SECONDS_TO_WAIT = 2
 
 
 def authenticate(
@@ -64,19 +72,38 @@ def _proves(server: Server, method: ClientAuthMethod, client: Client, proof: str
 def _fits_foreign_secret(server: Server, client: Client, proof: str) -> bool:
     """Return whether `proof` is a secret of `client` that another product hashed.
 
-    If it is, our own digest replaces the imported hash.
+    If it is, our own digest replaces the imported hash. Raises `TooManyGuesses` after too many
+    wrong secrets, even if this one is right, and `TemporarilyUnavailable` if too many are being
+    checked.
     """
-    if not client.client_id or not client.has_secret or client.secret_digest is not None:
+    client_id = client.client_id
+    if not client_id or not client.has_secret or client.secret_digest is not None:
         return False
-    client_id, now = client.client_id, server.now()
-    with server.store.reading() as session:
-        secret_hash = foreign_secret.find(session, client_id)
-    if secret_hash is not None:
-        if not foreign_secret.fits(secret_hash, proof):
-            return False
-        own = digest(proof)
-        if server.store.write(lambda session: foreign_secret.upgrade(session, client_id, own, now)):
+    if not _hashing.acquire(timeout=_MAX_SECONDS_TO_WAIT):
+        raise TemporarilyUnavailable()
+    try:
+        with server.store.reading() as session:
+            secret_hash = foreign_secret.find(session, client_id)
+        if secret_hash is not None and _takes_over(server, client_id, secret_hash, proof):
             return True
+    finally:
+        _hashing.release()
     # Another request has just upgraded the same secret, or the secret was replaced meanwhile.
     current = server.store.get(Client, client_id)
     return current is not None and current.check_client_secret(proof)
+
+
+def _takes_over(server: Server, client_id: str, secret_hash: str, proof: str) -> bool:
+    """Check `proof` against the hash of another product, and replace the hash if it fits."""
+    limits = foreign_secret.limits_of(client_id, flask.request.remote_addr or "")
+    now, own = server.now(), digest(proof)
+    server.store.write(lambda session: guess.take(session, limits, now))
+    if not foreign_secret.fits(secret_hash, proof):
+        return False
+
+    def upgrade(session: Session) -> bool:
+        is_ours = foreign_secret.upgrade(session, client_id, own, now)
+        guess.give_back(session, limits, now)
+        return is_ours
+
+    return server.store.write(upgrade)

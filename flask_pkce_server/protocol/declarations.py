@@ -23,7 +23,7 @@ class Route:
     the variables of the path, except those whose names begin with an underscore. `kind`
     determines how the route answers: a `page` is for people (HTML errors, no framing), an
     `endpoint` is for programs (JSON errors, never stored, no session), and a `document` is
-    public and may be cached.
+    public and may be cached. A body of more than `max_body` bytes is refused unread.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Route:
     #: Whether pages of any origin may read the responses of an endpoint, not only pages of the
     #: clients' origins. For endpoints that need no session and no registered client.
     for_any_origin: bool = False
+    max_body: int = 65536
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import flask
 
+from ..errors import OAuth2Error
 from ..models.client import Client
 
 _KEY = "_pkce_state"
@@ -21,6 +22,8 @@ class RequestState:
 
     #: The WSGI environment of the request that this state belongs to; None on the command line.
     environ: Any
+    #: Why the body is refused unread; None if views may read it.
+    body_error: OAuth2Error | None = None
     #: The client that sent the request, or that the request claims to come from.
     client: Client | None = None
     #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.

@@ -45,4 +45,5 @@ def challenge(
         f'{name}="{value}"' for name, value in fields.items()
     )
     response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     return response

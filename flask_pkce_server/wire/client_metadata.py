@@ -171,7 +171,8 @@ def _default_scope(metadata: Mapping[str, Any], offer: Offer) -> dict[str, str]:
 def _name(metadata: Mapping[str, Any], redirect_uris: list[str]) -> str:
     # Default to the host of the first redirect URI, which at least does not mislead users.
     hosts = [uris.shown_host(uri) for uri in redirect_uris]
-    name = (_text(metadata, "client_name") or "").strip() or (hosts or [""])[0]
+    name = shown_name.collapse_blanks(_text(metadata, "client_name") or "")
+    name = name or (hosts or [""])[0]
     if not name:
         raise InvalidClientMetadataError("client_name is missing: users read who asks.")
     try:

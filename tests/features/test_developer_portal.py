@@ -7,8 +7,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,8 +33,10 @@ from flask_pkce_server.testing import (
     server_of,
 )
 
+from ..at_once import at_once
 from ..host import lending, make_app, sign_in
 from ..live import decide, served
+from ..services import empty_database
 
 HERE = "/oauth/developer"
 URI = "https://app.example/callback"
@@ -222,6 +226,11 @@ def test_what_the_operator_vouched_for_ends_when_its_owner_changes_it(
     assert (known.verified, known.skip_consent) == (False, False)
 
 
+def test_blanks_in_a_name_are_one_space(app: Flask, client: FlaskClient) -> None:
+    made = shown(create(client, name=" My \u2003 app "))
+    assert stored(app, made).client_name == "My app"
+
+
 def test_the_form_sent_twice_makes_one_app(client: FlaskClient) -> None:
     form = hidden_fields(client.get(HERE).text)
     data = {**form, "kind": "server", "name": "My app", "redirect_uris": URI, "do": "create"}
@@ -231,6 +240,100 @@ def test_the_form_sent_twice_makes_one_app(client: FlaskClient) -> None:
     assert again.headers["Location"] == page_of(made)
     assert 'id="client_secret"' not in client.get(page_of(made)).text
     assert client.get(HERE).text.count("<bdi>My app</bdi>") == 1
+
+
+def test_the_form_sent_twice_at_once_makes_one_app(concurrent: Flask) -> None:
+    browsers = [sign_in(concurrent) for _ in range(8)]
+    new_id = hidden_fields(browsers[0].get(HERE).text)["new_id"]
+    answers = at_once(*(posting(browser, new_id=new_id) for browser in browsers))
+    assert sorted(answer.status_code for answer in answers) == [200, *[303] * 7]
+    assert browsers[0].get(HERE).text.count("<bdi>My app</bdi>") == 1
+
+
+def test_as_many_as_one_may_have_at_once(concurrent: Flask) -> None:
+    browsers = [sign_in(concurrent) for _ in range(8)]
+    answers = at_once(*(posting(browser) for browser in browsers))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, *[400] * 6]
+    assert browsers[0].get(HERE).text.count("<bdi>My app</bdi>") == 2
+    # One that is deleted makes room for another one.
+    (made, *_) = [shown(answer) for answer in answers if answer.status_code == 200]
+    assert press(browsers[0], page_of(made), "delete", typed="My app").status_code == 303
+    assert create(browsers[0]).status_code == 200
+    assert create(browsers[0]).status_code == 400
+
+
+def posting(browser: FlaskClient, **fields: str) -> Callable[[], TestResponse]:
+    """Return what sends a form that `browser` has been shown."""
+    form = {**hidden_fields(browser.get(HERE).text), **fields, "do": "create"}
+    data = {"kind": "server", "name": "My app", "redirect_uris": URI, **form}
+    return lambda: browser.post(HERE, data=data)
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("postgresql", marks=pytest.mark.services),
+        pytest.param("mariadb", marks=pytest.mark.services),
+    ]
+)
+def concurrent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
+    """An app on a real database, where one user may have two apps."""
+    with ExitStack() as stack:
+        uri = f"sqlite:///{tmp_path}/app.db"
+        if request.param != "sqlite":
+            uri = stack.enter_context(empty_database(request.param))
+        app = make_app(
+            PKCE_FEATURES={"developer_portal": True},
+            PKCE_DEVELOPER_PORTAL_MAX_APPS=2,
+            SQLALCHEMY_DATABASE_URI=uri,
+            SQLALCHEMY_ENGINE_OPTIONS={"pool_size": 16, "max_overflow": 4},
+        )
+        yield app
+        with app.app_context():
+            app.db.engine.dispose()
+
+
+def test_the_id_in_a_form_is_for_one_user_and_for_an_hour(
+    app: Flask, client: FlaskClient, pkce_clock: Clock
+) -> None:
+    form = hidden_fields(client.get(HERE).text)
+    bob = sign_in(app, "bob")
+    refused = create(bob, new_id=form["new_id"])
+    assert refused.status_code == 400
+    assert "The form had expired." in refused.text
+    made = shown(create(client, new_id=form["new_id"]))
+    # Now that it is taken, it costs no more than before.
+    assert create(bob, new_id=form["new_id"]).status_code == 400
+    assert stored(app, made).client_metadata["developer"] == "Ada Lovelace"
+    other = hidden_fields(client.get(HERE).text)["new_id"]
+    pkce_clock.advance(3599)
+    assert create(client, new_id=other).status_code == 200
+    last = hidden_fields(client.get(HERE).text)["new_id"]
+    pkce_clock.advance(3600)
+    assert create(client, new_id=last).status_code == 400
+
+
+def test_what_comes_without_its_token_is_not_judged(client: FlaskClient) -> None:
+    lines = "http://app.example/cb"
+    answer = create(client, csrf_token="forged", redirect_uris=lines)
+    assert answer.status_code == 400
+    assert "The form had expired." in answer.text
+    assert lines in answer.text
+    assert "A redirect URI is https" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "lines",
+    ["\n".join(f"a.b:{number:x}" for number in range(20_000)), "\n".join(["x"] * 60_000)],
+    ids=["many", "the same"],
+)
+def test_a_form_full_of_lines_is_judged_fast(client: FlaskClient, lines: str) -> None:
+    form = hidden_fields(client.get(HERE).text)
+    started = time.process_time()
+    answer = client.post(HERE, data={**form, "name": "x", "redirect_uris": lines})
+    assert time.process_time() - started < 1
+    assert answer.status_code == 400
+    assert answer.text.count("Line ") <= 1
 
 
 def test_an_id_that_was_not_made_here_is_refused(app: Flask, client: FlaskClient) -> None:
@@ -296,6 +399,7 @@ def test_a_device_is_offered_where_the_server_signs_devices_in() -> None:
         ("server", "https://app.example/\u00e4", "only the characters of RFC 3986"),
         ("browser", "com.example.app:/cb", "Only an app that people install has a scheme"),
         ("server", "myapp://cb", "Only an app that people install has a scheme"),
+        ("server", f"{URI}/{'x' * 2000}", "A redirect URI has 2000 characters at most."),
     ],
 )
 def test_a_line_that_cannot_be_registered(

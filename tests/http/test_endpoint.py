@@ -21,17 +21,19 @@ class Broken(Feature):
     """A feature whose views fail."""
 
     name = "broken"
-    raised: Exception = RuntimeError("a secret of the stack")
+    raised: Exception | None = RuntimeError("a secret of the stack")
 
     def routes(self, server):
         for kind in ("page", "endpoint", "document"):
             yield Route(f"broken_{kind}", f"/broken/{kind}", self.fail, ("GET",), kind)
 
     def fail(self, server):
-        raise self.raised
+        if self.raised is not None:
+            raise self.raised
+        return {}
 
 
-def broken_app(raised: Exception, **config) -> Flask:
+def broken_app(raised: Exception | None, **config) -> Flask:
     feature = Broken()
     feature.raised = raised
     return make_app(features=(feature,), **config)
@@ -112,6 +114,29 @@ def test_a_host_replaces_the_error_page(tmp_path) -> None:
     page = app.test_client().get("/oauth/authorize")
     assert "Call us." in page.text
     assert "client_id is missing" in page.text
+
+
+@pytest.mark.parametrize("kind", ["page", "endpoint", "document"])
+def test_no_answer_is_taken_for_another_type(kind: str) -> None:
+    for raised in (ImATeapot(), None):
+        answer = broken_app(raised).test_client().get(f"/oauth/broken/{kind}")
+        assert answer.status_code == (200 if raised is None else 418)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_head_request_issues_no_code_and_ends_no_session() -> None:
+    # RFC 9110 9.2.1: HEAD is safe.
+    app = make_app()
+    browser = sign_in(app)
+    flow = Flow(browser, register(app, skip_consent=True))
+    for path, query in (("authorize", flow.request()), ("logout", {})):
+        answer = browser.head(f"/oauth/{path}", query_string=query)
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, POST, OPTIONS")
+        assert "Location" not in answer.headers
+    assert flow.tokens()["access_token"]
+    # Documents and endpoints for programs answer it as they answer a GET.
+    assert browser.head("/.well-known/openid-configuration").status_code == 200
+    assert browser.head("/oauth/userinfo").status_code == 401
 
 
 def test_a_request_that_fits_no_cookie_is_told_to_the_client() -> None:

@@ -16,20 +16,24 @@ from limits.storage import MemoryStorage
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.http.rate_limit import network
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.guess import Guess
 from flask_pkce_server.models.registration import Registration
-from flask_pkce_server.testing import Clock, server_of
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, server_of
+from flask_pkce_server.wire.names import DEVICE_CODE as GRANT_TYPE
 
-from ..client_documents import URL, Web
+from ..client_documents import URL, WEB, Web
+from ..client_documents import opened as documented
 from ..counting import Counted
 from ..device import Device, television
 from ..host import lending, make_app, sign_in
-from ..registering import opened, post
+from ..registering import SECRET, opened, post
 from ..services import REDIS_URL, THOROUGH, missing
+from ..signing import SIGNER, claims
 
 pytestmark = pytest.mark.thorough
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def remote_address() -> str:
@@ -77,21 +81,27 @@ def device_of(app: Flask, **more: Any) -> Device:
 # Without Flask-Limiter.
 
 
-@pytest.mark.parametrize(
-    ("address", "same", "other"),
-    [
-        ("203.0.113.7", "::ffff:203.0.113.7", "203.0.113.8"),
-        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"),
-        ("fe80::1%eth0", "fe80::2%eth1", "2001:db8::1"),
-        ("unix", "unix", ""),
-        # As the gateways of Azure write X-Forwarded-For: each connection has another port.
-        ("203.0.113.7:50001", "203.0.113.7", "203.0.113.8:50001"),
-        ("[2001:db8:1:2::1]:50001", "2001:db8:1:2::2", "[2001:db8:1:3::1]:50001"),
-        ("[2001:db8:1:2::1]", "2001:db8:1:2::2", "[2001:db8:1:3::1]"),
-    ],
-)
-def test_ipv6_counts_by_the_network_of_one_customer(address: str, same: str, other: str) -> None:
-    assert network(address) == network(same) != network(other)
+def test_a_customer_of_ipv6_counts_by_the_56_and_again_by_the_48(app: Flask) -> None:
+    def started(device: Device, address: str) -> int:
+        program = app.test_client(use_cookies=False)
+        form = {"client_id": device.client.client_id, "scope": "profile"}
+        environ = {"REMOTE_ADDR": address}
+        return program.post(
+            "/oauth/device_authorization", data=form, environ_base=environ
+        ).status_code
+
+    device = device_of(app)
+    # 256 networks of a /56 are one sender ...
+    answers = [started(device, f"2001:db8:0:{number:x}::1") for number in range(31)]
+    assert answers == [*[200] * 30, 429]
+    # ... and a /48 has five times as much.
+    for customer in range(1, 5):
+        answers = [started(device, f"2001:db8:0:{customer}00::1") for _ in range(30)]
+        assert answers == [200] * 30
+    assert started(device, "2001:db8:0:ff00::1") == 429
+    # Whoever is refused leaves no row.
+    assert rows(app) == [30, 30, 30, 30, 30, 150]
+    assert started(device, "2001:db8:1::1") == 200
 
 
 def test_devices_of_one_address_start_thirty_times(app: Flask, pkce_clock: Clock) -> None:
@@ -112,6 +122,53 @@ def test_a_confidential_client_starts_as_many_devices_as_it_has(app: Flask) -> N
     for _ in range(31):
         assert device.start().status_code == 200
     assert rows(app) == []
+
+
+def own_client(app: Flask) -> RegisteredClient:
+    """Register a client with a secret, as anybody may."""
+    grants = ["authorization_code", GRANT_TYPE]
+    told = post(app, {**SECRET, "grant_types": grants}).get_json()
+    uri = told["redirect_uris"][0]
+    return RegisteredClient(
+        told["client_id"], told["client_secret"], uri, told["token_endpoint_auth_method"]
+    )
+
+
+def test_a_secret_of_ones_own_starts_no_more_devices(app: Flask) -> None:
+    device = Device(sign_in(app), own_client(app))
+    for _ in range(30):
+        assert device.start().status_code == 200
+    too_many(device.start())
+    verify = ["pkce", "client", "update", device.client.client_id, "--verified"]
+    assert app.test_cli_runner().invoke(args=verify).exit_code == 0
+    assert device.start().status_code == 200
+
+
+def test_a_key_of_ones_own_starts_no_more_devices() -> None:
+    document = {
+        **WEB,
+        "grant_types": ["authorization_code", GRANT_TYPE],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "jwks": SIGNER.jwks,
+    }
+    app = documented(Web(document))
+
+    def start() -> TestResponse:
+        assertion = SIGNER.sign(claims(app, URL))
+        form = {"client_assertion": assertion, "client_assertion_type": ASSERTION_TYPE}
+        program = app.test_client(use_cookies=False)
+        return program.post("/oauth/device_authorization", data={"scope": "profile", **form})
+
+    for _ in range(30):
+        assert start().status_code == 200
+    too_many(start())
+
+
+def test_a_secret_of_ones_own_pushes_no_more_requests(app: Flask) -> None:
+    flow = Flow(sign_in(app), own_client(app), scope="profile")
+    for _ in range(100):
+        assert flow.post("par", flow.request()).status_code == 201
+    too_many(flow.post("par", flow.request()))
 
 
 def test_who_is_refused_for_another_reason_is_not_counted(app: Flask) -> None:
@@ -381,12 +438,12 @@ def test_whatever_registers_at_each_start_leaves_one_row(
 
 
 @pytest.mark.thorough
-def test_a_flood_from_many_addresses_stops_at_the_cap(pkce_clock: Clock) -> None:
+def test_a_flood_from_many_networks_stops_at_the_cap(pkce_clock: Clock) -> None:
     app = opened(PKCE_REGISTRATION_MAX_WAITING=60)
     server_of(app).clock = pkce_clock
     shared = register(app, 0, "203.0.113.0").get_json()
     # None of them comes near to what one address may.
-    answers = [register(app, n, f"203.0.{n // 250}.{n % 250}") for n in range(1, 300)]
+    answers = [register(app, n, f"203.{n // 250}.{n % 250}.7") for n in range(1, 300)]
     assert [answer.status_code for answer in answers] == [201] * 59 + [429] * 240
     assert {too_many(answer) for answer in answers[59:]} == {3600}
     assert held(app) == (60, 60)

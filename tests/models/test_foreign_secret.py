@@ -12,12 +12,14 @@ import bcrypt
 import pytest
 from flask import Flask
 from sqlalchemy import event
+from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import client_secret, foreign_secret
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.models.foreign_secret import ForeignSecret, fits, why_unreadable
-from flask_pkce_server.testing import Flow, RegisteredClient, register, server_of
+from flask_pkce_server.protocol import client_authentication
+from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
 from ..host import make_app
@@ -54,7 +56,11 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
 
 @pytest.fixture
 def known(app: Flask) -> RegisteredClient:
-    """A client whose secret another product hashed."""
+    return hashed_client(app)
+
+
+def hashed_client(app: Flask) -> RegisteredClient:
+    """Register a client whose secret another product hashed."""
     made = register(app, auth_method="client_secret_basic")
 
     def hash_it(session) -> None:
@@ -139,6 +145,64 @@ def test_a_secret_that_ends_while_it_is_checked_is_refused(
     assert state(app, known.client_id) == (digest("new"), None)
 
 
+def attempt(app: Flask, client: RegisteredClient, secret: str, address: str) -> TestResponse:
+    return app.test_client(use_cookies=False).post(
+        "/oauth/token",
+        data={"grant_type": "refresh_token", "refresh_token": "x"},
+        auth=(client.client_id, secret),
+        environ_base={"REMOTE_ADDR": address},
+    )
+
+
+def test_wrong_secrets_are_counted_before_they_are_hashed(
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
+) -> None:
+    server_of(app).clock = pkce_clock
+    for _ in range(10):
+        assert attempt(app, known, "wrong", "203.0.113.7").status_code == 401
+    refused = attempt(app, known, SECRET, "203.0.113.7")
+    assert (refused.status_code, refused.get_json()["error"]) == (429, "temporarily_unavailable")
+    assert 0 < int(refused.headers["Retry-After"]) <= 600
+    # From there, no client of another product is tried any more; unknown ones are refused as ever.
+    other = hashed_client(app)
+    assert attempt(app, other, "wrong", "203.0.113.7").status_code == 429
+    unknown = RegisteredClient("unknown", None, "", "client_secret_basic")
+    assert attempt(app, unknown, "wrong", "203.0.113.7").status_code == 401
+    # Elsewhere the client works, and afterwards everywhere: its secret is hashed our way now.
+    assert attempt(app, known, SECRET, "198.51.100.1").get_json()["error"] == "invalid_grant"
+    assert attempt(app, known, SECRET, "203.0.113.7").get_json()["error"] == "invalid_grant"
+    for _ in range(60):
+        assert attempt(app, known, "wrong", "203.0.113.7").status_code == 401
+    pkce_clock.advance(600)
+    assert attempt(app, other, SECRET, "203.0.113.7").get_json()["error"] == "invalid_grant"
+
+
+def test_a_right_secret_is_not_counted(app: Flask, pkce_clock: Clock) -> None:
+    server_of(app).clock = pkce_clock
+    for _ in range(11):
+        answer = attempt(app, hashed_client(app), SECRET, "203.0.113.7")
+        assert answer.get_json()["error"] == "invalid_grant"
+
+
+def test_wrong_secrets_for_one_client_are_counted_together(
+    app: Flask, known: RegisteredClient, pkce_clock: Clock
+) -> None:
+    server_of(app).clock = pkce_clock
+    for number in range(50):
+        assert attempt(app, known, "wrong", f"203.0.113.{number // 10}").status_code == 401
+    assert attempt(app, known, "wrong", "198.51.100.1").status_code == 429
+
+
+def test_one_hash_is_computed_at_a_time(app: Flask, known: RegisteredClient) -> None:
+    with client_authentication._hashing:
+        busy = attempt(app, known, SECRET, "203.0.113.7")
+        # Nobody else waits for it.
+        usual = register(app, auth_method="client_secret_basic")
+        assert Flow(app.test_client(), usual).refresh("x").get_json()["error"] == "invalid_grant"
+    assert (busy.status_code, busy.get_json()["error"]) == (503, "temporarily_unavailable")
+    assert attempt(app, known, SECRET, "203.0.113.7").get_json()["error"] == "invalid_grant"
+
+
 @pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
 def test_no_other_client_pays_for_it(app: Flask, method: str) -> None:
     statements = []
@@ -191,9 +255,9 @@ def test_bcrypt_reads_72_bytes_as_it_did_when_it_hashed() -> None:
         pbkdf2(SECRET) + "=",
         pbkdf2(SECRET).replace("$1000$", "$01000$"),
         pbkdf2(SECRET).replace("$1000$", "$0$"),
-        pbkdf2(SECRET).replace("$1000$", "$10000001$"),
+        pbkdf2(SECRET).replace("$1000$", "$2000001$"),
         pbkdf2(SECRET).replace("$1000$", "$99999999999$"),
-        "$2b$16$" + "." * 53,
+        "$2b$15$" + "." * 53,
         "$2b$03$" + "." * 53,
         "$2x$04$" + "." * 53,
         "$2b$04$" + "/" * 53,

@@ -8,12 +8,9 @@ operator has verified them (`flask pkce client update ID --verified`).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import flask
 from flask import Response
-from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy.orm import Session
 from wtforms import HiddenField
 
 from ...http.redirect import see_other
@@ -21,7 +18,7 @@ from ...i18n import translatable
 from ...models import client_owner, client_secret
 from ...models import client_storage as clients
 from ...models.client import Client
-from ...models.client_owner import ClientOwner
+from ...models.client_owner import ClientOwner, Outcome
 from ...models.connection import people_of
 from ...pages.first_steps import first_steps, snippet
 from ...pages.forms import PageForm
@@ -29,13 +26,14 @@ from ...pages.page import here, in_order, page
 from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
 from ...protocol.feature import ClientField, Feature
-from ...signals import client_registered, tell
-from ...wire import shown_name
-from ...wire.handle import digest, new_identifier, new_secret
+from ...wire.handle import digest, new_secret
+from . import new_app
 from .draft import Draft, read_draft
 from .kind import KINDS, kind_of, offered
 
 _SECRET = "CLIENT_SECRET"
+#: Bytes of the largest form: it may list 50 redirect URIs of 2000 characters.
+_MAX_BODY = 256 * 1024
 
 
 class PortalForm(PageForm):
@@ -58,8 +56,11 @@ class DeveloperPortalFeature(Feature):
     )
 
     def routes(self, server: Server) -> Iterable[Route]:
-        yield Route("developer", "/developer", portal, ("GET", "POST"), "page")
-        yield Route("developer_app", "/developer/<client_id>", portal_app, ("GET", "POST"), "page")
+        for name, path, view in (
+            ("developer", "/developer", portal),
+            ("developer_app", "/developer/<client_id>", portal_app),
+        ):
+            yield Route(name, path, view, ("GET", "POST"), "page", max_body=_MAX_BODY)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         if server.users.host.may_register_app is None:
@@ -81,21 +82,19 @@ def portal(server: Server) -> Response:
     if flask.request.method == "GET":
         preset = frozenset({"openid", "profile"}) & _scopes(server).keys()
         return _portal(server, subject, Draft(offered(server)[0], scopes=preset))
-    draft = read_draft(server, offered(server), _scopes(server))
-    if not form.validate():
+    draft = read_draft(offered(server), _scopes(server))
+    client_id = new_app.read_id(server, subject, form.new_id.data or "")
+    if not form.validate() or client_id is None:
         draft.wrong["form"] = translatable("The form had expired. Please try again.")
-    elif len(_apps_of(server, subject)) >= server.settings.developer_portal_max_apps:
+    elif draft.judge(server):
+        outcome, client, secret = new_app.register(server, user, draft, client_id)
+        if outcome is Outcome.STORED:
+            return _app(server, client, secret=secret, is_new=True)
+        if outcome is Outcome.TAKEN:
+            # The form was sent twice: there is one app, and its secret is shown only once.
+            return _to_app(client_id)
         draft.wrong["form"] = translatable("You have as many apps as one may have here.")
-    try:
-        client_id = _signer(server).loads(form.new_id.data or "")
-    except BadData:
-        draft.wrong.setdefault("form", translatable("The form had expired. Please try again."))
-    if draft.wrong:
-        return _portal(server, subject, draft)
-    if _app_of(server, subject, client_id) is not None:
-        # The form was submitted twice: register one app, and show its secret only once.
-        return _to_app(client_id)
-    return _register(server, user, draft, client_id)
+    return _portal(server, subject, draft)
 
 
 def portal_app(server: Server, client_id: str) -> Response:
@@ -120,8 +119,8 @@ def portal_app(server: Server, client_id: str) -> Response:
 def _change(server: Server, client: Client, action: str) -> Response:
     """Carry out the action of the button that was pressed on the page of an app."""
     if action == "save":
-        draft = read_draft(server, [kind_of(client)], _scopes(server))
-        if draft.wrong:
+        draft = read_draft([kind_of(client)], _scopes(server))
+        if not draft.judge(server):
             return _app(server, client, draft)
         server.store.write(lambda session: draft.save(session, client.client_id))
     elif action == "add_secret":
@@ -144,34 +143,6 @@ def _change(server: Server, client: Client, action: str) -> Response:
     return _to_app(client.client_id)
 
 
-def _register(server: Server, user: Any, draft: Draft, client_id: str) -> Response:
-    kind, developer = draft.kind, server.users.name_of(user)
-    client, secret = clients.new_client(
-        client_id=client_id,
-        client_name=draft.name,
-        redirect_uris=draft.uris,
-        auth_method=kind.auth_method,
-        grant_types=kind.grant_types,
-        scope=draft.scopes,
-        self_registered=True,
-        client_metadata={
-            "app_kind": kind.name,
-            **draft.links,
-            **({"developer": developer} if shown_name.is_fit(developer) else {}),
-        },
-        now=server.now(),
-    )
-    server.registrar.check(client)
-
-    def store(session: Session) -> None:
-        clients.save(session, client)
-        session.add(ClientOwner(client_id=client_id, subject=server.users.subject_of(user)))
-
-    server.store.write(store)
-    tell(client_registered, server.app, client_id=client_id)
-    return _app(server, client, secret=secret, is_new=True)
-
-
 def _portal(server: Server, subject: str, draft: Draft) -> Response:
     return page(
         server,
@@ -183,7 +154,7 @@ def _portal(server: Server, subject: str, draft: Draft) -> Response:
         kinds=offered(server),
         scopes=in_order(_scopes(server).items()),
         form=PortalForm(formdata=None),
-        new_id=_signer(server).dumps(new_identifier()),
+        new_id=new_app.new_id(server, subject),
         action=here(),
     )
 
@@ -230,11 +201,6 @@ def _scopes(server: Server) -> dict[str, str]:
     """Return the scopes that an app of the portal may ask for, with their sentences."""
     allowed = server.settings.developer_portal_scopes
     return {scope: text for scope, text in server.scopes.items() if not allowed or scope in allowed}
-
-
-def _signer(server: Server) -> URLSafeSerializer:
-    # Signed, so that nobody can register an app under the client_id of another one.
-    return URLSafeSerializer(server.accepted_keys("developer portal"))
 
 
 def _apps_of(server: Server, subject: str) -> list[Client]:

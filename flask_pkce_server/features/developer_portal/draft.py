@@ -1,4 +1,4 @@
-"""App draft: what a user typed about an app, parsed and checked."""
+"""App draft: what a user typed about an app, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,33 @@ class Draft:
             findings=lint(kind, lines)[1],
         )
 
+    def judge(self, server: Server) -> bool:
+        """Find what is wrong with what was typed; return whether it can be registered."""
+        if not shown_name.is_fit(self.name):
+            self.wrong["name"] = translatable(
+                "A name has 1 to 255 characters, all of which one can see."
+            )
+        self._judge_uris()
+        for name, value in self.links.items():
+            try:
+                server.registrar.check_member(Client(), name, value)
+            except InvalidRequestError:
+                self.wrong[name] = translatable("This is not an https URL.")
+        return not self.wrong
+
+    def _judge_uris(self) -> None:
+        if len(set(filter(None, map(str.strip, self.redirect_uris.splitlines())))) > _MOST_URIS:
+            # None of them is looked at: each would cost time, and a finding on the page.
+            self.wrong["redirect_uris"] = translatable("There may be 50 redirect URIs at most.")
+            return
+        self.uris, self.findings = lint(self.kind, self.redirect_uris)
+        if any(finding.wrong for finding in self.findings):
+            self.wrong["redirect_uris"] = translatable("Not every line can be registered.")
+        elif self.kind.has_browser and not self.uris:
+            self.wrong["redirect_uris"] = translatable(
+                "It needs a place that the browser comes back to."
+            )
+
     def save(self, session: Session, client_id: str) -> None:
         """Update the stored client with what was typed, and leave the rest unchanged.
 
@@ -71,34 +98,14 @@ class Draft:
         clients.save(session, client)
 
 
-def read_draft(server: Server, kinds: Iterable[AppKind], scopes: Collection[str]) -> Draft:
-    """Return the draft in the submitted form, limited to `kinds` and `scopes`."""
+def read_draft(kinds: Iterable[AppKind], scopes: Collection[str]) -> Draft:
+    """Return what is in the submitted form, limited to `kinds` and `scopes` and not yet judged."""
     typed = flask.request.form
     by_name = {kind.name: kind for kind in kinds}
-    kind = by_name.get(typed.get("kind", ""), next(iter(by_name.values())))
-    draft = Draft(
-        kind,
-        name=typed.get("name", "").strip(),
+    return Draft(
+        by_name.get(typed.get("kind", ""), next(iter(by_name.values()))),
+        name=shown_name.collapse_blanks(typed.get("name", "")),
         redirect_uris=typed.get("redirect_uris", ""),
         links={name: value for name in LINKS if (value := typed.get(name, "").strip())},
         scopes=frozenset(typed.getlist("scope")) & frozenset(scopes),
     )
-    draft.uris, draft.findings = lint(kind, draft.redirect_uris)
-    if not shown_name.is_fit(draft.name):
-        draft.wrong["name"] = translatable(
-            "A name has 1 to 255 characters, all of which one can see."
-        )
-    if len(draft.uris) > _MOST_URIS:
-        draft.wrong["redirect_uris"] = translatable("There may be 50 redirect URIs at most.")
-    elif any(finding.wrong for finding in draft.findings):
-        draft.wrong["redirect_uris"] = translatable("Not every line can be registered.")
-    elif kind.has_browser and not draft.uris:
-        draft.wrong["redirect_uris"] = translatable(
-            "It needs a place that the browser comes back to."
-        )
-    for name, value in draft.links.items():
-        try:
-            server.registrar.check_member(Client(), name, value)
-        except InvalidRequestError:
-            draft.wrong[name] = translatable("This is not an https URL.")
-    return draft

@@ -18,6 +18,8 @@ from ...protocol.contract import Server
 from ...wire import redirect_uri as uris
 from ...wire.names import DEVICE_CODE as DEVICE
 
+_MAX_URI = 2000
+
 
 @dataclass(frozen=True)
 class AppKind:
@@ -105,11 +107,13 @@ def kind_of(client: Client) -> AppKind:
 def lint(kind: AppKind, text: str) -> tuple[list[str], list[Finding]]:
     """Parse redirect URIs, one per line; return the valid ones and the findings."""
     valid: list[str] = []
+    seen: set[str] = set()
     findings: list[Finding] = []
     for number, line in enumerate(text.splitlines(), 1):
         uri = line.strip()
-        if not uri or uri in valid:
+        if not uri or uri in seen:
             continue
+        seen.add(uri)
         problem = _wrong(kind, uri)
         if problem:
             findings.append(Finding(number, uri, problem, {}, wrong=True))
@@ -129,6 +133,8 @@ def lint(kind: AppKind, text: str) -> tuple[list[str], list[Finding]]:
 
 
 def _wrong(kind: AppKind, uri: str) -> str | None:
+    if len(uri) > _MAX_URI:
+        return translatable("A redirect URI has 2000 characters at most.")
     try:
         uris.refuse_unfit(uri)
     except InvalidRequestError as error:

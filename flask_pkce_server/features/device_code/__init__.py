@@ -42,8 +42,7 @@ from .errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 from .page import device, link_to
 from .request import check_request
 
-#: How often a caller may start a device with a public client, which anybody can claim to be.
-#: Confidential clients authenticate, and have no such limit.
+#: How often a caller may start a device with a client that may be anybody's.
 STARTS = RateLimit("device_authorization", 30)
 _UNKNOWN = "The device_code is unknown, or not this client's."
 #: Client authentication, user code and code_challenge: the user does not decide on these.
@@ -183,7 +182,7 @@ def authorize(server: Server) -> Response:
         )
     check_request(server, request)
     handle, now = new_handle(DEVICE), server.now()
-    counted = STARTS.ask(server) if client.is_public else {}
+    counted = STARTS.ask_of(server, client)
 
     def issue(session: Session) -> str:
         guess.take(session, counted, now)

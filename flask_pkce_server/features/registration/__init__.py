@@ -33,12 +33,11 @@ from ...signals import client_registered, tell
 from ...wire import client_metadata
 from ...wire.client_metadata import APPLICATION_TYPES, ClientMetadata
 from ...wire.handle import REGISTRATION, digest, new_handle
+from ...wire.network import block_of
 from .body import answer, bearer, check, offer, read_body
 from .management import registered
 
 NEW_CLIENTS = RateLimit("registration", 20)
-#: When to retry a registration if too many clients are waiting; in seconds.
-_HOUR = 3600
 
 
 class TooManyRegistrations(TooManyRequests):
@@ -160,21 +159,27 @@ def _store(
             or server.store.write(lambda session: registration.touch(session, metadata_digest, now))
         ):
             return shared[0], None
+    # With a key, since there are so few networks that a digest alone would tell which one it is.
+    network = block_of(flask.request.remote_addr or "").encode()
+    network_digest = hmac.digest(server.key("registration networks"), network, "sha256")
     row = Registration(
         client_id=client.client_id,
         metadata_digest=metadata_digest,
         token_digest=None if token is None else digest(token),
+        network_digest=network_digest,
         seen_at=now,
     )
     limits = NEW_CLIENTS.ask(server)
     with server.store.reading() as session:
         guess.check(session, limits, now)
-        full = registration.is_full(session, server.settings.registration_max_waiting)
+        room = registration.find_room(
+            session, server.settings.registration_max_waiting, network_digest, now
+        )
     stored = server.store.write(
-        partial(registration.store, client=client, row=row, counted=limits, full=full)
+        partial(registration.store, client=client, row=row, counted=limits, room=room)
     )
     if stored is None:
-        raise TooManyRegistrations(_HOUR)
+        raise TooManyRegistrations(registration.HOUR)
     if stored is client:
         tell(client_registered, server.app, client_id=client.client_id)
     return stored, token

@@ -12,9 +12,6 @@ from ...protocol.contract import Server
 from ...wire import strict_json
 from ...wire.client_metadata import Offer
 
-#: Maximum size of a registration request, in bytes.
-_MAX_BODY = 65536
-
 
 def bearer() -> str | None:
     """Return the token that came as `Authorization: Bearer` (RFC 6750 2.1)."""
@@ -27,8 +24,6 @@ def read_body() -> dict[str, Any]:
     incoming = flask.request
     if incoming.mimetype != "application/json":
         raise InvalidClientMetadataError("Send the metadata as application/json.")
-    if not 0 < (incoming.content_length or 0) <= _MAX_BODY:
-        raise InvalidClientMetadataError("Send 1 to 65536 bytes, with their Content-Length.")
     return _parse(incoming.get_data())
 
 

@@ -104,7 +104,7 @@ def test_a_secret_in_clear_that_looks_like_djangos_is_one_where_the_row_says_so(
         ("01" * 16, "2 different characters"),
         ("argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA", "something else"),
         ("bcrypt_sha256$$2b$12$" + "." * 53, "something else"),
-        ("pbkdf2_sha256$10000001$salt$" + "A" * 43 + "=", "10000001 times"),
+        ("pbkdf2_sha256$2000001$salt$" + "A" * 43 + "=", "2000001 times"),
     ],
 )
 def test_a_secret_that_cannot_be_carried_is_said_and_can_be_made_anew(
