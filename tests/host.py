@@ -243,7 +243,7 @@ def _rows_of(app: Flask) -> str:
 def _forget(app: Flask) -> None:
     """Take away what the app and the features keep in memory."""
     server = app.extensions["pkce"]
-    server.keys._keys, server.keys._read_at = {}, None
+    server.keys._keys, server.keys._read_at, server.keys._missed_at = {}, None, 0
     for feature in server.hooks.features:
         for memory in vars(feature).values():
             if isinstance(memory, OrderedDict):

@@ -21,7 +21,7 @@ from ..errors import (
     OAuth2Error,
 )
 from ..interaction import authorization, consent, decision, login, waiting
-from ..interaction.decision import Decision, asked_of, standing_of
+from ..interaction.decision import Decision, asked_of, must_ask, standing_of
 from ..interaction.response_mode import RESPONSE_MODES
 from ..models import consent as consents
 from ..models.client import Client
@@ -130,7 +130,7 @@ def _allow_or_ask(server: Server, request: Request, grant: Any, reference: str) 
         # The request was on its way at the sign-out, or such a response restored the cookie.
         forget_login()
         return _sign_in(server, request, request.user, reference)
-    if _must_ask(server, request, standing):
+    if must_ask(server, request, standing):
         return _ask(server, request, grant, reference, standing)
     if not request.client.skips_consent:
         # A grant that needs no new consent ends when the remembered consent does.
@@ -231,22 +231,3 @@ def _refuse(server: Server, request: Request, error: OAuth2Error) -> Response:
     if is_strangers and "none" not in request.payload.data.get("prompt", "").split():
         raise error
     return authorization.send_back_error(server, request, error)
-
-
-def _must_ask(server: Server, request: Request, standing: Standing) -> bool:
-    """Say whether the user has to be asked; if not, `request.scopes` is what they grant."""
-    client, granted = request.client, standing.scopes
-    if client.skips_consent:
-        return False
-    if request.must_consent or client.always_asks(request.valid_redirect_uri):
-        return True
-    if not request.scopes:
-        # Nothing but who the user is.
-        return not standing.is_let_in
-    missing = request.scopes - granted
-    can_leave_out = all(decision.is_optional(server, scope) for scope in missing)
-    if request.must_not_ask and granted and can_leave_out:
-        # The user may not be asked: leave out the optional scopes that they left out before.
-        request.scopes &= granted
-        return False
-    return bool(missing)

@@ -35,6 +35,25 @@ def standing_of(server: Server, request: Request) -> Standing:
         return standing(session, asked, server.now(), request.client.changed_at, sid=login.sid)
 
 
+def must_ask(server: Server, request: Request, standing: Standing) -> bool:
+    """Say whether the user has to be asked; if not, `request.scopes` is what they grant."""
+    client, granted = request.client, standing.scopes
+    if client.skips_consent:
+        return False
+    if request.must_consent or client.always_asks(request.valid_redirect_uri):
+        return True
+    if not request.scopes:
+        # Nothing but who the user is.
+        return not standing.is_let_in
+    missing = request.scopes - granted
+    can_leave_out = all(is_optional(server, scope) for scope in missing)
+    if request.must_not_ask and granted and can_leave_out:
+        # The user may not be asked: leave out the optional scopes that they left out before.
+        request.scopes &= granted
+        return False
+    return bool(missing)
+
+
 def form_for(server: Server, request: Request, user: Any) -> DecisionForm:
     """Return the form in which `user`, and nobody else, decides on `request`."""
     form = DecisionForm(formdata=None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from urllib.parse import urlsplit
 
-from ..errors import InvalidRequestError
+from ..errors import ConfigurationError, InvalidRequestError
 from ..wire.handle import base64url
 from ..wire.redirect_uri import shown_host
 from .client import Client
@@ -36,10 +36,16 @@ def sector_of(client: Client) -> str:
     return hosts.pop()
 
 
-def value_for(client: Client, text: str, salt: str, purpose: str = "") -> str:
+def value_for(client: Client, text: str, salt: str | None, purpose: str = "") -> str:
     """Return what the clients in the sector of `client` know a subject or a sid, `text`, by.
 
-    Clients in other sectors get another value, so they cannot correlate users.
+    Clients in other sectors get another value, so they cannot correlate users. Raises
+    `ConfigurationError` without a `salt`.
     """
+    if salt is None:
+        raise ConfigurationError(
+            "A client is pairwise, and the salt of its subjects is gone.",
+            write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
+        )
     key, message = f"{salt}{purpose}".encode(), f"{sector_of(client)}\n{text}".encode()
     return base64url(hmac.digest(key, message, "sha256"))

@@ -11,7 +11,6 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from flask import Flask, Response
 
 from ..errors import (
-    ConfigurationError,
     InvalidRequestError,
     OAuth2Error,
     UnsupportedGrantTypeError,
@@ -157,19 +156,12 @@ class FeatureServer(AuthorizationServer):
         return bool(kind == "pairwise")
 
     def subject_for(self, client: Client, subject: str) -> str:
-        return value_for(client, subject, self._salt) if self.is_pairwise(client) else subject
+        salt = self.settings.openid_pairwise_salt
+        return value_for(client, subject, salt) if self.is_pairwise(client) else subject
 
     def sid_for(self, client: Client, sid: str) -> str:
-        return value_for(client, sid, self._salt, " sid") if self.is_pairwise(client) else sid
-
-    @property
-    def _salt(self) -> str:
-        if self.settings.openid_pairwise_salt is None:
-            raise ConfigurationError(
-                "A client is pairwise, and the salt of its subjects is gone.",
-                write='app.config["PKCE_OPENID_PAIRWISE_SALT"] = os.environ["PAIRWISE_SALT"]',
-            )
-        return self.settings.openid_pairwise_salt
+        salt = self.settings.openid_pairwise_salt
+        return value_for(client, sid, salt, " sid") if self.is_pairwise(client) else sid
 
     # Clients and tokens.
 

@@ -95,13 +95,6 @@ def test_an_essential_acr_is_the_first_that_is_wanted(flow: Flow) -> None:
     assert pending(flow).acr_values == ("gold", "silver", "bronze")
 
 
-@pytest.mark.parametrize("values", [5, "gold", {"gold": 1}, [5, None, ["gold"]]])
-def test_an_acr_of_another_type_is_not_told(flow: Flow, values: object) -> None:
-    acr = {"essential": True, "values": values}
-    login_page_of(flow, claims=json.dumps({"id_token": {"acr": acr}}))
-    assert pending(flow).acr_values == ()
-
-
 def test_nobody_vouches_for_a_client_that_registered_itself(app: Flask, flow: Flow) -> None:
     flow.client = register(app, self_registered=True)
     login_page_of(flow)

@@ -99,7 +99,7 @@ def test_an_app_of_a_deleted_developer_is_nobodys() -> None:
     app = make_app(PKCE_FEATURES={"developer_portal": True})
     client = register(app, self_registered=True)
     with app.app_context():
-        row = ClientOwner(client_id=client.client_id, subject="1")
+        row = ClientOwner(client_id=client.client_id, subject="1", number=1)
         server_of(app).store.write(lambda session: session.add(row))
     browser, path = sign_in(app), f"/oauth/developer/{client.client_id}"
     # Who only changed their password keeps it.

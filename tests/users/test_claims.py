@@ -266,5 +266,6 @@ def test_an_account_without_a_name_is_called_by_its_subject(
     app: Flask, user: Any, name: str
 ) -> None:
     app.pkce.user_subject(lambda user: f"subject of {type(user).__name__}")
+    app.pkce.user_loader(lambda subject: user)
     with app.test_request_context():
         assert app.extensions["pkce"].users.name_of(user) == name

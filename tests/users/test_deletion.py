@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from flask_pkce_server import ConfigurationError
+from flask_pkce_server.models import client_owner
 from flask_pkce_server.models.client_owner import ClientOwner
 from flask_pkce_server.testing import Flow, register, server_of
 
@@ -50,17 +51,20 @@ def test_a_deleted_user_leaves_nothing_that_can_be_used(app: Flask, flow: Flow) 
     assert flow.authorize().status_code == 200, "asked again"
 
 
-def test_the_apps_that_a_deleted_user_registered_go_too(app: Flask) -> None:
+def test_the_apps_that_a_deleted_user_registered_are_nobodys(app: Flask) -> None:
     with app.app_context():
         server = server_of(app)
         adas, bobs = register(app, name="Of Ada"), register(app, name="Of Bob")
         for client, subject in ((adas, "1"), (bobs, "2")):
-            owner = ClientOwner(client_id=client.client_id, subject=subject)
+            owner = ClientOwner(client_id=client.client_id, subject=subject, number=1)
             server.store.write(lambda session, owner=owner: session.add(owner))
         app.db.session.delete(app.db.session.get(User, 1))
         app.db.session.commit()
-        assert server.find_client(adas.client_id) is None
-        assert server.find_client(bobs.client_id) is not None
+        # Their users may go on with them.
+        assert server.find_client(adas.client_id) is not None
+        with server.store.reading() as session:
+            assert client_owner.owned(session, "1") == []
+            assert [one.client_id for one in client_owner.owned(session, "2")] == [bobs.client_id]
 
 
 def test_it_ends_when_the_transaction_is_committed_and_not_before(
