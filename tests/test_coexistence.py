@@ -376,3 +376,19 @@ def test_the_parameters_of_the_form_cannot_be_changed(pkce_flow: Flow) -> None:
     assert urlsplit(answer.headers["Location"]).hostname == "client.example"
     assert parameters_of(answer)["state"] == pkce_flow.state
     assert pkce_flow.redeem(parameters_of(answer)["code"]).get_json()["scope"] == "profile"
+
+
+def test_what_the_host_has_begun_is_neither_committed_nor_rolled_back(tmp_path: Path) -> None:
+    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+    flow = Flow(sign_in(app), register(app))
+    token = flow.tokens()["access_token"]
+    with app.app_context():
+        app.db.session.add(app.User(username="eve", name="Eve"))
+        # In the same context: units of work of ours that are committed and that fail.
+        assert flow.revoke(token).status_code == 200
+        assert flow.post("revoke", {"token": ""}).status_code == 400
+        assert [user.username for user in app.db.session.new] == ["eve"]
+        app.db.session.rollback()
+        names = app.db.session.scalars(app.db.select(app.User.username)).all()
+        assert sorted(names) == ["ada", "bob"]
+        app.db.engine.dispose()

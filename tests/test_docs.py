@@ -224,6 +224,18 @@ def test_each_mistake_has_the_test_that_keeps_it_out() -> None:
         assert f"def {name}(" in (ROOT / file).read_text(), name
 
 
+def test_each_guarantee_has_tests_that_hold_it() -> None:
+    text = (DOCS / "security.md").read_text()
+    rows = re.findall(r"^\| (?!Guarantee)[^|-][^|]* \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^\| (?!Guarantee)[^|-]", text, re.MULTILINE)) > 25
+    for cell in rows:
+        assert "`test_" in cell
+        file = ""
+        for path, name in re.findall(r"\[[\w.]+\]\(\.\./(\S+)\)|`(\w+)`", cell):
+            file = path or file
+            assert not name or f"def {name}(" in (ROOT / file).read_text(), name
+
+
 def test_each_behaviour_that_products_describe_has_its_tests() -> None:
     text = (DOCS / "behaviours.md").read_text()
     rows = re.findall(r"^\| [^|]+ \| ([A-Z]+\d+) \| [^|]+ \| ([^|]+) \|$", text, re.MULTILINE)
