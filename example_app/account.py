@@ -11,8 +11,8 @@ from wtforms import EmailField, PasswordField, StringField
 from wtforms.validators import InputRequired, Length, Regexp
 
 from . import attempts
-from .extensions import db
-from .login import TOO_MANY, next_path, problem_with, status_of
+from .extensions import db, pkce
+from .login import TOO_MANY, problem_with, status_of
 from .models import Note, User
 
 blueprint = Blueprint("account", __name__)
@@ -61,7 +61,7 @@ class DeleteForm(FlaskForm):
 
 @blueprint.route("/sign-up", methods=["GET", "POST"])
 def sign_up() -> ResponseReturnValue:
-    """Create an account and sign in, then redirect to `next`."""
+    """Create an account and sign in, then redirect to where the sign-in was for."""
     form = SignUpForm()
     if request.method != "POST":
         return render_template("sign_up.html", form=form, problem=None)
@@ -79,7 +79,7 @@ def sign_up() -> ResponseReturnValue:
             problem = "This username is taken."
         else:
             login_user(user)
-            return redirect(next_path(), 303)
+            return redirect(pkce.after_login(url_for("pages.home")), 303)
     return render_template("sign_up.html", form=form, problem=problem), 400
 
 

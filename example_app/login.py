@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from urllib.parse import urlsplit
 
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,7 +13,7 @@ from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired, Length, Regexp
 
 from . import attempts
-from .extensions import db
+from .extensions import db, pkce
 from .models import User
 
 blueprint = Blueprint("login", __name__)
@@ -37,7 +36,7 @@ class LoginForm(FlaskForm):
 
 @blueprint.route("/login", methods=["GET", "POST"])
 def sign_in() -> ResponseReturnValue:
-    """Ask for username and password, then redirect to `next`."""
+    """Ask for username and password, then redirect to where the sign-in was for."""
     form = LoginForm()
     if request.method != "POST":
         return render_template("login.html", form=form, problem=None)
@@ -48,7 +47,7 @@ def sign_in() -> ResponseReturnValue:
         problem = problem_with(password, user, username)
         if user is not None and problem is None:
             login_user(user)
-            return redirect(next_path(), 303)
+            return redirect(pkce.after_login(url_for("pages.home")), 303)
     return render_template("login.html", form=form, problem=problem), status_of(problem)
 
 
@@ -82,12 +81,3 @@ def problem_with(password: str, user: User | None, username: str) -> str | None:
 def status_of(problem: str | None) -> int:
     """Return the HTTP status of a page that shows `problem`."""
     return 429 if problem == TOO_MANY else 401
-
-
-def next_path() -> str:
-    """Return the path to redirect to, which is always on this host."""
-    target = request.args.get("next", "")
-    parts = urlsplit(target)
-    # Browsers treat a backslash as a slash, and "//host" is another host.
-    safe = target.startswith("/") and not target.startswith("//") and "\\" not in target
-    return target if safe and not parts.netloc and not parts.scheme else url_for("pages.home")
