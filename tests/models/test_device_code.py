@@ -102,7 +102,7 @@ def test_one_device_approved_by_all_at_once(app: Flask, device: Device) -> None:
     headers = {"Authorization": f"Bearer {body['access_token']}"}
     told = app.test_client(use_cookies=False).get("/api/me", headers=headers).get_json()
     with app.app_context(), server_of(app).store.reading() as session:
-        assert session.scalars(select(DeviceCode)).one().subject == told["subject"]
+        assert session.scalars(select(DeviceCode)).one().grant.subject == told["subject"]
 
 
 def test_one_device_allowed_and_denied_at_once(app: Flask, device: Device) -> None:
@@ -219,13 +219,14 @@ def test_a_code_whose_challenge_differs_is_not_consumed(app: Flask, device: Devi
             code = session.scalars(select(DeviceCode)).one()
         bound = update(DeviceCode).values(code_challenge="x" * 43)
         server.store.write(lambda session: session.execute(bound))
-        for proof in (None, "y" * 43):
-            assert not server.store.write(
-                lambda session, proof=proof: device_code.consume(session, code, proof, server.now())
+
+        def is_consumed_with(proof: str | None) -> bool:
+            return server.store.write(
+                lambda session: device_code.consume(session, code, code.grant, proof, server.now())
             )
-        assert server.store.write(
-            lambda session: device_code.consume(session, code, "x" * 43, server.now())
-        )
+
+        proofs = (None, "y" * 43, "x" * 43)
+        assert [is_consumed_with(proof) for proof in proofs] == [False, False, True]
 
 
 def test_a_first_guess_that_is_made_twice_at_once_counts_twice(app: Flask) -> None:

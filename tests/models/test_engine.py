@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import engine as engines
-from flask_pkce_server.models.consent import remember
+from flask_pkce_server.models.consent import Asked, remember
 from flask_pkce_server.models.engine import with_own_pool
 from flask_pkce_server.testing import Flow, register, server_of
 
@@ -28,6 +28,7 @@ from ..host import fill, make_app, sign_in
 from ..services import URLS, empty_database
 
 SCOPE = "openid profile offline_access"
+ASKED = Asked("1", "notebook", frozenset({"profile"}))
 KILL = {
     "postgresql": (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name "
@@ -146,7 +147,7 @@ def test_a_unit_of_work_that_loses_its_connection_is_run_again_once(database: Da
     runs = []
 
     def work(session: Session) -> None:
-        remember(session, "1", "notebook", ["profile"], 1)
+        remember(session, ASKED, 1)
         session.flush()
         runs.append(1)
         if len(runs) <= losses:
@@ -170,7 +171,7 @@ def test_a_commit_that_may_have_happened_is_not_run_again(database: Database) ->
 
     def work(session: Session) -> None:
         runs.append(1)
-        remember(session, "1", "notebook", ["profile"], 1)
+        remember(session, ASKED, 1)
         own_id = session.scalar(text(OWN_ID[database.service]))
         event.listen(session, "before_commit", lambda _: database.kill(own_id), once=True)
 

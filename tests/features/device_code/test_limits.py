@@ -17,6 +17,7 @@ from flask_pkce_server import (
 from flask_pkce_server.features.device_code import SingleUseDeviceCodeGrant
 from flask_pkce_server.models.base import Base
 from flask_pkce_server.models.device_code import DeviceCode
+from flask_pkce_server.models.grant import Grant
 from flask_pkce_server.testing import (
     Clock,
     RegisteredClient,
@@ -112,7 +113,7 @@ def test_one_sign_in_alone_is_ended(app: Flask, device: Device) -> None:
     assert sorted(me(app, one["access_token"]) for one in (first, second)) == [200, 401]
 
 
-@pytest.mark.parametrize("gone", [{}, {"scope": frozenset({"profile"})}])
+@pytest.mark.parametrize("gone", [{"revoked_at": 1}, {"scope": frozenset({"profile"})}])
 def test_what_is_taken_back_at_the_last_moment_is_not_fetched(
     app: Flask, device: Device, monkeypatch: pytest.MonkeyPatch, gone: dict
 ) -> None:
@@ -121,17 +122,17 @@ def test_what_is_taken_back_at_the_last_moment_is_not_fetched(
     device.decide()
     usual, server, done = SingleUseDeviceCodeGrant.check_approved, server_of(app), []
 
-    def check_approved(grant, code: DeviceCode) -> None:
-        usual(grant, code)
+    def check_approved(grant_type: SingleUseDeviceCodeGrant, code: DeviceCode) -> Grant:
+        grant = usual(grant_type, code)
         if not done:
             done.append(True)
-            values = gone or {"denied_at": server.now()}
-            server.store.write(lambda session: session.execute(update(DeviceCode).values(values)))
+            server.store.write(lambda session: session.execute(update(Grant).values(gone)))
+        return grant
 
     monkeypatch.setattr(SingleUseDeviceCodeGrant, "check_approved", check_approved)
     answer = device.poll().get_json()
-    assert answer.get("error") == (None if gone else "access_denied")
-    assert answer.get("scope") == ("profile" if gone else None)
+    assert answer.get("error") == (None if "scope" in gone else "access_denied")
+    assert answer.get("scope") == ("profile" if "scope" in gone else None)
 
 
 def test_what_is_taken_back_in_part_is_not_fetched(app: Flask, device: Device) -> None:
