@@ -40,18 +40,18 @@ def give_keys_once(mapper: Mapper[Any]) -> None:
         table.dialect_kwargs["sqlite_autoincrement"] = True
 
 
-def check_keys(session: Session, mapper: Mapper[Any]) -> None:
+def check_keys(session: Session, mapper: Mapper[Any]) -> bool:
     """Refuse a model if SQLite gives the key of a deleted row to a new one.
 
-    Asks the database only once in a process, on the connection of `session`. Raises
-    `ConfigurationError`.
+    Asks the database only once in a process, on the connection of `session`. Return False if the
+    table does not exist yet. Raises `ConfigurationError`.
     """
     engine, table = session.get_bind(mapper).engine, _table_of_keys(mapper)
     if engine.dialect.name != "sqlite" or table is None:
-        return
+        return True
     checked = _checked.setdefault(engine, set())
     if table.key in checked:
-        return
+        return True
     # Not a connection of our own: in memory there is only one, and to give it back rolls back.
     connection = session.connection(bind_arguments={"mapper": mapper})
     schema = connection.dialect.identifier_preparer.quote(table.schema or "main")
@@ -64,7 +64,7 @@ def check_keys(session: Session, mapper: Mapper[Any]) -> None:
         {"schema": table.schema or "main", "table": table.name},
     ).first()
     if key is None:
-        return  # not created yet
+        return False
     if key.type.upper() == "INTEGER" and not _GIVEN_ONCE.search(key.sql):
         raise ConfigurationError(
             f"On SQLite, a new row in the table {table.name} gets the primary key of a deleted "
@@ -75,6 +75,7 @@ def check_keys(session: Session, mapper: Mapper[Any]) -> None:
             "again",
         )
     checked.add(table.key)
+    return True
 
 
 def _table_of_keys(mapper: Mapper[Any]) -> Table | None:

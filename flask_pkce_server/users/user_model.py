@@ -86,13 +86,13 @@ def model_of_app() -> UserModel | None:
     return None if db is None else _model_in(db.Model.registry)
 
 
-def check_keys_of_app() -> None:
+def check_keys_of_app() -> bool:
     """Refuse a user model whose primary keys the database gives again.
 
-    Raises `ConfigurationError`.
+    Return False if there is no such model or no table yet. Raises `ConfigurationError`.
     """
-    if (model := model_of_app()) is not None:
-        check_keys(session_of_app(), model.mapper)
+    model = model_of_app()
+    return model is not None and check_keys(session_of_app(), model.mapper)
 
 
 def session_of_app() -> Session:
@@ -119,7 +119,10 @@ def default_subject(user: Any) -> str:
     """
     text, state = key_as_text(user), sqlalchemy.inspect(user, raiseerr=False)
     if isinstance(state, InstanceState) and state.session is not None:
-        check_keys(state.session, root_of(state.mapper))
+        model, root = model_of_app(), root_of(state.mapper)
+        # `Users.check` has looked at the model of the app.
+        if model is None or model.mapper is not root:
+            check_keys(state.session, root)
     return text
 
 

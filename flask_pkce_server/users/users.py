@@ -14,8 +14,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from flask import Response, current_app
+from flask import Flask, Response, current_app
 from flask.typing import ResponseReturnValue
 from werkzeug.local import LocalProxy
 
@@ -32,16 +33,22 @@ class Users:
     def __init__(self) -> None:
         #: The functions that the host app has registered.
         self.host = HostFunctions()
+        #: The functions that were found to be fit, by app.
+        self._checked: WeakKeyDictionary[Flask, object] = WeakKeyDictionary()
 
     def check(self) -> None:
         """Refuse defaults by which a subject could name two users; raises `ConfigurationError`.
 
         Asks the database at most once in a process.
         """
+        functions = (self.host.user_subject, self.host.user_loader)
+        app = current_app._get_current_object()  # type: ignore[attr-defined] # a LocalProxy
+        if self._checked.get(app) == functions:
+            return
         if not (self._has_own_subject and self._has_own_loader):
             user_model.model_of_app()
-        if not self._has_own_subject:
-            user_model.check_keys_of_app()
+        if self._has_own_subject or user_model.check_keys_of_app():
+            self._checked[app] = functions
 
     def current(self) -> Any | None:
         """Return the signed-in user, or None; an anonymous user is nobody.
