@@ -9,6 +9,7 @@ from flask import Flask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from flask_pkce_server.models.grant import Grant
 from flask_pkce_server.models.token import Token
 from flask_pkce_server.testing import server_of
 
@@ -33,4 +34,6 @@ def live_tokens(app: Flask) -> int:
     """Count the tokens that open something."""
     server = server_of(app)
     with app.app_context(), server.store.reading() as session:
-        return sum(token.is_live(server.now()) for token in session.scalars(select(Token)))
+        of_grants = select(Token).join(Grant, Grant.grant_id == Token.grant_id)
+        tokens = session.scalars(of_grants.where(Grant.revoked_at.is_(None)))
+        return sum(token.is_live(server.now()) for token in tokens)

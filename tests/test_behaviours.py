@@ -45,6 +45,8 @@ from flask_pkce_server.wire.code_challenge import challenge_of
 from .host import make_app, sign_in
 from .openid import header, id_token, read
 
+pytestmark = pytest.mark.thorough
+
 Register = Callable[..., RegisteredClient]
 BEHAVIOURS = Path(__file__).parent.parent / "docs" / "behaviours.md"
 

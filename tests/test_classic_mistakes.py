@@ -15,6 +15,8 @@ from flask_pkce_server.wire.code_challenge import challenge_of
 
 from .host import lending, make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 #: As a widely read tutorial has it.
 TOO_SHORT = "A8hf7K9pQ2mXcV4bN6zLwE1tY3uJkLm"
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"

@@ -21,6 +21,8 @@ from flask_pkce_server.testing import Clock, Flow, hidden_fields, parameters_of,
 from .host import lending, make_app, sign_in
 from .openid import header, published, read
 
+pytestmark = pytest.mark.thorough
+
 BYE = "https://client.example/bye"
 PERSON = {
     "name": "Ada Lovelace",

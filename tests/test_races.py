@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -190,36 +189,6 @@ def press(flow: Flow, form: dict[str, str]) -> TestResponse:
     return answer
 
 
-def test_access_is_removed_while_the_app_refreshes_and_redeems(
-    make: Callable[..., Flow], rounds: range
-) -> None:
-    # After the answer to the removal nothing is live, and nothing becomes so.
-    flow = make()
-    app = flow.browser.application
-    for _ in rounds:
-        tokens, code = flow.tokens(), flow.allow()["code"]
-        page = flow.browser.get("/oauth/apps").text
-        form = {
-            "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
-            "remove": "app",
-            "client_id": flow.client.client_id,
-        }
-        headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-        *answers, _, removed = at_once(
-            *[lambda: flow.refresh(tokens["refresh_token"])] * 12,  # noqa: B023
-            lambda: flow.redeem(code),  # noqa: B023
-            *[lambda: app.test_client().get("/api/me", headers=headers)] * 6,  # noqa: B023
-            lambda: press(flow, form),  # noqa: B023
-        )
-        assert removed.status_code == 303
-        assert {answer.status_code for answer in answers} <= {200, 400, 401}
-        assert live_tokens(app) == 0
-        assert app.test_client().get("/api/me", headers=headers).status_code == 401
-        for answer in answers:
-            successor = answer.get_json().get("refresh_token")
-            assert successor is None or flow.refresh(successor).status_code == 400
-
-
 def test_a_client_is_deleted_while_it_refreshes_and_redeems(
     make: Callable[..., Flow], rounds: range
 ) -> None:
@@ -242,45 +211,6 @@ def test_a_client_is_deleted_while_it_refreshes_and_redeems(
         assert {answer.status_code for answer in answers} <= {200, 400, 401}
         # Who registers the same id again starts anew.
         assert live_tokens(app) == 0
-
-
-def test_an_app_is_narrowed_while_it_refreshes_and_redeems(
-    make: Callable[..., Flow], rounds: range
-) -> None:
-    # After the answer nothing has the scope that was taken back, and nothing gets it again;
-    # with the rest the app goes on.
-    flow = make(PKCE_REFRESH_TOKEN_GRACE=0)
-    app = flow.browser.application
-
-    def me(token: str) -> int:
-        headers = {"Authorization": f"Bearer {token}"}
-        return app.test_client().get("/api/me", headers=headers).status_code
-
-    for _ in rounds:
-        spent, code = flow.tokens()["refresh_token"], flow.allow()["code"]
-        others = [flow.tokens()["refresh_token"] for _ in range(6)]
-        page = flow.browser.get("/oauth/apps").text
-        form = {
-            "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
-            "remove": "scopes",
-            "scope": "profile",
-            "client_id": flow.client.client_id,
-        }
-        *answers, redeemed, narrowed = at_once(
-            *[functools.partial(flow.refresh, one) for one in (spent, *others)],
-            lambda: flow.redeem(code),  # noqa: B023
-            lambda: press(flow, form),  # noqa: B023
-        )
-        assert narrowed.status_code == 303
-        assert "The app may do less now." in flow.browser.get("/oauth/apps").text
-        # None of them is lost: who came too early or too late has less, and goes on.
-        for answer in (*answers, redeemed):
-            assert answer.status_code == 200
-            tokens = answer.get_json()
-            assert me(tokens["access_token"]) == 403
-            again = flow.refresh(tokens["refresh_token"]).get_json()
-            assert again["scope"] == "offline_access openid"
-            assert me(again["access_token"]) == 403
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql", "mariadb"], indirect=True)

@@ -18,6 +18,8 @@ from flask_pkce_server.wire.jws import header_of
 from .device import Device, television
 from .host import SECRET_KEY, make_app, sign_in
 
+pytestmark = pytest.mark.thorough
+
 NEW = "another-secret-key-of-the-tests-9876543210"
 SCOPE = "openid profile offline_access"
 #: How the secret can be changed: what is configured before, and afterwards.

@@ -144,7 +144,8 @@ def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
         if earlier is None or not earlier.is_live(now):
             revoke_one(session, response.grant.grant_id, now)
             return REPLAYED
-        if earlier.issued_scope != token.issued_scope:
+        # The grant may have been narrowed since, before it was read or after.
+        if token.issued_scope != earlier.issued_scope and token.scope != earlier.scope:
             raise InvalidScopeError("A repeated refresh asks for the same scopes.")
         if earlier.audience != token.audience:
             raise InvalidTargetError("A repeated refresh asks for the same resources.")

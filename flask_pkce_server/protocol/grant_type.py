@@ -34,11 +34,12 @@ class ConsentWithdrawn(Exception):
 def check_as_read(
     read: AuthorizationCode | Token, current: AuthorizationCode | Token | None, now: int
 ) -> None:
-    """Raise `GrantNarrowed` if `current` is still live at `now`, but its grant has other scopes.
+    """Raise `GrantNarrowed` if the grant of `current` is live at `now`, but has other scopes.
 
     `read` is the code or token as it was read first; `now` is in epoch seconds.
     """
-    if current is not None and current.is_live(now) and current.grant.scope != read.grant.scope:
+    grant = None if current is None else current.grant
+    if grant is not None and grant.is_live(now) and grant.scope != read.grant.scope:
         raise GrantNarrowed
 
 

@@ -38,6 +38,8 @@ from ..host import lending, make_app, sign_in
 from ..live import decide, served
 from ..services import empty_database
 
+pytestmark = pytest.mark.thorough
+
 HERE = "/oauth/developer"
 URI = "https://app.example/callback"
 DEVICE = "urn:ietf:params:oauth:grant-type:device_code"

@@ -21,6 +21,8 @@ from ..host import lending, make_app, sign_in
 from ..openid import read
 from ..services import empty_database
 
+pytestmark = pytest.mark.thorough
+
 ISSUER = "https://auth.example/"
 ORIGIN = "https://client.example"
 MARKS = {

@@ -24,6 +24,8 @@ from flask_pkce_server.testing import (
 from ..host import SECRET_KEY, make_app
 from ..openid import id_token, read
 
+pytestmark = pytest.mark.thorough
+
 FORM = "<h1>Sign in</h1>"
 
 

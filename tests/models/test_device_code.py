@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import time
 from collections.abc import Iterator
@@ -128,25 +127,6 @@ def test_one_code_redeemed_by_all_at_once(app: Flask, device: Device) -> None:
     assert sorted(one.status_code for one in answers) == [200] + [400] * (THREADS - 1)
     assert {one.get_json().get("error") for one in answers} == {None, "invalid_grant"}
     assert live_tokens(app) == 0
-
-
-def test_access_is_removed_while_the_device_fetches(app: Flask, device: Device) -> None:
-    # After the answer to the removal nothing is live, and nothing becomes so.
-    device.tokens()
-    device.start()
-    device.decide()
-    page = device.browser.get("/oauth/apps").text
-    form = {
-        "csrf_token": re.search(r'name="csrf_token" value="([^"]+)"', page)[1],
-        "remove": "app",
-        "client_id": device.client.client_id,
-    }
-    fetched, removed = at_once(device.poll, lambda: device.browser.post("/oauth/apps", data=form))
-    assert removed.status_code == 303
-    assert fetched.status_code in (200, 400)
-    assert live_tokens(app) == 0
-    again = device.poll().get_json()["error"]
-    assert again == ("invalid_grant" if fetched.status_code == 200 else "access_denied")
 
 
 def test_devices_that_ask_at_once_are_told_apart(app: Flask, device: Device) -> None:

@@ -25,6 +25,8 @@ from flask_pkce_server.wire.handle import digest
 from ..host import make_app
 from ..services import empty_database
 
+pytestmark = pytest.mark.thorough
+
 SECRET = "a-secret-that-nobody-guesses"
 
 

@@ -14,7 +14,6 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import client_storage as clients
 from flask_pkce_server.models.grant import revoke_one
-from flask_pkce_server.models.withdrawal import narrow, withdraw
 from flask_pkce_server.testing import Clock, Flow, server_of
 
 from ...at_once import at_once, live_tokens
@@ -37,6 +36,8 @@ from .exchanging import (
     user_of,
     write,
 )
+
+pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
@@ -219,24 +220,6 @@ def of_user(user: Flow, work: Callable[..., Any], *more: Any) -> Callable[[], An
     return run
 
 
-def test_nothing_lives_on_that_is_exchanged_while_the_app_is_removed(
-    raced: tuple[Flow, Flow],
-) -> None:
-    user, api = raced
-    app = user.browser.application
-    for _ in range(ROUNDS):
-        shown = tokens_for(user)["access_token"]
-        first = given(api, shown)
-        *answers, _ = at_once(
-            *[lambda: exchange(api, shown)] * 6,  # noqa: B023 - done at once
-            # Of what was exchanged again: its own row is the one that is held.
-            *[lambda: exchange(api, first)] * 3,  # noqa: B023
-            of_user(user, withdraw, server_of(app).now()),
-        )
-        assert {answer.status_code for answer in answers} <= {200, 400}
-        assert live_tokens(app) == 0
-
-
 @one_or_all
 def test_nothing_lives_on_that_is_exchanged_while_it_is_revoked(raced: tuple[Flow, Flow]) -> None:
     user, api = raced
@@ -252,23 +235,6 @@ def test_nothing_lives_on_that_is_exchanged_while_it_is_revoked(raced: tuple[Flo
         *answers, _ = at_once(*[lambda: exchange(api, shown)] * 6, end)  # noqa: B023
         assert {answer.status_code for answer in answers} <= {200, 400}
         assert live_tokens(app) == 0
-
-
-@one_or_all
-def test_what_is_exchanged_while_a_scope_is_taken_back_has_it_not(
-    raced: tuple[Flow, Flow],
-) -> None:
-    user, api = raced
-    app = user.browser.application
-    for _ in range(ROUNDS):
-        shown = tokens_for(user)["access_token"]
-        *answers, _ = at_once(
-            *[lambda: exchange(api, shown)] * 6,  # noqa: B023
-            of_user(user, narrow, ["mail:send"]),
-        )
-        # None is lost: who came too early or too late has less.
-        assert [answer.status_code for answer in answers] == [200] * 6
-        assert not [token for token in stored(app) if "mail:send" in token.scope]
 
 
 @one_or_all

@@ -37,6 +37,8 @@ from .exchanging import (
     write,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 def test_a_token_that_is_meant_for_another_api_is_not_exchanged(both: Flask) -> None:
     # A token that was stolen elsewhere is of no use to whoever may exchange.

@@ -26,6 +26,8 @@ from .exchanging import (
     write,
 )
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("name", ["resource", "audience"])
 def test_a_target_is_named_in_either_way_and_spelling(app: Flask, name: str) -> None:
