@@ -45,10 +45,10 @@ class Registration(Base):
 
 
 @dataclass(frozen=True)
-class Room:
+class Place:
     """Whether there is a place for a new client, and which unused client leaves it, if any."""
 
-    is_there: bool
+    is_free: bool
     leaving: str | None = None
 
 
@@ -80,11 +80,11 @@ def touch(session: Session, metadata_digest: bytes, now: int) -> bool:
     return changed_rows(session, update(Registration).where(is_same).values(seen_at=now)) == 1
 
 
-def find_room(session: Session, limit: int, network_digest: bytes, now: int) -> Room:
-    """Return the room for a new client from a network, if `limit` may wait for their first user.
+def find_place(session: Session, limit: int, network_digest: bytes, now: int) -> Place:
+    """Return the place of a new client from a network, if `limit` may wait for their first user.
 
     One network gets a tenth of the places. If they are taken, the unused client that was last
-    registered longest ago makes room, unless that was within the last hour: nothing depends on
+    registered longest ago makes way, unless that was within the last hour: nothing depends on
     it, and its program can register again.
 
     It reads one row per client, so call it before a unit of work, which would block others.
@@ -100,16 +100,16 @@ def find_room(session: Session, limit: int, network_digest: bytes, now: int) -> 
         )
         if session.scalar(select(func.count()).select_from(waiting.subquery())) == places:
             leaving = next(_idle(session, now - HOUR, among), None)
-            return Room(leaving is not None, leaving)
-    return Room(True)
+            return Place(leaving is not None, leaving)
+    return Place(True)
 
 
 def store(
-    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], room: Room
+    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], place: Place
 ) -> Client | None:
     """Store a self-registered client; return it, or the shared client with the same metadata.
 
-    Returns None if a new client is needed and there is no room. Both outcomes, a new client and
+    Returns None if a new client is needed and there is no place. Both outcomes, a new client and
     None, count against the limits in `counted` (see `guess.take`). Raises `TooManyGuesses` if
     one of them is reached.
     """
@@ -120,10 +120,10 @@ def store(
         # Somebody else registered it meanwhile.
         guess.give_back(session, counted, row.seen_at)
         return existing[0]
-    if not room.is_there:
+    if not place.is_free:
         return None
-    if room.leaving is not None:
-        _remove(session, room.leaving, row.seen_at - HOUR)
+    if place.leaving is not None:
+        _remove(session, place.leaving, row.seen_at - HOUR)
     clients.save(session, client)
     session.add(row)
     return client

@@ -172,11 +172,11 @@ def _store(
     limits = NEW_CLIENTS.ask(server)
     with server.store.reading() as session:
         guess.check(session, limits, now)
-        room = registration.find_room(
+        place = registration.find_place(
             session, server.settings.registration_max_waiting, network_digest, now
         )
     stored = server.store.write(
-        partial(registration.store, client=client, row=row, counted=limits, room=room)
+        partial(registration.store, client=client, row=row, counted=limits, place=place)
     )
     if stored is None:
         raise TooManyRegistrations(registration.HOUR)
