@@ -20,6 +20,9 @@ from sqlalchemy.exc import DBAPIError
 #: are to be quick: the rarer set-ups and looks wait for a run that takes its time.
 ROUNDS = int(os.environ.get("PKCE_TEST_ROUNDS", "1"))
 THOROUGH = ROUNDS > 1
+#: For the host's session and for our units of work, of which each has a pool: two processes stay
+#: below the 100 connections that PostgreSQL has by default, and most threads are let in at once.
+POOL = {"pool_size": 20, "max_overflow": 0}
 
 URLS = {
     "postgresql": os.environ.get(

@@ -17,13 +17,11 @@ from flask_pkce_server.testing import Clock, Flow, parameters_of, register, serv
 from .at_once import at_once, live_tokens
 from .client_documents import WEB, Web, flow_of, stored
 from .host import make_app, sign_in
-from .services import ROUNDS, THOROUGH, empty_database
+from .services import POOL, ROUNDS, THOROUGH, empty_database
 
 pytestmark = pytest.mark.thorough
 
 THREADS = 32 if THOROUGH else 16
-#: A pool that lets all threads in at once.
-POOL = {"pool_size": THREADS, "max_overflow": 4}
 
 DATABASES = {"sqlite": ROUNDS, "postgresql": ROUNDS, "mariadb": ROUNDS}
 if THOROUGH:

@@ -24,7 +24,7 @@ from flask_pkce_server.wire.names import DEVICE_CODE, TOKEN_EXCHANGE
 from .at_once import at_once, live_tokens
 from .device import Device
 from .host import User, make_app, sign_in
-from .services import ROUNDS, THOROUGH, empty_database
+from .services import POOL, ROUNDS, THOROUGH, empty_database
 
 pytestmark = pytest.mark.thorough
 
@@ -84,7 +84,7 @@ def access(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Access]:
             uri = stack.enter_context(empty_database(request.param))
         app = make_app(
             SQLALCHEMY_DATABASE_URI=uri,
-            SQLALCHEMY_ENGINE_OPTIONS={"pool_size": THREADS, "max_overflow": 4},
+            SQLALCHEMY_ENGINE_OPTIONS=POOL,
             TESTING=False,
             PKCE_FEATURES={"token_exchange": True},
             PKCE_REFRESH_TOKEN_WHEN="always",
