@@ -426,7 +426,7 @@ def prune(app: Flask) -> None:
     assert app.test_cli_runner().invoke(args=["pkce", "prune"]).exit_code == 0
 
 
-@pytest.mark.parametrize("times", [10_000 if THOROUGH else 300])
+@pytest.mark.parametrize("times", [1_000 if THOROUGH else 300])
 def test_whatever_registers_at_each_start_leaves_one_row(
     app: Flask, pkce_clock: Clock, times: int
 ) -> None:
