@@ -173,7 +173,8 @@ def test_the_doctor_names_views_that_are_open() -> None:
 
 
 def test_the_doctor_names_guards_below_another_decorator() -> None:
-    app = make_app(init=False)
+    # With an issuer as every product's SDK wants it.
+    app = make_app(init=False, PKCE_ISSUER="https://auth.example/")
     app.get("/below", endpoint="below")(other(require("profile")(lambda: "guarded")))
     app.get("/above", endpoint="above")(require("profile")(other(lambda: "guarded")))
     ((about, level),) = findings(start(app), 0).items()
