@@ -22,8 +22,6 @@ from flask_pkce_server.testing import Flow, parameters_of, register, server_of
 from .host import make_app, sign_in
 from .openid import read
 
-pytestmark = pytest.mark.thorough
-
 ORIGIN = "https://auth.example"
 MCP = f"{ORIGIN}/mcp"
 SCOPES = {"tasks:read": "Read your tasks", "tasks:write": "Write tasks for you"}

@@ -59,6 +59,8 @@ from ..host import ISSUER, make_app, sign_in
 from ..signing import OTHER, SIGNER, claims
 from ..website import Website, answer
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def web() -> Web:

@@ -21,6 +21,8 @@ from ...device import Device, television
 from ...host import sign_in
 from .asking import me, row_of, wrong_codes
 
+pytestmark = pytest.mark.thorough
+
 
 def test_after_five_wrong_codes_a_user_waits(app: Flask, device: Device, pkce_clock: Clock) -> None:
     # RFC 8628 5.1
