@@ -80,7 +80,7 @@ class BackchannelLogoutFeature(Feature):
             client_id, waits = client.client_id, server.settings.backchannel_logout_retries
             delivery = deliver(client_id, uri, fields, waits, time.monotonic() + _LIFETIME)
             if not _DELIVERIES.add(client_id, delivery):
-                logger.warning("client %s was not told of a logout: too many wait", client_id)
+                logger.warning("client %s was not notified of a logout: too many wait", client_id)
 
 
 def _listeners(server: Server, client_ids: list[str]) -> Iterator[tuple[Client, str]]:
@@ -124,16 +124,16 @@ def deliver(
     """
     for wait in (*waits, None):
         if time.monotonic() >= ends_at:
-            logger.warning("client %s was not told of a logout in time", client_id)
+            logger.warning("client %s was not notified of a logout in time", client_id)
             return
         try:
             post_form(uri, fields)
         except (OSError, ValueError) as error:
             if wait is None:
                 # Quoted and truncated: the error may contain what the client answered.
-                logger.warning("client %s was not told of a logout: %.200r", client_id, error)
+                logger.warning("client %s was not notified of a logout: %.200r", client_id, error)
                 return
             yield wait
         else:
-            logger.info("client %s was told of a logout", client_id)
+            logger.info("client %s was notified of a logout", client_id)
             return

@@ -148,7 +148,7 @@ def test_a_client_that_fails_is_told_again(
     browser.post("/logout")
     wait_for_deliveries()
     assert len(listener.bodies) == 3
-    assert "was told of a logout" in caplog.text
+    assert "was notified of a logout" in caplog.text
     assert listener.tokens()[0] not in caplog.text
 
 
@@ -162,7 +162,7 @@ def test_a_client_that_cannot_be_reached_is_in_the_log_and_harms_nobody(
     assert browser.post("/logout").status_code == 200
     wait_for_deliveries()
     assert len(listener.bodies) == 1
-    assert f"client {lost.client_id} was not told of a logout" in caplog.text
+    assert f"client {lost.client_id} was not notified of a logout" in caplog.text
 
 
 def test_the_user_does_not_wait_for_a_slow_client(app: Flask, listener: Listener) -> None:
@@ -225,7 +225,7 @@ def test_what_is_one_too_many_is_in_the_log(
         while not number and not listener.bodies:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-    assert caplog.text.count(f"client {known.client_id} was not told of a logout") == 1
+    assert caplog.text.count(f"client {known.client_id} was not notified of a logout") == 1
     listener.answers.set()
     wait_for_deliveries()
     assert len(listener.bodies) == 2
@@ -243,7 +243,7 @@ def test_nobody_is_told_with_a_token_that_has_expired(
     browser.post("/logout")
     wait_for_deliveries()
     assert listener.bodies == []
-    assert "was not told of a logout in time" in caplog.text
+    assert "was not notified of a logout in time" in caplog.text
 
 
 def test_a_sign_out_fetches_no_document(listener: Listener) -> None:

@@ -90,7 +90,7 @@ def app(request: pytest.FixtureRequest) -> Flask:
 
 @pytest.fixture
 def told(app: Flask) -> list[dict[str, Any]]:
-    """What is told of sessions that end."""
+    """What clients learn of sessions that end."""
     facts: list[dict[str, Any]] = []
 
     def listen(app: Flask, **fact: Any) -> None:

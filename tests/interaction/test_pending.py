@@ -1,4 +1,4 @@
-"""What the host's login page is told of the request that waits, and where it leads afterwards."""
+"""What the host's login page learns about the request that waits, and where it leads."""
 
 from __future__ import annotations
 
