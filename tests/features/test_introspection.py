@@ -20,7 +20,8 @@ ELSEWHERE = "https://api.example"
 
 
 @pytest.fixture
-def flow(app: Flask) -> Flow:
+def flow(app: Flask, pkce_clock: Clock) -> Flow:
+    # The clock stands still before the user signs in.
     return Flow(sign_in(app), register(app, auth_method="client_secret_basic"), scope=SCOPE)
 
 
