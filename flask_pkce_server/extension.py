@@ -18,7 +18,8 @@ from .http.first_request import await_first_request
 from .http.routing import mount, mount_aliases
 from .interaction.host_calls import HostCalls
 from .interaction.login import listen_to_flask_login
-from .models.base import Store, copy_tables, set_sqlite_pragmas
+from .models.base import copy_tables, set_sqlite_pragmas
+from .models.store import Store
 from .pages.page import check_look
 from .protocol.feature import Feature
 from .protocol.hooks import Hooks

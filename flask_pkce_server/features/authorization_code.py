@@ -11,6 +11,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
 from authlib.oauth2.rfc6749.hooks import hooked
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from ..errors import (
@@ -20,7 +21,7 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..models import authorization_code, consent
-from ..models.authorization_code import AuthorizationCode
+from ..models.authorization_code import STORED_CODE, AuthorizationCode
 from ..models.grant import revoke_one
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
@@ -141,7 +142,7 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
         """
         if not is_handle(code, CODE):
             return None
-        stored = self.server.store.get(AuthorizationCode, digest(code))
+        stored = self.server.store.find(STORED_CODE, digest=digest(code))
         return stored if stored is not None and stored.grant.client_id == client.client_id else None
 
     def issue_tokens(self) -> dict[str, Any]:
@@ -155,18 +156,18 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
         grant = code.grant
         user = None if code.consumed_at is not None else self.find_user(grant.subject)
 
-        def redeem(session: Session) -> Redemption:
+        def redeem(connection: Connection) -> Redemption:
             now = server.now()
-            if authorization_code.consume(session, code, proof, now):
-                return self.issue(session, grant=grant, user=user, now=now)
-            current = session.get(AuthorizationCode, code.digest)
+            if authorization_code.consume(connection, code, proof, now):
+                return self.issue(connection, grant=grant, user=user, now=now)
+            current = STORED_CODE.first(connection, digest=code.digest)
             check_as_read(code, current, now)
             if current is None or current.consumed_at is None:
                 return UNKNOWN
-            revoke_one(session, grant.grant_id, now)
+            revoke_one(connection, grant.grant_id, now)
             return REPLAYED
 
-        redemption = server.store.write(redeem)
+        redemption = server.store.transaction(redeem)
         facts = {
             "client_id": grant.client_id,
             "subject": grant.subject,

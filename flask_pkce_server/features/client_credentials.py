@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from ..errors import ConfigurationError, InvalidScopeError, UnauthorizedClientError
 from ..models.client import Client
 from ..models.grant import NOBODY
+from ..models.rows import insert_rows
 from ..models.token import Token
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
@@ -44,16 +45,16 @@ class MachineTokenGrant(GrantType, grants.ClientCredentialsGrant):
         server, request = self.server, self.request
         grant_id = new_identifier()
 
-        def issue(session: Session) -> dict[str, Any]:
+        def issue(connection: Connection) -> dict[str, Any]:
             grant = new_grant(server, request, grant_id=grant_id, subject=NOBODY)
             response = self.token_response(grant=grant, user=None, now=server.now())
             kinds = [row.kind for row in response.rows if isinstance(row, Token)]
             if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("a machine was to be given more than an access token")
-            session.add_all([grant, *response.rows])
+            insert_rows(connection, [grant, *response.rows])
             return response.body
 
-        body = server.store.write(issue)
+        body = server.store.transaction(issue)
         tell(
             token_issued,
             server.app,

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from ..errors import (
     DeadRefreshTokenError,
@@ -23,7 +22,7 @@ from ..errors import (
 from ..i18n import translatable
 from ..models import token as tokens
 from ..models.grant import revoke_one
-from ..models.token import Token
+from ..models.token import STORED_TOKEN, Token
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.grant_type import (
@@ -65,7 +64,7 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
         """Return the refresh token with this handle, whatever its state."""
         if not is_handle(refresh_token, REFRESH):
             return None
-        return self.server.store.get(Token, digest(refresh_token))
+        return self.server.store.find(STORED_TOKEN, digest=digest(refresh_token))
 
     def issue_tokens(self) -> dict[str, Any]:
         """Consume the token and issue its successor, in one transaction."""
@@ -79,22 +78,22 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
             "parent": request.form["refresh_token"],
         }
 
-        def rotate(session: Session) -> Redemption:
+        def rotate(connection: Connection) -> Redemption:
             now = server.now()
-            if tokens.consume(session, token, now):
-                return self.issue(session, now=now, **facts)
-            current = session.get(Token, token.digest)
+            if tokens.consume(connection, token, now):
+                return self.issue(connection, now=now, **facts)
+            current = STORED_TOKEN.first(connection, digest=token.digest)
             check_as_read(token, current, now)
             if current is None or current.consumed_at is None or not current.grant.is_live(now):
                 return UNKNOWN
             # A concurrent request may have read the clock later but locked the row first.
             if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
                 # Made as of that time, so that the response is the same, even its times.
-                return self.repeat(session, now, current.consumed_at, facts)
-            revoke_one(session, token.grant_id, now)
+                return self.repeat(connection, now, current.consumed_at, facts)
+            revoke_one(connection, token.grant_id, now)
             return REPLAYED
 
-        redemption = server.store.write(rotate)
+        redemption = server.store.transaction(rotate)
         event = {
             "client_id": token.client_id,
             "subject": token.subject,
@@ -109,7 +108,7 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
         return redemption.body
 
     def repeat(
-        self, session: Session, now: int, consumed_at: int, facts: dict[str, Any]
+        self, connection: Connection, now: int, consumed_at: int, facts: dict[str, Any]
     ) -> Redemption:
         """Repeat the response that was made from `facts` at `consumed_at` (epoch seconds).
 
@@ -118,31 +117,25 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
         """
         for key in reversed(self.server.accepted_keys(SUCCESSOR)):
             response = self.token_response(now=consumed_at, successor_key=key, **facts)
-            redemption = repeat(session, response, now)
+            redemption = repeat(connection, response, now)
             if redemption is not UNKNOWN:
                 return redemption
         return UNKNOWN
 
 
-def repeat(session: Session, response: TokenResponse, now: int) -> Redemption:
+def repeat(connection: Connection, response: TokenResponse, now: int) -> Redemption:
     """Repeat the response of an earlier refresh, unless its tokens were used or revoked since.
 
     The grace period covers only the immediate predecessor: once the successor is consumed, a
     repeated request is a replay. The outcome is unknown if no token of `response` is stored.
     """
     issued = [row for row in response.rows if isinstance(row, Token)]
-    stored = {
-        token.digest: token
-        for token in session.scalars(
-            select(Token).where(Token.digest.in_([token.digest for token in issued]))
-        )
-    }
-    if not stored:
+    stored = [STORED_TOKEN.first(connection, digest=token.digest) for token in issued]
+    if not any(stored):
         return UNKNOWN
-    for token in issued:
-        earlier = stored.get(token.digest)
+    for token, earlier in zip(issued, stored, strict=True):
         if earlier is None or not earlier.is_live(now):
-            revoke_one(session, response.grant.grant_id, now)
+            revoke_one(connection, response.grant.grant_id, now)
             return REPLAYED
         # The grant may have been narrowed since, before it was read or after.
         if token.issued_scope != earlier.issued_scope and token.scope != earlier.scope:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from ..errors import (
     InvalidRequestError,
@@ -23,7 +23,8 @@ from ..errors import (
 )
 from ..models import token as tokens
 from ..models.client import Client
-from ..models.token import Token
+from ..models.rows import insert_rows
+from ..models.token import STORED_TOKEN, Token
 from ..protocol.contract import Server
 from ..protocol.feature import ClientField, Feature
 from ..protocol.grant_type import GrantType, check_as_read
@@ -113,10 +114,10 @@ class NarrowingExchangeGrant(GrantType, BaseGrant, TokenEndpointMixin):
             raise InvalidRequestError(_UNFIT)
         chain = token.exchanged(request.client.client_id)
 
-        def exchange(session: Session) -> dict[str, Any]:
+        def exchange(connection: Connection) -> dict[str, Any]:
             now = server.now()
-            if not tokens.hold(session, token, now):
-                check_as_read(token, session.get(Token, token.digest), now)
+            if not tokens.hold(connection, token, now):
+                check_as_read(token, STORED_TOKEN.first(connection, digest=token.digest), now)
                 raise InvalidRequestError(_UNFIT)
             response = self.token_response(
                 # The new token expires no later than the exchanged one.
@@ -130,10 +131,10 @@ class NarrowingExchangeGrant(GrantType, BaseGrant, TokenEndpointMixin):
             if kinds != ["access"] or "id_token" in response.body:
                 raise AssertionError("an exchange was to give more than an access token")
             response.body["issued_token_type"] = self.issued_type(response.body["access_token"])
-            session.add_all(response.rows)
+            insert_rows(connection, response.rows)
             return response.body
 
-        body = server.store.write(exchange)
+        body = server.store.transaction(exchange)
         tell(
             token_issued,
             server.app,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
-from sqlalchemy import Text, and_, exists, func, or_, select, update
+from sqlalchemy import Text, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .grant import Grant, stands
+from .base import Base, Digest, EpochSeconds, Identifier, delete_some
+from .grant import NOW, OF_GRANT, Grant, as_read, stands
+from .lookup import Joined, Lookup
+from .statement import Statement
 from .token import Token
 
 
@@ -58,24 +61,35 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
         return " ".join(sorted(self.grant.scope))
 
 
-def consume(session: Session, code: AuthorizationCode, code_challenge: str, now: int) -> bool:
+STORED_CODE = Lookup(
+    AuthorizationCode,
+    AuthorizationCode.digest == bindparam("digest"),
+    Joined(AuthorizationCode, "grant", Grant, AuthorizationCode.grant_id == Grant.grant_id),
+    OF_GRANT,
+)
+
+
+_CONSUME = Statement(
+    update(AuthorizationCode.__table__)  # type: ignore[arg-type]
+    .where(
+        AuthorizationCode.digest == bindparam("of_digest"),
+        AuthorizationCode.code_challenge == bindparam("proof"),
+        AuthorizationCode.consumed_at.is_(None),
+        AuthorizationCode.expires_at > NOW,
+        stands(),
+    )
+    .values(consumed_at=NOW)
+)
+
+
+def consume(connection: Connection, code: AuthorizationCode, code_challenge: str, now: int) -> bool:
     """Consume `code` if it is live and has this `code_challenge`; return whether it worked.
 
     One atomic UPDATE decides: of any number of concurrent redemptions, only one gets True.
     The challenge is part of its WHERE clause, so that no caller can skip the proof.
     """
-    statement = (
-        update(AuthorizationCode)
-        .where(
-            AuthorizationCode.digest == code.digest,
-            AuthorizationCode.code_challenge == code_challenge,
-            AuthorizationCode.consumed_at.is_(None),
-            AuthorizationCode.expires_at > now,
-            stands(code.grant, now),
-        )
-        .values(consumed_at=now)
-    )
-    return changed_rows(session, statement) == 1
+    read = as_read(code.grant, now)
+    return _CONSUME.count(connection, of_digest=code.digest, proof=code_challenge, **read) == 1
 
 
 def sharing_a_challenge(session: Session, limit: int) -> set[str]:

@@ -1,19 +1,12 @@
-"""Base: column types, units of work and retries.
+"""Base: the base class of the tables, column types, and statements that count rows.
 
 The tables have their own metadata and are copied into that of the host app, so that
-`db.create_all()` and Alembic see them. Protocol code uses the host app's database but opens
-its own sessions: it never commits, flushes or rolls back the host app's `db.session`.
+`db.create_all()` and Alembic see them.
 """
 
 from __future__ import annotations
 
-import random
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
@@ -30,18 +23,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.engine import CursorResult, Dialect, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, Session
-
-from .engine import with_own_pool
-from .failure import Failure, failure_of
-
-T = TypeVar("T")
-M = TypeVar("M", bound="Base")
-
-#: How often a unit of work is run again after each kind of failure.
-RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1, Failure.UNREACHABLE: 0}
 
 
 class ScopeSet(TypeDecorator[frozenset[str]]):
@@ -107,71 +90,11 @@ def copy_tables(metadata: MetaData) -> None:
                     column.type = column.type.impl_instance
 
 
-class Store:
-    """Short units of work on the host app's database.
-
-    `engine` returns the engine of the current app.
-    """
-
-    def __init__(self, engine: Callable[[], Engine]) -> None:
-        #: Returns the engine of the host app.
-        self.host_engine = engine
-        self._engine: Engine | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def engine(self) -> Engine:
-        """The engine of the units of work; first read it within the app context."""
-        with self._lock:
-            if self._engine is None:
-                self._engine = with_own_pool(self.host_engine())
-            return self._engine
-
-    @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """Open a session for reading; close it before a unit of work starts.
-
-        Reading is separate from `write`, so that no transaction reads first and writes later:
-        SQLite fails at once if another transaction writes in between.
-        """
-        with Session(self.engine, expire_on_commit=False) as session:
-            yield session
-
-    def get(self, kind: type[M], key: Any) -> M | None:
-        """Return the row of the table `kind` with this primary key, or None."""
-        with Session(self.engine, expire_on_commit=False) as session:
-            return session.get(kind, key)
-
-    def write(self, work: Callable[[Session], T]) -> T:
-        """Run `work` in one transaction, commit, and return its result.
-
-        `work` receives the session. It runs again after the failures in `RETRIES`, so it must
-        have no effects outside the database. Raises the error of the last attempt.
-        """
-        failures: Counter[Failure] = Counter()
-        while True:
-            is_committing = False
-            try:
-                with Session(self.engine, expire_on_commit=False) as session:
-                    session.begin()
-                    result = work(session)
-                    session.flush()
-                    is_committing = True
-                    session.commit()
-                    return result
-            except DBAPIError as error:
-                failure = failure_of(error)
-                if failure is None or failures[failure] == RETRIES[failure]:
-                    raise
-                if is_committing and failure is Failure.LOST:
-                    raise  # nobody knows whether it was committed
-                failures[failure] += 1
-            # Full jitter, so that transactions that collided do not collide again.
-            wait = 0.01 * 2 ** (failures.total() - 1)
-            time.sleep(random.uniform(0, min(0.4, wait)))  # noqa: S311
+#: What runs a statement: a session, or a connection in a transaction.
+Executor = Session | Connection
 
 
-def changed_rows(session: Session, statement: UpdateBase) -> int:
+def changed_rows(session: Executor, statement: UpdateBase) -> int:
     """Run an UPDATE or DELETE and return how many rows its WHERE clause matched.
 
     Every engine reports this count, while MariaDB has no RETURNING for an UPDATE. Of

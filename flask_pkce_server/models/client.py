@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import sqlalchemy
 from authlib.oauth2.rfc6749.models import ClientMixin
+from sqlalchemy import bindparam
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..errors import InvalidRequestError
@@ -16,6 +17,7 @@ from ..wire import redirect_uri as uris
 from ..wire.client_metadata import ClientMetadata
 from ..wire.handle import digest
 from .base import Base, Digest, Identifier
+from .lookup import Lookup
 
 #: The `client_metadata` member of a described client: the epoch seconds of its copy.
 DOCUMENT = "document"
@@ -227,3 +229,6 @@ class Client(Base, ClientMixin):
             "self_registered": self.self_registered,
             "client_id_issued_at": self.issued_at,
         }
+
+
+STORED_CLIENT = Lookup(Client, Client.client_id == bindparam("client_id"))

@@ -8,12 +8,15 @@ import secrets
 import unicodedata
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from . import guess
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .grant import Grant, stands
+from .grant import NOW, OF_GRANT, Grant, as_read, stands
+from .lookup import Joined, Lookup
+from .statement import Statement
 from .token import Token
 
 #: RFC 8628 6.1: no vowels, so that no code spells a word, and no characters that look alike.
@@ -64,6 +67,14 @@ class DeviceCode(Base):
 
     def __repr__(self) -> str:
         return f"<DeviceCode of {self.client_id}>"
+
+
+STORED_DEVICE_CODE = Lookup(
+    DeviceCode,
+    DeviceCode.digest == bindparam("digest"),
+    Joined(DeviceCode, "grant", Grant, DeviceCode.grant_id == Grant.grant_id, is_optional=True),
+    OF_GRANT,
+)
 
 
 def new_user_code() -> str:
@@ -151,8 +162,27 @@ def poll(session: Session, code: DeviceCode, now: int) -> bool:
     return False
 
 
+_CONSUME = {
+    has_challenge: Statement(
+        update(DeviceCode.__table__)  # type: ignore[arg-type]
+        .where(
+            DeviceCode.digest == bindparam("of_digest"),
+            DeviceCode.grant_id == bindparam("of_grant"),
+            DeviceCode.code_challenge == bindparam("proof")
+            if has_challenge
+            else DeviceCode.code_challenge.is_(None),
+            DeviceCode.consumed_at.is_(None),
+            DeviceCode.expires_at > NOW,
+            stands(),
+        )
+        .values(consumed_at=NOW)
+    )
+    for has_challenge in (True, False)
+}
+
+
 def consume(
-    session: Session, code: DeviceCode, grant: Grant, code_challenge: str | None, now: int
+    connection: Connection, code: DeviceCode, grant: Grant, code_challenge: str | None, now: int
 ) -> bool:
     """Consume `code` if it has this `code_challenge` and `grant` still stands.
 
@@ -160,21 +190,9 @@ def consume(
 
     One atomic UPDATE decides: of any number of concurrent redemptions, only one gets True.
     """
-    statement = (
-        update(DeviceCode)
-        .where(
-            DeviceCode.digest == code.digest,
-            DeviceCode.grant_id == grant.grant_id,
-            DeviceCode.code_challenge.is_(None)
-            if code_challenge is None
-            else DeviceCode.code_challenge == code_challenge,
-            DeviceCode.consumed_at.is_(None),
-            DeviceCode.expires_at > now,
-            stands(grant, now),
-        )
-        .values(consumed_at=now)
-    )
-    return changed_rows(session, statement) == 1
+    statement, read = _CONSUME[code_challenge is not None], as_read(grant, now)
+    values = {**read, "of_digest": code.digest, "proof": code_challenge}
+    return statement.count(connection, **values) == 1
 
 
 def prune(session: Session, now: int, limit: int) -> int:

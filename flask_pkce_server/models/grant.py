@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Index,
     Text,
     and_,
+    bindparam,
     exists,
     func,
     literal,
@@ -18,11 +20,12 @@ from sqlalchemy import (
     type_coerce,
     update,
 )
-from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
-from .base import Base, EpochSeconds, Identifier, changed_rows
+from .base import Base, EpochSeconds, Executor, Identifier, changed_rows
 from .client import Client
 from .login_session import EndedSession
+from .lookup import Joined
 
 #: The subject of a grant that a client obtained on its own behalf (RFC 6749 4.4).
 NOBODY = ""
@@ -84,27 +87,38 @@ class Grant(Base):
         return self.revoked_at is None and not is_over and not is_suspended
 
 
-def is_in_force(now: int) -> ColumnElement[bool]:
+#: The time of a statement that is built once (epoch seconds).
+NOW = bindparam("now", type_=EpochSeconds)
+#: The client of a grant, for a `Lookup`.
+OF_GRANT = Joined(Grant, "client", Client, Grant.client_id == Client.client_id, is_optional=True)
+
+
+def is_in_force(now: int | BindParameter[int]) -> ColumnElement[bool]:
     """Return the condition that a grant is neither revoked nor over at `now` (epoch seconds)."""
     return and_(Grant.revoked_at.is_(None), or_(Grant.until.is_(None), Grant.until > now))
 
 
-def stands(grant: Grant, now: int) -> ColumnElement[bool]:
-    """Return the condition that `grant` still is as it was read, and may be used at `now`.
+def stands() -> ColumnElement[bool]:
+    """Return the condition that a grant still is as it was read, and may be used now.
 
-    Part of the statement that consumes a code or a token. It is false if scopes were withdrawn
-    since, and if the login session is over, unless the grant has `offline_access` (OIDC Core
-    11).
+    Part of the statement that consumes a code or a token; `as_read` has its parameters. It is
+    false if scopes were withdrawn since, and if the login session is over, unless the grant has
+    `offline_access` (OIDC Core 11).
     """
     ended = exists().where(EndedSession.sid == Grant.sid)
     return exists(
         select(Grant.grant_id).where(
-            Grant.grant_id == grant.grant_id,
-            Grant.scope == grant.scope,
-            is_in_force(now),
+            Grant.grant_id == bindparam("of_grant"),
+            Grant.scope == bindparam("read_scope"),
+            is_in_force(NOW),
             or_(has_scope(OFFLINE_ACCESS), Grant.sid.is_(None), ~ended),
         )
     )
+
+
+def as_read(grant: Grant, now: int) -> dict[str, Any]:
+    """Return the parameters of `stands` for `grant`, at `now` (epoch seconds)."""
+    return {"of_grant": grant.grant_id, "read_scope": grant.scope, "now": now}
 
 
 def has_scope(scope: str) -> ColumnElement[bool]:
@@ -124,7 +138,7 @@ def _padded_scope() -> ColumnElement[str]:
     return literal(" ") + type_coerce(Grant.scope, Text) + literal(" ")
 
 
-def revoke(session: Session, now: int, *conditions: ColumnElement[bool]) -> int:
+def revoke(session: Executor, now: int, *conditions: ColumnElement[bool]) -> int:
     """Revoke the grants that meet `conditions`; return how many were not revoked before.
 
     One statement, whatever number of codes and tokens hang on them.
@@ -133,6 +147,6 @@ def revoke(session: Session, now: int, *conditions: ColumnElement[bool]) -> int:
     return changed_rows(session, statement.values(revoked_at=now))
 
 
-def revoke_one(session: Session, grant_id: str, now: int) -> int:
+def revoke_one(session: Executor, grant_id: str, now: int) -> int:
     """Revoke the grant `grant_id`; return 1 if it was not revoked before."""
     return revoke(session, now, Grant.grant_id == grant_id)

@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, select, update
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
-from .grant import OFFLINE_ACCESS, Grant, stands
+from .grant import NOW, OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
+from .lookup import Joined, Lookup
+from .statement import Statement
 
 
 class Token(Base, TokenMixin):
@@ -140,9 +143,30 @@ class Token(Base, TokenMixin):
         return " ".join(sorted(self.scope))
 
 
-def is_live_token(now: int) -> ColumnElement[bool]:
+STORED_TOKEN = Lookup(
+    Token,
+    Token.digest == bindparam("digest"),
+    Joined(Token, "grant", Grant, Token.grant_id == Grant.grant_id),
+    OF_GRANT,
+)
+
+
+def is_live_token(now: int | BindParameter[int]) -> ColumnElement[bool]:
     """Return the condition that a token of a live grant can be used at `now` (epoch seconds)."""
     return and_(Token.consumed_at.is_(None), Token.revoked_at.is_(None), Token.expires_at > now)
+
+
+_IS_STILL_LIVE = and_(Token.digest == bindparam("of_digest"), is_live_token(NOW), stands())
+_CONSUME = Statement(
+    update(Token.__table__)  # type: ignore[arg-type]
+    .where(_IS_STILL_LIVE)
+    .values(consumed_at=NOW)
+)
+_HOLD = Statement(
+    update(Token.__table__)  # type: ignore[arg-type]
+    .where(_IS_STILL_LIVE)
+    .values(issued_at=Token.issued_at)
+)
 
 
 def find_holder(session: Session, token: Token) -> Client | None:
@@ -160,33 +184,19 @@ def find_holder(session: Session, token: Token) -> Client | None:
     return clients[token.holder] if is_intact else None
 
 
-def consume(session: Session, token: Token, now: int) -> bool:
+def consume(connection: Connection, token: Token, now: int) -> bool:
     """Consume a live refresh token; of any number of concurrent callers, only one gets True."""
-    statement = (
-        update(Token)
-        .where(
-            Token.digest == token.digest,
-            Token.consumed_at.is_(None),
-            Token.revoked_at.is_(None),
-            Token.expires_at > now,
-            stands(token.grant, now),
-        )
-        .values(consumed_at=now)
-    )
-    return changed_rows(session, statement) == 1
+    read = as_read(token.grant, now)
+    return _CONSUME.count(connection, of_digest=token.digest, **read) == 1
 
 
-def hold(session: Session, token: Token, now: int) -> bool:
+def hold(connection: Connection, token: Token, now: int) -> bool:
     """Lock a live token until the transaction ends; return whether it is live and unchanged.
 
     A concurrent withdrawal waits for the lock, and then finds what was issued from the token.
     """
-    statement = (
-        update(Token)
-        .where(Token.digest == token.digest, is_live_token(now), stands(token.grant, now))
-        .values(issued_at=Token.issued_at)
-    )
-    return changed_rows(session, statement) == 1
+    read = as_read(token.grant, now)
+    return _HOLD.count(connection, of_digest=token.digest, **read) == 1
 
 
 def revoke_exchanged(session: Session, token: Token, now: int) -> int:

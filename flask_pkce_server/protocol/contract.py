@@ -13,8 +13,8 @@ from flask import Flask, Response, current_app
 from werkzeug.local import LocalProxy
 
 from ..i18n.language import Languages
-from ..models.base import Store
 from ..models.client import Client
+from ..models.store import Store
 from ..models.token import Token
 from ..settings import Settings
 from ..users.users import Users

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy.engine import Connection
 
 from ..errors import GoneUserError, UnauthorizedClientError
 from ..models.authorization_code import AuthorizationCode
 from ..models.client import Client
 from ..models.grant import Grant
+from ..models.rows import insert_rows
 from ..models.token import Token
 from .contract import Server
 from .issuance import check_remainder, issuable
@@ -143,10 +144,10 @@ class GrantType:
         server.hooks.complete_token_response(server, response)
         return response
 
-    def issue(self, session: Session, **facts: Any) -> Redemption:
-        """Make a `token_response` from `facts` and store its rows, inside a unit of work."""
+    def issue(self, connection: Connection, **facts: Any) -> Redemption:
+        """Make a `token_response` from `facts` and store its rows, inside a transaction."""
         response = self.token_response(**facts)
-        session.add_all(response.rows)
+        insert_rows(connection, response.rows)
         return Redemption(Outcome.ISSUED, response.body)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], Any]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from ..models.base import Store, changed_rows
+from ..models.base import changed_rows
 from ..models.signing_key import SigningKey
+from ..models.store import Store
 from ..wire.jws import ALGORITHMS, header_of
 from .key_order import KeyOrder
 

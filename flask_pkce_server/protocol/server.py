@@ -17,10 +17,10 @@ from ..errors import (
     UnsupportedResponseTypeError,
 )
 from ..i18n.language import Languages
-from ..models.base import Store
-from ..models.client import Client
+from ..models.client import STORED_CLIENT, Client
 from ..models.pairwise import value_for
-from ..models.token import Token, find_holder
+from ..models.store import Store
+from ..models.token import STORED_TOKEN, Token, find_holder
 from ..settings import Settings
 from ..settings.secret import secrets_of
 from ..users.users import Users
@@ -169,7 +169,7 @@ class FeatureServer(AuthorizationServer):
         client = None
         # No client_id has other characters, and PostgreSQL would reject a NUL.
         if client_id.isascii() and client_id.isprintable():
-            client = self.store.get(Client, client_id)
+            client = self.store.find(STORED_CLIENT, client_id=client_id)
         if client is None or client.document is not None:
             # A described client: the stored row is only a copy of its document.
             client = self.hooks.find_client(self, client_id, client)
@@ -188,11 +188,12 @@ class FeatureServer(AuthorizationServer):
             if described is None:
                 return None
             token_digest = described.digest
-        with self.store.reading() as session:
-            token = session.get(Token, token_digest)
-            if token is not None and token.actors and find_holder(session, token) is None:
-                return None
-            return token
+        token = self.store.find(STORED_TOKEN, digest=token_digest)
+        if token is not None and token.actors:
+            with self.store.reading() as session:
+                if find_holder(session, token) is None:
+                    return None
+        return token
 
     def forget_subject(self, subject: str, deleted: bool = False) -> bool:
         return forget_subject(self, subject, deleted)

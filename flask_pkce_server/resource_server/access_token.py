@@ -9,7 +9,7 @@ from authlib.integrations.flask_oauth2 import ResourceProtector
 from authlib.oauth2.rfc6750 import BearerTokenValidator
 
 from ..errors import InsufficientScopeError, InvalidTokenError
-from ..models.token import Token, find_holder
+from ..models.token import STORED_TOKEN, Token, find_holder
 from ..protocol.contract import Server
 from ..protocol.resources import Resource
 from ..protocol.state import RequestState, request_state
@@ -42,7 +42,7 @@ def find(server: Server, text: str, state: RequestState) -> Token | None:
 
 
 def _find_stored(server: Server, token_digest: bytes, state: RequestState) -> Token | None:
-    token = server.store.get(Token, token_digest)
+    token = server.store.find(STORED_TOKEN, digest=token_digest)
     if token is None or token.kind != "access":
         return None
     holder = token.grant.client

@@ -150,16 +150,16 @@ def test_a_code_whose_scopes_shrink_meanwhile_is_redeemed_by_one_assertion(app: 
     flow = Flow(sign_in(app), client, scope="profile notes:read")
     code = flow.allow()["code"]
     server = server_of(app)
-    before = server.store.write
+    before = server.store.transaction
 
-    def write(work: Callable) -> Any:
-        if work.__name__ == "redeem" and server.store.write is write:
-            server.store.write = before  # type: ignore[method-assign]
+    def transaction(work: Callable) -> Any:
+        if work.__name__ == "redeem" and server.store.transaction is transaction:
+            server.store.transaction = before  # type: ignore[method-assign]
             less = update(Grant).values(scope=frozenset({"profile"}))
-            before(lambda session: session.execute(less))
+            before(lambda connection: connection.execute(less))
         return before(work)
 
-    server.store.write = write  # type: ignore[method-assign]
+    server.store.transaction = transaction  # type: ignore[method-assign]
     signed = SIGNER.sign(claims(app, client.client_id))
     answer = show(app, signed, code=code, code_verifier=flow.verifier)
     assert (answer.status_code, answer.get_json().get("scope")) == (200, "profile")

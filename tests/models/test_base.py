@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from flask_pkce_server.models.base import RETRIES, Base, copy_tables
+from flask_pkce_server.models.base import Base, copy_tables
 from flask_pkce_server.models.consent import Asked, Consent, remember, standing
 from flask_pkce_server.models.failure import Failure, failure_of
+from flask_pkce_server.models.store import RETRIES
 
 from ..host import make_app
 from ..services import empty_database

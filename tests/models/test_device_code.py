@@ -201,8 +201,9 @@ def test_a_code_whose_challenge_differs_is_not_consumed(app: Flask, device: Devi
         server.store.write(lambda session: session.execute(bound))
 
         def is_consumed_with(proof: str | None) -> bool:
-            return server.store.write(
-                lambda session: device_code.consume(session, code, code.grant, proof, server.now())
+            now = server.now()
+            return server.store.transaction(
+                lambda connection: device_code.consume(connection, code, code.grant, proof, now)
             )
 
         proofs = (None, "y" * 43, "x" * 43)

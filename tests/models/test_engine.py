@@ -13,6 +13,7 @@ import pytest
 from flask import Flask, request
 from flask_login import current_user
 from sqlalchemy import create_engine, event, text
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool, QueuePool
@@ -20,7 +21,7 @@ from werkzeug.test import TestResponse
 
 from flask_pkce_server.models import engine as engines
 from flask_pkce_server.models.consent import Asked, remember
-from flask_pkce_server.models.engine import with_own_pool
+from flask_pkce_server.models.engine import Connections
 from flask_pkce_server.testing import Flow, register, server_of
 
 from ..at_once import at_once
@@ -169,14 +170,13 @@ def test_a_unit_of_work_that_loses_its_connection_is_run_again_once(database: Da
 def test_a_commit_that_may_have_happened_is_not_run_again(database: Database) -> None:
     runs = []
 
-    def work(session: Session) -> None:
+    def work(connection: Connection) -> None:
         runs.append(1)
-        remember(session, ASKED, 1)
-        own_id = session.scalar(text(OWN_ID[database.service]))
-        event.listen(session, "before_commit", lambda _: database.kill(own_id), once=True)
+        own_id = connection.scalar(text(OWN_ID[database.service]))
+        event.listen(connection, "commit", lambda _: database.kill(own_id), once=True)
 
     with database.app.app_context(), pytest.raises(DBAPIError):
-        server_of(database.app).store.write(work)
+        server_of(database.app).store.transaction(work)
     assert len(runs) == 1
 
 
@@ -287,7 +287,7 @@ def test_a_pool_of_the_host_without_a_limit_is_shared(app: Flask, tmp_path: Path
         # SQLite in memory: another connection would be another database.
         assert server_of(app).store.engine is app.db.engine
     unlimited = create_engine(f"sqlite:///{tmp_path}/x.db", poolclass=NullPool)
-    assert with_own_pool(unlimited) is unlimited
+    assert Connections(unlimited).engine is unlimited
 
 
 def test_our_pool_connects_as_that_of_the_host_and_ends_with_it(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_our_pool_connects_as_that_of_the_host_and_ends_with_it(tmp_path: Path) 
         def configure(connection: Any, record: Any) -> None:
             connection.execute("PRAGMA cache_size = -4711")
 
-        own = with_own_pool(engine)
+        own = Connections(engine).engine
         # Whoever counts or traces the statements of the host sees ours too.
         event.listen(engine, "before_cursor_execute", lambda *facts: statements.append(facts[2]))
         with own.connect() as connection:

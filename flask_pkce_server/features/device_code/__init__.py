@@ -16,6 +16,7 @@ from typing import Any
 import flask
 from authlib.oauth2 import rfc8628
 from flask import Response
+from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Session
 
 from ...errors import (
@@ -26,7 +27,7 @@ from ...errors import (
 )
 from ...http.rate_limit import RateLimit
 from ...models import device_code, guess
-from ...models.device_code import DeviceCode
+from ...models.device_code import STORED_DEVICE_CODE, DeviceCode
 from ...models.grant import Grant, revoke_one
 from ...models.guess import Guess
 from ...protocol.code_proof import prove
@@ -78,7 +79,7 @@ class SingleUseDeviceCodeGrant(GrantType, rfc8628.DeviceCodeGrant):
         """Return the stored code with this handle, whatever its state; None if it is unknown."""
         if not is_handle(device_code, DEVICE):
             return None
-        return self.server.store.get(DeviceCode, digest(device_code))
+        return self.server.store.find(STORED_DEVICE_CODE, digest=digest(device_code))
 
     def prove(self, code: DeviceCode) -> str | None:
         """Return the code_challenge that the verifier proves, None for a code without one.
@@ -100,18 +101,18 @@ class SingleUseDeviceCodeGrant(GrantType, rfc8628.DeviceCodeGrant):
         grant = self.check_approved(code)
         user = None if code.consumed_at is not None else self.find_user(grant.subject)
 
-        def redeem(session: Session) -> Redemption:
+        def redeem(connection: Connection) -> Redemption:
             now = server.now()
-            if device_code.consume(session, code, grant, request.proven_challenge, now):
-                return self.issue(session, grant=grant, user=user, now=now)
-            current = session.get(DeviceCode, code.digest)
+            if device_code.consume(connection, code, grant, request.proven_challenge, now):
+                return self.issue(connection, grant=grant, user=user, now=now)
+            current = STORED_DEVICE_CODE.first(connection, digest=code.digest)
             if current is None or current.consumed_at is None:
                 # Some of it was revoked since it was read, or it has expired.
                 raise GrantNarrowed
-            revoke_one(session, grant.grant_id, now)
+            revoke_one(connection, grant.grant_id, now)
             return REPLAYED
 
-        redemption = server.store.write(redeem)
+        redemption = server.store.transaction(redeem)
         facts = {
             "client_id": grant.client_id,
             "subject": grant.subject,

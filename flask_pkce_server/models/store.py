@@ -1,0 +1,135 @@
+"""Store: reads and units of work on the host app's database.
+
+Protocol code uses the host app's database but opens its own sessions: it never commits, flushes
+or rolls back the host app's `db.session`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from .base import Base
+from .engine import Connections
+from .failure import Failure, failure_of
+from .lookup import Lookup
+
+T = TypeVar("T")
+M = TypeVar("M", bound=Base)
+
+#: How often a unit of work is run again after each kind of failure.
+RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1, Failure.UNREACHABLE: 0}
+
+
+class Store:
+    """Reads and short units of work on the host app's database.
+
+    `engine` returns the engine of the current app.
+    """
+
+    def __init__(self, engine: Callable[[], Engine]) -> None:
+        #: Returns the engine of the host app.
+        self.host_engine = engine
+        self._connections: Connections | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def connections(self) -> Connections:
+        """The connections of the reads and transactions; first read within the app context."""
+        if self._connections is None:
+            with self._lock:
+                if self._connections is None:
+                    self._connections = Connections(self.host_engine())
+        return self._connections
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the connections."""
+        return self.connections.engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Open a session for reading; close it before a unit of work starts.
+
+        Reading is separate from `write`, so that no transaction reads first and writes later:
+        SQLite fails at once if another transaction writes in between. Each statement is a
+        transaction of its own, and sees what was committed before it.
+        """
+        with (
+            self.connections.checked() as connection,
+            Session(connection, expire_on_commit=False) as session,
+        ):
+            yield session
+
+    def get(self, kind: type[M], key: Any) -> M | None:
+        """Return the row of the table `kind` with this primary key, or None."""
+        with self.reading() as session:
+            return session.get(kind, key)
+
+    def find(self, lookup: Lookup[M], **values: Any) -> M | None:
+        """Return what `lookup` finds for `values`, or None.
+
+        It looks again, once, if the connection turns out to be closed.
+        """
+        engine = self.engine
+        try:
+            with engine.connect() as connection:
+                return lookup.first(connection, **values)
+        except DBAPIError as error:
+            if failure_of(error) is not Failure.LOST:
+                raise
+        self.connections.renew_those_of_host()
+        with engine.connect() as connection:
+            return lookup.first(connection, **values)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in one transaction, commit, and return its result.
+
+        `work` receives the session of the transaction. See `transaction`.
+        """
+
+        def work_in_session(connection: Connection) -> T:
+            with Session(connection, expire_on_commit=False) as session:
+                result = work(session)
+                session.flush()
+                return result
+
+        return self.transaction(work_in_session)
+
+    def transaction(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction, commit, and return its result.
+
+        `work` receives the connection of the transaction. It runs again after the failures in
+        `RETRIES`, so it must have no effects outside the database. Raises the error of the last
+        attempt.
+        """
+        failures: Counter[Failure] = Counter()
+        while True:
+            is_committing = False
+            try:
+                with self.connections.transaction() as (connection, commit):
+                    result = work(connection)
+                    is_committing = True
+                    commit()
+                    return result
+            except DBAPIError as error:
+                failure = failure_of(error)
+                if failure is None or failures[failure] == RETRIES[failure]:
+                    raise
+                if is_committing and failure is Failure.LOST:
+                    raise  # nobody knows whether it was committed
+                if failure is Failure.LOST:
+                    self.connections.renew_those_of_host()
+                failures[failure] += 1
+            # Full jitter, so that transactions that collided do not collide again.
+            wait = 0.01 * 2 ** (failures.total() - 1)
+            time.sleep(random.uniform(0, min(0.4, wait)))  # noqa: S311
