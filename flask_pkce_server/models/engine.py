@@ -93,7 +93,9 @@ class Connections:
         """
         with self.engine.connect() as connection:
             current = connection.begin()
-            if self._begin is not None:
+            # For SQLite, a host may have a listener that sends BEGIN.
+            is_begun = getattr(connection.connection, "in_transaction", False)
+            if self._begin is not None and not is_begun:
                 self._begin.count(connection)
 
             def commit() -> None:

@@ -7,13 +7,15 @@ where SQLite gives the key of a deleted user to a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import sqlalchemy
 from flask import current_app
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.orm.state import InstanceState
 
@@ -59,8 +61,21 @@ class UserModel:
         key = self.key(subject)
         if key is None:
             return None
-        found: Iterator[Any] = (session.get(class_, key) for class_ in self.classes)
-        return next((user for user in found if user is not None), None)
+        known = session.identity_map.get(self.mapper.identity_key_from_primary_key((key,)))
+        if known is not None:
+            # `get` returns it without a statement, unless it has expired.
+            return session.get(type(known), key) if isinstance(known, self.classes) else None
+        for statement in self._by_key:
+            user = session.scalars(statement, {"key": key}).unique().one_or_none()
+            if user is not None:
+                return user
+        return None
+
+    @cached_property
+    def _by_key(self) -> list[Select[Any]]:
+        # Built once: `session.get` builds its statement anew for each look.
+        is_it = self.mapper.primary_key[0] == bindparam("key")
+        return [select(class_).where(is_it) for class_ in self.classes]
 
     def key(self, subject: str) -> Any | None:
         """Return the primary key whose text is `subject`, or None if it is the text of none."""
