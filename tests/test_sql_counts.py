@@ -67,21 +67,21 @@ def test_deny_writes_nothing(flow: Flow, expect: Callable) -> None:
         assert flow.decide(page, "deny").status_code == 303
 
 
-def test_a_code_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+def test_a_code_takes_3_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
     code = flow.allow()["code"]
-    with expect(4, 1):
+    with expect(3, 1):
         assert flow.redeem(code).status_code == 200
 
 
-def test_a_refresh_takes_4_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+def test_a_refresh_takes_3_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
     spent = flow.tokens()["refresh_token"]
-    with expect(4, 1):
+    with expect(3, 1):
         assert flow.refresh(spent).status_code == 200
 
 
-def test_a_revocation_takes_3_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
+def test_a_revocation_takes_2_statements_and_1_commit(flow: Flow, expect: Callable) -> None:
     token = flow.tokens()["access_token"]
-    with expect(3, 1):
+    with expect(2, 1):
         assert flow.revoke(token).status_code == 200
 
 
@@ -89,24 +89,24 @@ def test_a_grant_of_any_size_is_revoked_in_as_many_statements(flow: Flow, expect
     tokens = flow.tokens()
     for _ in range(12):
         tokens = flow.refresh(tokens["refresh_token"]).get_json()
-    with expect(3, 1):
+    with expect(2, 1):
         assert flow.revoke(tokens["access_token"]).status_code == 200
 
 
-def test_a_code_with_an_id_token_takes_4_statements_and_1_commit(
+def test_a_code_with_an_id_token_takes_3_statements_and_1_commit(
     flow: Flow, expect: Callable
 ) -> None:
     flow.tokens(scope="openid profile offline_access")
     code = flow.allow(scope="openid profile offline_access")["code"]
-    with expect(4, 1):
+    with expect(3, 1):
         assert "id_token" in flow.redeem(code).get_json()
 
 
-def test_a_refresh_with_an_id_token_takes_4_statements_and_1_commit(
+def test_a_refresh_with_an_id_token_takes_3_statements_and_1_commit(
     flow: Flow, expect: Callable
 ) -> None:
     spent = flow.tokens(scope="openid profile offline_access")["refresh_token"]
-    with expect(4, 1):
+    with expect(3, 1):
         assert "id_token" in flow.refresh(spent).get_json()
 
 
@@ -126,9 +126,9 @@ def test_userinfo_takes_1_statement(app: Flask, flow: Flow, expect: Callable) ->
         assert program.get("/oauth/userinfo", headers=headers).status_code == 200
 
 
-def test_introspection_takes_2_statements(flow: Flow, expect: Callable) -> None:
+def test_introspection_takes_1_statement(flow: Flow, expect: Callable) -> None:
     token = flow.tokens()["access_token"]
-    with expect(2, 0):
+    with expect(1, 0):
         assert flow.post("introspect", {"token": token}).get_json()["active"] is True
 
 
@@ -252,10 +252,10 @@ def test_to_decide_on_a_device_takes_4_statements_and_1_commit(
         assert press(device.browser, page, decision).status_code == 200
 
 
-def test_a_device_code_takes_4_statements_and_1_commit(device: Device, expect: Callable) -> None:
+def test_a_device_code_takes_3_statements_and_1_commit(device: Device, expect: Callable) -> None:
     device.start()
     device.decide()
-    with expect(4, 1):
+    with expect(3, 1):
         assert device.poll().status_code == 200
 
 

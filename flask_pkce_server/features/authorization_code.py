@@ -35,7 +35,7 @@ from ..protocol.grant_type import (
 )
 from ..protocol.issuance import new_grant
 from ..signals import authorization_denied, authorization_granted, code_replayed, tell, token_issued
-from ..wire.handle import CODE, digest, is_handle, new_handle, new_identifier
+from ..wire.handle import CODE, digest, new_handle, new_identifier
 
 _UNKNOWN = "The code is unknown, expired, or not this client's."
 
@@ -120,12 +120,14 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
     @hooked  # type: ignore[untyped-decorator] # Authlib has no types
     def validate_token_request(self) -> None:
         """Check everything but the code_verifier, which a hook checks afterwards."""
-        client, form = self.check_client(), self.request.form
+        form = self.request.form
         handle = form.get("code")
+        code = self.stored(STORED_CODE, CODE, handle)
+        client = self.check_client()
         if not handle:
             raise InvalidRequestError("code is missing.")
-        code = self.query_authorization_code(handle, client)
-        if code is None:
+        if code is None or code.client_id != client.client_id:
+            # No client can probe for or consume another client's codes.
             raise InvalidGrantError(_UNKNOWN)
         # OAuth 2.1 drops this parameter because PKCE replaces it; a value that differs is
         # refused all the same.
@@ -134,16 +136,6 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
         self.request.authorization_code = code
         self.rest_on(code.grant, is_spent=code.consumed_at is not None)
         self.request.scopes = self.request.granted_scopes
-
-    def query_authorization_code(self, code: str, client: Any) -> AuthorizationCode | None:
-        """Return the stored code; None if it is unknown or belongs to another client.
-
-        So no client can probe for or consume another client's codes.
-        """
-        if not is_handle(code, CODE):
-            return None
-        stored = self.server.store.find(STORED_CODE, digest=digest(code))
-        return stored if stored is not None and stored.grant.client_id == client.client_id else None
 
     def issue_tokens(self) -> dict[str, Any]:
         """Consume the code and issue tokens for it, in one transaction."""

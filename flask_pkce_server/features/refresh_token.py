@@ -36,7 +36,7 @@ from ..protocol.grant_type import (
 )
 from ..protocol.token_response import TokenResponse
 from ..signals import tell, token_refreshed, token_reuse_detected
-from ..wire.handle import REFRESH, digest, is_handle
+from ..wire.handle import REFRESH
 
 
 class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
@@ -44,11 +44,12 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
 
     def validate_token_request(self) -> None:
         """Check the client, its token and the scopes; write nothing."""
-        client, form = self.check_client(), self.request.form
+        form = self.request.form
         handle = form.get("refresh_token")
+        token = self.stored(STORED_TOKEN, REFRESH, handle)
+        client = self.check_client()
         if not handle:
             raise InvalidRequestError("refresh_token is missing.")
-        token = self.authenticate_refresh_token(handle)
         if token is None or not token.check_client(client):
             raise DeadRefreshTokenError()
         if token.has_lost_offline_access:
@@ -59,12 +60,6 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
         if not requested <= self.request.granted_scopes:
             raise InvalidScopeError("A refresh may ask for fewer scopes, not for others.")
         self.request.scopes = requested or self.request.granted_scopes
-
-    def authenticate_refresh_token(self, refresh_token: str) -> Token | None:
-        """Return the refresh token with this handle, whatever its state."""
-        if not is_handle(refresh_token, REFRESH):
-            return None
-        return self.server.store.find(STORED_TOKEN, digest=digest(refresh_token))
 
     def issue_tokens(self) -> dict[str, Any]:
         """Consume the token and issue its successor, in one transaction."""

@@ -35,6 +35,13 @@ class Joined:
     kind: type[Base]
     on: ColumnElement[bool]
     is_optional: bool = False
+    #: Another name of its table, if that is joined more than once.
+    alias: FromClause | None = None
+
+    @property
+    def table(self) -> FromClause:
+        """The table in the statement."""
+        return self.kind.__table__ if self.alias is None else self.alias
 
 
 class Lookup(Generic[M]):
@@ -52,41 +59,41 @@ class Lookup(Generic[M]):
     def _statement(self) -> Statement:
         source: FromClause = self._kind.__table__
         for part in self._joined:
-            source = source.join(part.kind.__table__, part.on, isouter=part.is_optional)
+            source = source.join(part.table, part.on, isouter=part.is_optional)
         columns = [column for reader in self._readers for column in reader.columns]
         return Statement(select(*columns).select_from(source).where(self._where))
 
     @cached_property
     def _readers(self) -> list[_Reader]:
-        readers: list[_Reader] = []
-        kinds: list[type[Base]] = [self._kind, *(part.kind for part in self._joined)]
-        at = 0
-        for kind in kinds:
-            readers.append(_Reader(kind, at))
-            at += len(readers[-1].names)
+        readers = [_Reader(self._kind, self._kind.__table__, 0)]
+        for part in self._joined:
+            readers.append(_Reader(part.kind, part.table, readers[-1].end))
         return readers
 
     def _read(self, row: Sequence[Any]) -> M:
         first, *others = self._readers
         found: dict[type[Base], Any] = {self._kind: first.read(row)}
         for part, reader in zip(self._joined, others, strict=True):
-            owner, found[part.kind] = found[part.owner], reader.read(row)
+            owner = found[part.owner]
+            joined = reader.read(row)
+            found.setdefault(part.kind, joined)
             if owner is not None:
-                owner.__dict__[part.name] = found[part.kind]
+                owner.__dict__[part.name] = joined
         return cast(M, found[self._kind])
 
 
 class _Reader:
-    """Makes objects of the class `kind` from the columns of a row that start at index `at`."""
+    """Makes objects of the class `kind` from the columns of a row that start at index `start`."""
 
-    def __init__(self, kind: type[Base], at: int) -> None:
+    def __init__(self, kind: type[Base], table: FromClause, start: int) -> None:
         mapper = class_mapper(kind)
         attributes = list(mapper.column_attrs)
         self.names = [attribute.key for attribute in attributes]
-        self.columns = [attribute.columns[0] for attribute in attributes]
+        self.columns = [table.c[attribute.columns[0].key] for attribute in attributes]
+        self.end = start + len(self.names)
         self._kind, self._new = kind, mapper.class_manager.new_instance
-        self._slice = slice(at, at + len(self.names))
-        self._key = at + self.names.index(mapper.primary_key[0].key or "")
+        self._slice = slice(start, self.end)
+        self._key = start + self.names.index(mapper.primary_key[0].key or "")
 
     def read(self, row: Sequence[Any]) -> Any:
         """Return the object of a row, None if it was joined and there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from authlib.oauth2.rfc6749.models import TokenMixin
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, select, update
@@ -49,6 +49,9 @@ class Token(Base, TokenMixin):
         innerjoin=True,
         viewonly=True,
     )
+
+    #: Who presents it, if it was read with that client.
+    caller: ClassVar[Client | None] = None
 
     def __repr__(self) -> str:
         return f"<Token {self.kind} of {self.client_id}>"
@@ -148,6 +151,17 @@ STORED_TOKEN = Lookup(
     Token.digest == bindparam("digest"),
     Joined(Token, "grant", Grant, Token.grant_id == Grant.grant_id),
     OF_GRANT,
+)
+
+
+_CALLER = Client.__table__.alias("caller")
+#: The same, with the client that presents it (`caller`) and need not be the one of the grant.
+PRESENTED_TOKEN = Lookup(
+    Token,
+    Token.digest == bindparam("digest"),
+    Joined(Token, "grant", Grant, Token.grant_id == Grant.grant_id),
+    OF_GRANT,
+    Joined(Token, "caller", Client, _CALLER.c.client_id == bindparam("caller"), True, _CALLER),
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import flask
 from sqlalchemy.orm import Session
@@ -33,21 +34,7 @@ def authenticate(
     an unknown client and a wrong proof, or `InvalidRequestError` for a contradictory request.
     """
     request.check_form()
-    used = {
-        name: credentials
-        for name, method in methods.items()
-        if (credentials := method.read(request)) is not None
-    }
-    if len(used) > 1:
-        raise InvalidRequestError("The client authenticates by more than one method.")
-    named = request.payload.client_id
-    name, (client_id, proof) = next(iter(used.items()), ("none", (named or "", "")))
-    # Some libraries identify a public client by Basic with an empty secret.
-    name = name if proof else "none"
-    if not client_id:
-        raise InvalidClientError("The request does not say which client it is from.")
-    if named and named != client_id:
-        raise InvalidRequestError("client_id is not the client that authenticates.")
+    name, client_id, proof = credentials_of(request, methods)
     client = server.find_client(client_id)
     # An unknown client is checked like any other, as a client whose secret never matches.
     candidate = client or Client(client_id="", token_endpoint_auth_method=name)
@@ -60,6 +47,37 @@ def authenticate(
         raise InvalidClientError("The operator of this server has suspended the client.")
     request.auth_method = name
     return client
+
+
+class Credentials(NamedTuple):
+    """By which method a request authenticates, as which client, and with what proof."""
+
+    method: str
+    client_id: str
+    proof: str
+
+
+def credentials_of(request: Request, methods: Mapping[str, ClientAuthMethod]) -> Credentials:
+    """Return the credentials of a request, which are not checked yet.
+
+    Raises `InvalidClientError` if there are none, and `InvalidRequestError` if they contradict
+    each other.
+    """
+    used = {
+        name: credentials
+        for name, method in methods.items()
+        if (credentials := method.read(request)) is not None
+    }
+    if len(used) > 1:
+        raise InvalidRequestError("The client authenticates by more than one method.")
+    named = request.payload.client_id
+    name, (client_id, proof) = next(iter(used.items()), ("none", (named or "", "")))
+    if not client_id:
+        raise InvalidClientError("The request does not say which client it is from.")
+    if named and named != client_id:
+        raise InvalidRequestError("client_id is not the client that authenticates.")
+    # Some libraries identify a public client by Basic with an empty secret.
+    return Credentials(name if proof else "none", client_id, proof)
 
 
 def _proves(server: Server, method: ClientAuthMethod, client: Client, proof: str) -> bool:

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from sqlalchemy.engine import Connection
 
 from ..errors import GoneUserError, UnauthorizedClientError
 from ..models.authorization_code import AuthorizationCode
 from ..models.client import Client
+from ..models.device_code import DeviceCode
 from ..models.grant import Grant
+from ..models.lookup import Lookup
 from ..models.rows import insert_rows
 from ..models.token import Token
+from ..wire.handle import digest, is_handle
 from .contract import Server
 from .issuance import check_remainder, issuable
 from .request import Request
+from .state import request_state
 from .token_response import TokenResponse
+
+M = TypeVar("M", AuthorizationCode, DeviceCode, Token)
 
 #: The purpose of the key from which the successors of refresh tokens are derived.
 SUCCESSOR = "refresh successor"
@@ -93,6 +99,19 @@ class GrantType:
             raise UnauthorizedClientError("The client is not registered for this grant_type.")
         self.request.client = client
         return client
+
+    def stored(self, lookup: Lookup[M], prefix: str, handle: str | None) -> M | None:
+        """Return the code or token that `lookup` finds for a handle with `prefix`, or None.
+
+        Its client is read with it: call this before `check_client`, and judge the result after.
+        """
+        if handle is None or not is_handle(handle, prefix):
+            return None
+        found: Any = self.server.store.find(lookup, digest=digest(handle))
+        client = None if found is None or found.grant is None else found.grant.client
+        if client is not None:
+            request_state().read_clients[client.client_id] = client
+        return cast("M | None", found)
 
     def rest_on(self, grant: Grant, *, is_spent: bool = False) -> None:
         """Note on the request what may be issued for `grant` today.

@@ -33,6 +33,7 @@ from .forget import forget_subject
 from .hooks import Hooks
 from .issuer import Issuer, debug_issuer
 from .keys import KeyRing
+from .presented import read_presented
 from .registrar import Registrar
 from .request import Request
 from .resources import DeclaredResources, Resource, Resources
@@ -166,9 +167,9 @@ class FeatureServer(AuthorizationServer):
     # Clients and tokens.
 
     def find_client(self, client_id: str) -> Client | None:
-        client = None
+        client = request_state().read_clients.pop(client_id, None)
         # No client_id has other characters, and PostgreSQL would reject a NUL.
-        if client_id.isascii() and client_id.isprintable():
+        if client is None and client_id.isascii() and client_id.isprintable():
             client = self.store.find(STORED_CLIENT, client_id=client_id)
         if client is None or client.document is not None:
             # A described client: the stored row is only a copy of its document.
@@ -181,14 +182,14 @@ class FeatureServer(AuthorizationServer):
         return self.find_client(client_id)
 
     def find_token(self, text: str) -> Token | None:
-        if is_handle(text):
-            token_digest = digest(text)
-        else:
+        token = request_state().read_tokens.pop(text, None)
+        if token is None and is_handle(text):
+            token = self.store.find(STORED_TOKEN, digest=digest(text))
+        elif token is None:
             described = self.hooks.read_token(self, text)
             if described is None:
                 return None
-            token_digest = described.digest
-        token = self.store.find(STORED_TOKEN, digest=token_digest)
+            token = self.store.find(STORED_TOKEN, digest=described.digest)
         if token is not None and token.actors:
             with self.store.reading() as session:
                 if find_holder(session, token) is None:
@@ -208,6 +209,11 @@ class FeatureServer(AuthorizationServer):
         return request.authenticated
 
     # Requests.
+
+    def create_endpoint_response(self, name: str, request: Any = None) -> Any:
+        current = self.create_oauth2_request(request)
+        read_presented(self, current, self._auth_methods)
+        return super().create_endpoint_response(name, current)
 
     def create_oauth2_request(self, request: Any) -> Request:
         if isinstance(request, Request):

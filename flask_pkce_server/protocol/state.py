@@ -12,6 +12,7 @@ import flask
 
 from ..errors import OAuth2Error
 from ..models.client import Client
+from ..models.token import Token
 
 _KEY = "_pkce_state"
 
@@ -26,6 +27,10 @@ class RequestState:
     body_error: OAuth2Error | None = None
     #: The client that sent the request, or that the request claims to come from.
     client: Client | None = None
+    #: What was read in one statement with something else and is not asked for yet: clients by
+    #: `client_id`, and tokens by their text.
+    read_clients: dict[str, Client] = field(default_factory=dict)
+    read_tokens: dict[str, Token] = field(default_factory=dict)
     #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.
     ui_locales: str | None = None
     #: Whether the host app signs the user out only in order to have them sign in again.

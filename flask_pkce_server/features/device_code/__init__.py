@@ -37,7 +37,7 @@ from ...protocol.feature import Feature
 from ...protocol.grant_type import REPLAYED, GrantNarrowed, GrantType, Redemption
 from ...signals import code_replayed, tell, token_issued
 from ...wire import code_challenge
-from ...wire.handle import DEVICE, digest, is_handle, new_handle
+from ...wire.handle import DEVICE, digest, new_handle
 from ...wire.names import DEVICE_CODE as GRANT_TYPE
 from .errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 from .page import device, link_to
@@ -62,11 +62,12 @@ class SingleUseDeviceCodeGrant(GrantType, rfc8628.DeviceCodeGrant):
 
     def validate_token_request(self) -> None:
         """Check the client, its device code and the verifier, without writing anything."""
-        client, request = self.check_client(), self.request
+        request = self.request
         handle = request.form.get("device_code")
+        code = self.stored(STORED_DEVICE_CODE, DEVICE, handle)
+        client = self.check_client()
         if not handle:
             raise InvalidRequestError("device_code is missing.")
-        code = self.query_device_credential(handle)
         if code is None or code.client_id != client.client_id:
             raise InvalidGrantError(_UNKNOWN)
         request.proven_challenge = self.prove(code)
@@ -74,12 +75,6 @@ class SingleUseDeviceCodeGrant(GrantType, rfc8628.DeviceCodeGrant):
         if code.grant is not None:
             self.rest_on(code.grant, is_spent=code.consumed_at is not None)
             request.scopes = request.granted_scopes
-
-    def query_device_credential(self, device_code: str) -> DeviceCode | None:
-        """Return the stored code with this handle, whatever its state; None if it is unknown."""
-        if not is_handle(device_code, DEVICE):
-            return None
-        return self.server.store.find(STORED_DEVICE_CODE, digest=digest(device_code))
 
     def prove(self, code: DeviceCode) -> str | None:
         """Return the code_challenge that the verifier proves, None for a code without one.

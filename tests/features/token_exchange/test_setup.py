@@ -40,7 +40,7 @@ def test_an_exchange_takes_4_statements_and_1_commit(tmp_path: Path) -> None:
         engine = app.db.engine
 
     def executed(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        if "FROM user" not in statement:
+        if "FROM user" not in statement and not statement.startswith("BEGIN"):
             done.append(statement)
 
     event.listen(engine, "before_cursor_execute", executed)
