@@ -26,6 +26,8 @@ class RequestState:
     body_error: OAuth2Error | None = None
     #: The client that sent the request, or that the request claims to come from.
     client: Client | None = None
+    #: Why the request was refused; None if it was not.
+    error: OAuth2Error | None = None
     #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.
     ui_locales: str | None = None
     #: Whether the host app signs the user out only in order to have them sign in again.
