@@ -44,6 +44,8 @@ consent_narrowed = _signals.signal("consent_narrowed")
 token_used = _signals.signal("token_used")
 #: New signing keys were published (kids, compromised).
 key_rotated = _signals.signal("key_rotated")
+#: `flask pkce prune` has run (deleted: the number of rows by feature).
+rows_pruned = _signals.signal("rows_pruned")
 #: Everything that a user had granted was revoked (subject).
 user_forgotten = _signals.signal("user_forgotten")
 #: A user signed out (subject, sid, client_ids).

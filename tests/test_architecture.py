@@ -32,6 +32,7 @@ RARE_HOOKS = {
     "read_token": "only JWT access tokens say themselves what they are",
     "check_token_use": "for tokens that are bound to a key, and for features of hosts, which "
     "docs/extending.md shows",
+    "wrap_view": "only telemetry measures the views of others; an audit log of a host is the next",
     "complete_response": "only CORS adds headers to the answers of others; a DPoP nonce is the "
     "next",
 }

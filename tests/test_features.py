@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -123,6 +123,7 @@ class Tenant(Feature):
         self.checked: list[str] = []
         self.used: list[str] = []
         self.told: list[dict[str, Any]] = []
+        self.answered: list[str] = []
 
     def check_settings(self, server) -> None:
         if server.settings["PKCE_TENANT_DEFAULT"] == "closed":
@@ -133,6 +134,13 @@ class Tenant(Feature):
 
     def aliases(self, server) -> Mapping[str, str]:
         return {"/my-tenant": "tenant"}
+
+    def wrap_view(self, server, route, view) -> Callable[..., Response]:
+        def noted(**values: Any) -> Response:
+            self.answered.append(route.name)
+            return view(**values)
+
+        return noted if route.name == "tenant" else view
 
     def listeners(self, server) -> Iterable[Any]:
         yield token_issued, self.hear
@@ -265,6 +273,7 @@ def test_a_feature_of_the_host_brings_clients_scopes_routes_lines_and_findings(
     assert "Read what your tenant has" in page.text
     assert flow.tokens()["scope"] == "tenant:read"
     assert app.test_client().get("/oauth/tenant").get_json() == {"tenant": "acme"}
+    assert tenant_of(app).answered == ["tenant"]
     document = app.extensions["pkce"].metadata()
     assert document["tenants_supported"] == ["acme"]
     assert document["response_modes_supported"][:3] == ["query", "fragment", "form_post"]

@@ -10,6 +10,7 @@ from flask.cli import with_appcontext
 
 from ..models import guess
 from ..protocol.contract import Server, current_server
+from ..signals import rows_pruned, tell
 from .doctor import problems_of_host
 from .output import ReadableErrors, as_json_option, print_json
 
@@ -27,6 +28,7 @@ def prune(as_json: bool) -> None:
         while any((batch := _prune_some(server)).values()):
             deleted.update(batch)
     deleted.update(batch)
+    tell(rows_pruned, server.app, deleted=dict(deleted))
     if as_json:
         print_json({"deleted": deleted})
     else:

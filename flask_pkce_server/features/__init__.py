@@ -37,6 +37,7 @@ from .refresh_token import RefreshTokenFeature
 from .registration import RegistrationFeature
 from .resource_indicators import ResourceIndicatorsFeature
 from .revocation import RevocationFeature
+from .telemetry import TelemetryFeature
 from .token import TokenFeature
 from .token_exchange import TokenExchangeFeature
 from .userinfo import UserinfoFeature
@@ -74,6 +75,8 @@ FEATURES: tuple[type[Feature], ...] = (
     RegistrationFeature,
     ClientIdMetadataFeature,
     CorsFeature,
+    # After dialects: it tells of requests in the words of the RFCs.
+    TelemetryFeature,
 )
 
 

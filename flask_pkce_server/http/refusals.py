@@ -64,6 +64,7 @@ def json_error(error: OAuth2Error) -> Response:
 
 def page_error(error: OAuth2Error) -> Response:
     """Return the error page for `error`."""
+    request_state().error = error
     reference = secrets.token_hex(4)
     logger.info("error page %s: %s: %s", reference, error.error, error.description)
     values = {

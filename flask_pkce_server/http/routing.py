@@ -42,7 +42,8 @@ def mount(server: FeatureServer, prefix: str) -> None:
                 write=f"{path} with the variables of {default}",
             )
         server.routes[f"pkce.{route.name}"], server.paths[route.name] = route, path
-        _add_rules(server, path, route.name, answer(route))
+        view = server.hooks.wrap_view(server, route, answer(route))
+        _add_rules(server, path, route.name, view)
     mount_aliases(server)
     for name in moved.keys() - server.paths.keys():
         raise ConfigurationError(

@@ -98,6 +98,7 @@ def respond(server: Server, request: Request, grant: Any, user: Any) -> Response
 
 def send_back_error(server: Server, request: Request, error: OAuth2Error) -> Response:
     """Send `error` to the client through the browser (RFC 6749 4.1.2.1)."""
+    request_state().error = error
     params = {"error": error.error, "error_description": described(error)}
     return send_back(server, request, params)
 

@@ -108,6 +108,15 @@ class Feature:
         """Return the routes of this feature."""
         return ()
 
+    def wrap_view(
+        self, server: Server, route: Route, view: Callable[..., Response]
+    ) -> Callable[..., Response]:
+        """Return the function that answers `route`: `view`, or one that calls `view`.
+
+        `view` handles its own errors: it returns a response whatever happens.
+        """
+        return view
+
     def aliases(self, server: Server) -> Mapping[str, str]:
         """Return more paths for routes, from the root of the origin: path -> route name.
 

@@ -91,24 +91,16 @@ class Hooks:
 
     def client_fields(self) -> dict[str, ClientField]:
         """Return the members of a client's metadata that features read, by name."""
+        pairs = ((feature, field) for feature in self.features for field in feature.client_fields)
         return self._collect(
-            "client field",
-            (
-                (feature.name, field.name, field)
-                for feature in self.features
-                for field in feature.client_fields
-            ),
+            "client field", ((owner.name, field.name, field) for owner, field in pairs)
         )
 
     def grants(self) -> dict[str, type[GrantType]]:
         """Return the grants of the token endpoint, by grant type."""
+        pairs = ((feature, grant) for feature in self.features for grant in feature.grants)
         return self._collect(
-            "grant type",
-            (
-                (feature.name, grant.GRANT_TYPE, grant)
-                for feature in self.features
-                for grant in feature.grants
-            ),
+            "grant type", ((owner.name, grant.GRANT_TYPE, grant) for owner, grant in pairs)
         )
 
     def extensions_of(self, grant_type: str) -> list[Callable[[Any], None]]:
@@ -133,6 +125,13 @@ class Hooks:
                 for route in ask(server)
             ),
         )
+
+    def wrap_view(
+        self, server: Server, route: Route, view: Callable[..., Response]
+    ) -> Callable[..., Response]:
+        for _, wrap in self._filling["wrap_view"]:
+            view = wrap(server, route, view)
+        return view
 
     def aliases(self, server: Server) -> list[tuple[str, str]]:
         """Return the additional paths, each with the name of its route."""

@@ -248,4 +248,5 @@ class FeatureServer(AuthorizationServer):
         return grant
 
     def handle_error_response(self, request: Request | None, error: OAuth2Error) -> Response:
+        request_state().error = error
         return error_response(self.issuer, {} if request is None else request.sentences, error)

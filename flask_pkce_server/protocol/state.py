@@ -31,6 +31,8 @@ class RequestState:
     #: `client_id`, and tokens by their text.
     read_clients: dict[str, Client] = field(default_factory=dict)
     read_tokens: dict[str, Token] = field(default_factory=dict)
+    #: Why the request was refused; None if it was not.
+    error: OAuth2Error | None = None
     #: The `ui_locales` of an authorization request whose parameters are not in the page's URL.
     ui_locales: str | None = None
     #: Whether the host app signs the user out only in order to have them sign in again.

@@ -9,6 +9,7 @@ from flask import Response
 from ..errors import InsufficientScopeError, OAuth2Error
 from ..protocol.contract import current_server
 from ..protocol.resources import Resource
+from ..protocol.state import request_state
 
 
 def challenge(
@@ -20,6 +21,7 @@ def challenge(
     (RFC 6750 3.1). The description comes last, because client SDKs look for `scope=` with a
     regular expression. For a resource, the header has the URL of its metadata (RFC 9728 5.1).
     """
+    request_state().error = error
     is_missing = isinstance(error, MissingAuthorizationError | UnsupportedTokenTypeError)
     fields = {} if is_missing else {"error": error.error}
     # All scopes that the request needs: some clients forget the scopes they had.
