@@ -83,7 +83,8 @@ class Connections:
 
         Probably the database was restarted, so that they are closed too.
         """
-        self._host.pool._invalidate(cast(Any, None), _checkin=False)
+        if self.engine is not self._host:
+            self._host.pool._invalidate(cast(Any, None), _checkin=False)
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Connection, Callable[[], None]]]:

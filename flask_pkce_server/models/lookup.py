@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar, cast
 
-from sqlalchemy import ColumnElement, FromClause, inspect, select
+from sqlalchemy import ColumnElement, FromClause, select
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from .base import Base
 from .statement import Statement
@@ -103,5 +104,5 @@ class _Reader:
         instance = self._new()
         instance.__dict__.update(zip(self.names, row[self._slice], strict=True))
         # It counts as stored, and can be merged into a session.
-        inspect(instance).key = (self._kind, (key,), None)
+        instance_state(instance).key = (self._kind, (key,), None)
         return instance

@@ -119,7 +119,7 @@ def _unchanged(value: Any) -> Any:
 
 def _is_heard(connection: Connection) -> bool:
     """Return whether somebody listens to the statements."""
-    heard: Any = connection.dispatch
+    heard: Any = connection.engine.dispatch
     return bool(
         heard.before_cursor_execute
         or heard.after_cursor_execute
