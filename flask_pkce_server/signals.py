@@ -54,6 +54,8 @@ user_logged_out = _signals.signal("user_logged_out")
 
 def tell(signal: NamedSignal, app: Flask, **facts: Any) -> None:
     """Send `signal` for `app`; log the exceptions of receivers and continue."""
+    if not signal.receivers:
+        return
     for receiver in list(signal.receivers_for(app)):
         try:
             receiver(app, **facts)

@@ -95,6 +95,13 @@ class Base(DeclarativeBase):
         int: EpochSeconds,
     }
 
+    def __init__(self, **values: Any) -> None:
+        # SQLAlchemy's own sets each attribute as if it could have changed.
+        unknown = values.keys() - type(self).__annotations__.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}")
+        self.__dict__.update(values)
+
 
 def copy_tables(metadata: MetaData) -> None:
     """Copy the tables of this package into the host app's `metadata`, if they are missing.

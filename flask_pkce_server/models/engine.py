@@ -115,7 +115,7 @@ class Connections:
 def _engine_beside(engine: Engine, renew_those_of_host: Callable[[], None]) -> Engine:
     own = _EngineBeside(engine, {})
     own.pool = _pool_beside(engine, renew_those_of_host)
-    process = os.getpid()
+    process, has_events = os.getpid(), engine._has_events
 
     @event.listens_for(engine, "engine_disposed")
     def follow(disposed: Engine) -> None:
@@ -124,6 +124,8 @@ def _engine_beside(engine: Engine, renew_those_of_host: Callable[[], None]) -> E
             own.pool.dispose()
         own.pool = _pool_beside(engine, renew_those_of_host)
 
+    # Otherwise every statement and transaction, of the host too, looks for its listeners.
+    engine._has_events = has_events
     return own
 
 

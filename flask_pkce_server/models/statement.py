@@ -119,11 +119,13 @@ def _unchanged(value: Any) -> Any:
 
 def _is_heard(connection: Connection) -> bool:
     """Return whether somebody listens to the statements."""
-    heard: Any = connection.engine.dispatch
+    engine: Any = connection.engine
+    if not engine._has_events:
+        return bool(connection._echo)
     return bool(
-        heard.before_cursor_execute
-        or heard.after_cursor_execute
-        or heard.before_execute
-        or heard.after_execute
+        engine.dispatch.before_cursor_execute
+        or engine.dispatch.after_cursor_execute
+        or engine.dispatch.before_execute
+        or engine.dispatch.after_execute
         or connection._echo
     )

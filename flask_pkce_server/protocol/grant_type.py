@@ -155,7 +155,7 @@ class GrantType:
             lifetime=server.settings.access_token_lifetime,
             now=now,
             parent=parent,
-            successor_key=successor_key or server.key(SUCCESSOR),
+            successor_key=successor_key or (server.key(SUCCESSOR) if parent else b""),
             # A token for this server alone has no audience.
             audience=request.resources if set(request.resources) - {server.issuer} else (),
             **details,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import flask
@@ -177,7 +177,8 @@ class Request(OAuth2Request):
         Parameters of a GET come from the query, all others from the body alone (RFC 6749 2.3.1,
         3.2). Raises `InvalidRequestError` if the query is not UTF-8.
         """
-        incoming = flask.request
+        # Not through the proxy, which looks for the request at every access.
+        incoming = cast(Any, flask.request)._get_current_object()
         if incoming.method in ("GET", "HEAD"):
             try:
                 # Decode strictly, since `state` must be returned byte for byte.
@@ -190,7 +191,7 @@ class Request(OAuth2Request):
         return cls(
             method=incoming.method,
             issuer=issuer,
-            headers=dict(incoming.headers),
+            headers=incoming.headers,
             pairs=pairs,
             mimetype=incoming.mimetype,
         )
