@@ -21,8 +21,9 @@ from ..errors import (
     UnauthorizedClientError,
 )
 from ..models import authorization_code, consent
-from ..models.authorization_code import STORED_CODE, AuthorizationCode
-from ..models.grant import revoke_one
+from ..models.authorization_code import STORED_CODE, AuthorizationCode, store_resting_on
+from ..models.grant import Grant, revoke_one
+from ..models.rows import insert_rows
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
 from ..protocol.grant_type import (
@@ -81,10 +82,23 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
         if request.code_challenge is None or request.valid_redirect_uri is None:
             # Checked again where the code is issued, in case the hook did not run (RFC 9700 2.1.1).
             raise InvalidRequestError("code_challenge is missing; PKCE is required (RFC 7636).")
-        handle, now, since = new_handle(CODE), server.now(), request.client.changed_at
-        grant_id, subject = new_identifier(), server.users.subject_of(grant_user)
+        now, since = server.now(), request.client.changed_at
+        subject = server.users.subject_of(grant_user)
 
-        def issue(session: Session) -> None:
+        def made() -> tuple[str, Grant, AuthorizationCode]:
+            handle = new_handle(CODE)
+            grant = new_grant(server, request, grant_id=new_identifier(), subject=subject)
+            code = AuthorizationCode(
+                digest=digest(handle),
+                grant_id=grant.grant_id,
+                redirect_uri=request.valid_redirect_uri,
+                code_challenge=request.code_challenge,
+                issued_at=now,
+                expires_at=now + server.settings.authorization_code_lifetime,
+            )
+            return handle, grant, code
+
+        def decided(session: Session) -> tuple[str, str]:
             if not all(use_up(session) for use_up in request.used_up):
                 # The exception rolls back those that were used up before this one.
                 raise InvalidRequestError("This request was used before. Start again in the app.")
@@ -92,19 +106,27 @@ class SingleUseCodeGrant(GrantType, grants.AuthorizationCodeGrant):
                 raise ConsentWithdrawn
             if request.consented:
                 consent.remember(session, request.consented, now, request.until, since)
-            session.add(new_grant(server, request, grant_id=grant_id, subject=subject))
-            session.add(
-                AuthorizationCode(
-                    digest=digest(handle),
-                    grant_id=grant_id,
-                    redirect_uri=request.valid_redirect_uri,
-                    code_challenge=request.code_challenge,
-                    issued_at=now,
-                    expires_at=now + server.settings.authorization_code_lifetime,
-                )
-            )
+            handle, grant, code = made()
+            session.add_all([grant, code])
+            return handle, grant.grant_id
 
-        server.store.write(issue)
+        def remembered(connection: Connection) -> tuple[str, str]:
+            handle, grant, code = made()
+            insert_rows(connection, [grant])
+            if request.rests_on is None:
+                insert_rows(connection, [code])
+            elif not store_resting_on(connection, code, request.rests_on, now, since):
+                revoke_one(connection, grant.grant_id, now)
+                return "", ""
+            return handle, grant.grant_id
+
+        if request.consented or request.used_up:
+            handle, grant_id = server.store.write(decided)
+        else:
+            # Nothing else is stored: without a transaction, it takes two round trips.
+            handle, grant_id = server.store.in_steps(remembered)
+        if not handle:
+            raise ConsentWithdrawn
         tell(
             authorization_granted,
             server.app,

@@ -25,7 +25,7 @@ from ..interaction.decision import Decision, asked_of, must_ask, standing_of
 from ..interaction.response_mode import RESPONSE_MODES
 from ..models import consent as consents
 from ..models.client import Client
-from ..models.consent import Standing
+from ..models.standing import Standing
 from ..pages.forms import DecisionForm
 from ..protocol.contract import Server
 from ..protocol.declarations import ResponseMode, Route

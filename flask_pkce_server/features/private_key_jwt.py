@@ -23,6 +23,7 @@ from ..protocol.contract import Server
 from ..protocol.feature import ClientAuthMethod, ClientField, Feature
 from ..protocol.request import Request
 from ..wire.fetch import FetchError, is_fetchable
+from ..wire.handle import is_client_id
 from ..wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 from ..wire.remembered import Fetched, Remembered
 
@@ -201,9 +202,9 @@ def read_assertion(request: Request) -> tuple[str, str] | None:
         client_id = read_jwt(assertion)[1].get("sub")
     except ValueError:
         client_id = None
-    if not isinstance(client_id, str) or not client_id.isascii() or not client_id.isprintable():
-        raise InvalidClientError("The client_assertion cannot be read.")
-    return client_id, assertion
+    if is_client_id(client_id):
+        return str(client_id), assertion
+    raise InvalidClientError("The client_assertion cannot be read.")
 
 
 def _names_of(server: Server, client: Client) -> tuple[str, ...]:
@@ -229,9 +230,8 @@ def _good_until(
 
     `names` are the accepted values of `aud`; `now` is in epoch seconds.
     """
-    if not claims.get("iss") == claims.get("sub") == client.client_id:
-        return None
-    if claims.get("aud") not in names:
+    is_clients = claims.get("iss") == claims.get("sub") == client.client_id
+    if not is_clients or claims.get("aud") not in names:
         return None
     times = {name: claims[name] for name in ("exp", "iat", "nbf") if name in claims}
     # The range check also refuses NaN and infinity, which Python's JSON parser accepts.

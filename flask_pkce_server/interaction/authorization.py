@@ -11,12 +11,14 @@ from typing import Any
 from flask import Response
 
 from ..errors import InvalidClientError, InvalidRequestError, OAuth2Error
+from ..models import standing
 from ..models.client import Client
 from ..pages.policy import allow_here
 from ..protocol.contract import Server
 from ..protocol.error_response import described
 from ..protocol.request import Request
 from ..protocol.state import request_state
+from ..wire.handle import is_client_id
 from ..wire.redirect_uri import origin_of
 from .login import end_session_of_another
 
@@ -52,6 +54,8 @@ def _find_client(server: Server, request: Request) -> Client:
     client_id = request.payload.client_id
     if not client_id:
         raise InvalidRequestError("client_id is missing.")
+    if request.user is not None and is_client_id(client_id):
+        read_consents(server, request, client_id)
     client = server.find_client(client_id)
     if client is None:
         raise InvalidClientError(
@@ -61,6 +65,17 @@ def _find_client(server: Server, request: Request) -> Client:
     if client.suspended:
         raise InvalidClientError("The operator of this server has suspended this app.")
     return client
+
+
+def read_consents(server: Server, request: Request, client_id: str) -> None:
+    """Read what the user of `request` granted to the client, with the client itself."""
+    login = server.users.login(request.user)
+    facts = {"client_id": client_id, "subject": login.subject, "sid": login.sid}
+    client, request.consents = server.store.read(
+        lambda connection: standing.read(connection, **facts, now=server.now())
+    )
+    if client is not None:
+        request_state().read_clients[client_id] = client
 
 
 def _check_state(request: Request) -> None:

@@ -12,7 +12,8 @@ from flask import Response
 
 from ..errors import AccessDeniedError, ConfigurationError
 from ..models.client import Client
-from ..models.consent import Standing
+from ..models.consent import count_people
+from ..models.standing import Standing
 from ..pages.forms import DecisionForm
 from ..pages.page import in_order, page
 from ..protocol.contract import Server
@@ -169,6 +170,8 @@ def _view(
     again: bool,
 ) -> ConsentView:
     client: Client = request.client
+    with server.store.reading() as session:
+        people = count_people(session, client.client_id)
     # None for a device.
     uri = request.valid_redirect_uri
     is_local = uri is not None and (uris.is_loopback(uri) or uris.is_private_use(uri))
@@ -187,7 +190,7 @@ def _view(
         home=_link(client, "client_uri"),
         privacy=_link(client, "policy_uri"),
         terms=_link(client, "tos_uri"),
-        people=next((step for step in _STEPS if standing.people >= step), 0),
+        people=next((step for step in _STEPS if people >= step), 0),
         days=sorted(server.settings.consent_days),
         action=action,
         again=again,

@@ -8,10 +8,12 @@ from typing import Any
 
 import flask
 
-from ..models.consent import Asked, Standing, standing
+from ..models.consent import Asked
+from ..models.standing import Consents, Standing
 from ..pages.forms import DecisionForm
 from ..protocol.contract import Server
 from ..protocol.request import Request
+from .authorization import read_consents
 from .waiting import shown_of, sign
 
 _DAY = 86400
@@ -30,9 +32,13 @@ def asked_of(server: Server, request: Request, scopes: frozenset[str] | None = N
 
 def standing_of(server: Server, request: Request) -> Standing:
     """Return what the user of `request` has granted to its client before."""
-    asked, login = asked_of(server, request), server.users.login(request.user)
-    with server.store.reading() as session:
-        return standing(session, asked, server.now(), request.client.changed_at, sid=login.sid)
+    asked = asked_of(server, request)
+    if request.consents is None:
+        read_consents(server, request, request.client.client_id)
+    consents: Consents = request.consents
+    # What is asked for again may have changed.
+    request.consents = None
+    return consents.standing(asked.resources, request.client.changed_at)
 
 
 def must_ask(server: Server, request: Request, standing: Standing) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
-from sqlalchemy import Text, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import Text, and_, bindparam, exists, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from .base import Base, Digest, EpochSeconds, Identifier, delete_some
-from .grant import NOW, OF_GRANT, Grant, as_read, stands
+from . import consent
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, delete_some
+from .consent import Asked
+from .grant import OF_GRANT, Grant, as_read, stands
 from .lookup import Joined, Lookup
 from .statement import Statement
 from .token import Token
@@ -67,6 +71,31 @@ STORED_CODE = Lookup(
     Joined(AuthorizationCode, "grant", Grant, AuthorizationCode.grant_id == Grant.grant_id),
     OF_GRANT,
 )
+
+
+@cache
+def _storing(number_of_consents: int) -> tuple[Statement, list[str]]:
+    """Return the INSERT of a code that rests on consents, and the names of their digests."""
+    condition, names = consent.are_there(number_of_consents)
+    table = AuthorizationCode.__table__
+    values = [bindparam(f"code_{column.name}", type_=column.type) for column in table.c]
+    selected = select(*values).where(condition)
+    return Statement(insert(table).from_select(list(table.c), selected)), names  # type: ignore[arg-type]
+
+
+def store_resting_on(
+    connection: Connection, code: AuthorizationCode, asked: Asked, now: int, since: int
+) -> bool:
+    """Store `code` if the consents that allow what is `asked` are there; return whether they are.
+
+    Times are epoch seconds, see `Consents.standing` for `since`. Commit the grant before this:
+    consents are deleted before grants are revoked, so that either this finds them gone or the
+    revocation finds the grant.
+    """
+    statement, names = _storing(len(asked.digests))
+    values = {f"code_{column.name}": code.__dict__.get(column.name) for column in code.__table__.c}
+    consents = dict(zip(names, asked.digests, strict=True))
+    return statement.count(connection, **values, **consents, now=now, since=since) == 1
 
 
 _CONSUME = Statement(

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UpdateBase,
+    bindparam,
     delete,
     event,
     inspect,
@@ -82,6 +83,8 @@ Identifier = String(255).with_variant(_TextAsBytes(1020), "mysql", "mariadb")
 Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 #: Seconds since the epoch. A DateTime would lose its time zone on SQLite and MariaDB.
 EpochSeconds = BigInteger()
+#: The time in a statement that is built once (epoch seconds).
+NOW = bindparam("now", type_=EpochSeconds)
 
 
 class Base(DeclarativeBase):

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Index,
     Text,
+    bindparam,
     func,
-    null,
     or_,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .login_session import EndedSession
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 
 #: The users of a client are counted up to this number.
 MOST_PEOPLE = 1000
@@ -74,30 +72,6 @@ class Asked:
         }
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What a user has granted to a client, and how many users the client has."""
-
-    #: The scopes granted before, each with the time when it ends (None: never).
-    granted: Mapping[str, int | None]
-    #: How many users have granted the client anything, counted up to `MOST_PEOPLE`.
-    people: int
-    #: Whether the user let the client in before, with any scope or none.
-    is_let_in: bool = False
-    #: Whether the login session of the browser is over.
-    is_session_over: bool = False
-
-    @property
-    def scopes(self) -> frozenset[str]:
-        """The scopes that the user has granted before."""
-        return frozenset(self.granted)
-
-    def until(self, scopes: Iterable[str]) -> int | None:
-        """Return when the first of `scopes` ends (epoch seconds); None for never."""
-        ends = (self.granted.get(scope) for scope in scopes)
-        return min((end for end in ends if end is not None), default=None)
-
-
 def _key(subject: str, client_id: str, scope: str, resource: str) -> bytes:
     return digest("\n".join((subject, client_id, scope, resource)))
 
@@ -127,50 +101,30 @@ def note_use(
             )
 
 
-def is_live(now: int) -> ColumnElement[bool]:
+def is_live(now: int | BindParameter[int]) -> ColumnElement[bool]:
     """Return the condition that a consent is in force at `now` (epoch seconds)."""
     return or_(Consent.expires_at.is_(None), Consent.expires_at > now)
 
 
-def standing(
-    session: Session, asked: Asked, now: int, since: int = 0, *, sid: str = ""
-) -> Standing:
-    """Return what the user has granted to the client, in one SQL statement.
-
-    Times are epoch seconds. A scope counts if it was granted for each of the APIs that are
-    asked for. Consents from before `since` do not count, because the client has changed since.
-    `sid` is the login session of the browser.
-    """
-    subject, client_id, wanted = asked.subject, asked.client_id, asked.resources
+def count_people(session: Session, client_id: str) -> int:
+    """Return how many users have granted the client anything, up to `MOST_PEOPLE`."""
     people = select(Consent.subject).where(Consent.client_id == client_id).distinct()
     counted = people.limit(MOST_PEOPLE).subquery()
-    ended = select(func.count()).select_from(EndedSession).where(EndedSession.sid == sid)
-    rows: Sequence[Any] = session.execute(
-        union_all(
-            select(Consent.scope, Consent.resource, Consent.expires_at, null()).where(
-                Consent.subject == subject,
-                Consent.client_id == client_id,
-                Consent.issued_at >= since,
-                is_live(now),
-            ),
-            select(null(), null(), ended.scalar_subquery(), func.count()).select_from(counted),
-        )
-    ).all()
-    ends = {(scope, uri): until for scope, uri, until, number in rows if number is None}
-    granted = {
-        scope: min((ends[scope, uri] for uri in wanted), key=lambda end: (end is None, end or 0))
-        for scope in {scope for scope, _ in ends}
-        if all((scope, uri) in ends for uri in wanted)
-    }
-    is_let_in = bool(granted)
-    granted.pop(IDENTITY, None)
-    _, _, is_over, number = next(row for row in rows if row[3] is not None)
-    return Standing(
-        granted=granted,
-        people=number,
-        is_let_in=is_let_in,
-        is_session_over=bool(is_over),
+    return session.scalar(select(func.count()).select_from(counted)) or 0
+
+
+def are_there(number: int) -> tuple[ColumnElement[bool], list[str]]:
+    """Return the condition that `number` consents are there, and the names of their digests.
+
+    The other parameters are `since` and `now` (epoch seconds).
+    """
+    names = [f"consent_{at}" for at in range(number)]
+    there = select(func.count()).where(
+        Consent.digest.in_([bindparam(name, type_=Digest) for name in names]),
+        Consent.issued_at >= bindparam("since", type_=EpochSeconds),
+        is_live(NOW),
     )
+    return there.scalar_subquery() == number, names
 
 
 def hold(session: Session, asked: Asked, now: int, since: int) -> bool:
@@ -192,8 +146,8 @@ def remember(
     """Store that the user grants what is `asked`, up to `until` or permanently.
 
     Times are epoch seconds. Other scopes stay granted; a scope granted again lasts until the
-    new `until`. A consent that has ended, or is from before `since` (see `standing`), starts
-    anew.
+    new `until`. A consent starts anew if it has ended, or is from before `since` (see
+    `Consents.standing`).
     """
     digests = asked.digests
     stored = session.scalars(select(Consent).where(Consent.digest.in_(digests)))

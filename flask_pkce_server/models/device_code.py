@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from . import guess
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
-from .grant import NOW, OF_GRANT, Grant, as_read, stands
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .grant import OF_GRANT, Grant, as_read, stands
 from .lookup import Joined, Lookup
 from .statement import Statement
 from .token import Token

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 from sqlalchemy import event, text
@@ -45,6 +45,10 @@ class _EngineBeside(OptionEngine):
 
     # OptionEngine has a property here, which returns the pool of the engine it is made from.
     pool: Any = None
+
+
+#: An open connection, with the function that commits.
+Unit = AbstractContextManager[tuple[Connection, Callable[[], None]]]
 
 
 class Connections:
@@ -85,6 +89,19 @@ class Connections:
         """
         if self.engine is not self._host:
             self._host.pool._invalidate(cast(Any, None), _checkin=False)
+
+    @contextmanager
+    def steps(self) -> Iterator[tuple[Connection, Callable[[], None]]]:
+        """Open a connection on which each statement is committed; yield what `transaction` does.
+
+        A connection of the host is opened in a transaction.
+        """
+        if self.engine is self._host:
+            with self.transaction() as opened:
+                yield opened
+        else:
+            with self.engine.connect() as connection:
+                yield connection, lambda: None
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Connection, Callable[[], None]]]:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
-from .base import Base, EpochSeconds, Executor, Identifier, changed_rows
+from .base import NOW, Base, EpochSeconds, Executor, Identifier, changed_rows
 from .client import Client
 from .login_session import EndedSession
 from .lookup import Joined
@@ -87,8 +87,6 @@ class Grant(Base):
         return self.revoked_at is None and not is_over and not is_suspended
 
 
-#: The time of a statement that is built once (epoch seconds).
-NOW = bindparam("now", type_=EpochSeconds)
 #: The client of a grant, for a `Lookup`.
 OF_GRANT = Joined(Grant, "client", Client, Grant.client_id == Client.client_id, is_optional=True)
 

@@ -65,10 +65,10 @@ class Lookup(Generic[M]):
         return Statement(select(*columns).select_from(source).where(self._where))
 
     @cached_property
-    def _readers(self) -> list[_Reader]:
-        readers = [_Reader(self._kind, self._kind.__table__, 0)]
+    def _readers(self) -> list[Reader]:
+        readers = [Reader(self._kind, self._kind.__table__, 0)]
         for part in self._joined:
-            readers.append(_Reader(part.kind, part.table, readers[-1].end))
+            readers.append(Reader(part.kind, part.table, readers[-1].end))
         return readers
 
     def _read(self, row: Sequence[Any]) -> M:
@@ -83,7 +83,7 @@ class Lookup(Generic[M]):
         return cast(M, found[self._kind])
 
 
-class _Reader:
+class Reader:
     """Makes objects of the class `kind` from the columns of a row that start at index `start`."""
 
     def __init__(self, kind: type[Base], table: FromClause, start: int) -> None:

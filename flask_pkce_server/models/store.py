@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from .base import Base
-from .engine import Connections
+from .engine import Connections, Unit
 from .failure import Failure, failure_of
 from .lookup import Lookup
 
@@ -76,20 +76,24 @@ class Store:
             return session.get(kind, key)
 
     def find(self, lookup: Lookup[M], **values: Any) -> M | None:
-        """Return what `lookup` finds for `values`, or None.
+        """Return what `lookup` finds for `values`, or None."""
+        return self.read(lambda connection: lookup.first(connection, **values))
 
-        It looks again, once, if the connection turns out to be closed.
+    def read(self, ask: Callable[[Connection], T]) -> T:
+        """Return what `ask` reads from a connection.
+
+        It asks again, once, if the connection turns out to be closed.
         """
         engine = self.engine
         try:
             with engine.connect() as connection:
-                return lookup.first(connection, **values)
+                return ask(connection)
         except DBAPIError as error:
             if failure_of(error) is not Failure.LOST:
                 raise
         self.connections.renew_those_of_host()
         with engine.connect() as connection:
-            return lookup.first(connection, **values)
+            return ask(connection)
 
     def write(self, work: Callable[[Session], T]) -> T:
         """Run `work` in one transaction, commit, and return its result.
@@ -105,6 +109,14 @@ class Store:
 
         return self.transaction(work_in_session)
 
+    def in_steps(self, work: Callable[[Connection], T]) -> T:
+        """Run `work`, each of whose statements is committed by itself; return its result.
+
+        It runs again like a transaction, and has to make what it stores anew then. Where the
+        connection is the host's, it is one transaction.
+        """
+        return self._run(work, self.connections.steps)
+
     def transaction(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in one transaction, commit, and return its result.
 
@@ -112,11 +124,14 @@ class Store:
         `RETRIES`, so it must have no effects outside the database. Raises the error of the last
         attempt.
         """
+        return self._run(work, self.connections.transaction)
+
+    def _run(self, work: Callable[[Connection], T], opened: Callable[[], Unit]) -> T:
         failures: Counter[Failure] = Counter()
         while True:
             is_committing = False
             try:
-                with self.connections.transaction() as (connection, commit):
+                with opened() as (connection, commit):
                     result = work(connection)
                     is_committing = True
                     commit()

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
-from .base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from .client import Client
-from .grant import NOW, OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
+from .grant import OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
 from .lookup import Joined, Lookup
 from .statement import Statement
 

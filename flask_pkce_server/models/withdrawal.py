@@ -1,7 +1,8 @@
 """Withdrawal: whatever takes access away, each by one statement on grants.
 
-Consents are deleted first: an authorization that rests on them holds their rows until its grant
-is stored, so the statement that follows finds that grant.
+Consents are deleted first, in a transaction of their own. An authorization that rests on them
+stores its grant first and then looks for them: either they are gone, or the statement that
+follows here finds that grant.
 """
 
 from __future__ import annotations
@@ -16,37 +17,44 @@ from .client_owner import ClientOwner
 from .consent import Consent
 from .grant import OFFLINE_ACCESS, Grant, has_scope, revoke, without
 from .participation import clients_of
+from .store import Store
 
 
-def withdraw(session: Session, subject: str, client_id: str, now: int) -> bool:
+def withdraw(store: Store, subject: str, client_id: str, now: int) -> bool:
     """Withdraw all access of `client_id` to `subject`; return whether there was any."""
     consents = delete(Consent).filter_by(subject=subject, client_id=client_id)
-    deleted = changed_rows(session, consents)
-    return revoke(session, now, *_of(subject, client_id)) + deleted > 0
+    deleted = store.write(lambda session: changed_rows(session, consents))
+    revoked = store.write(lambda session: revoke(session, now, *_of(subject, client_id)))
+    return deleted + revoked > 0
 
 
-def narrow(session: Session, subject: str, client_id: str, scopes: Iterable[str]) -> None:
+def narrow(store: Store, subject: str, client_id: str, scopes: Iterable[str]) -> None:
     """Withdraw `scopes` that `subject` granted to `client_id`.
 
     Codes and tokens keep the other scopes of their grant.
     """
     withdrawn = frozenset(scopes)
-    consents = delete(Consent).filter_by(subject=subject, client_id=client_id)
-    changed_rows(session, consents.where(Consent.scope.in_(withdrawn)))
-    statement = update(Grant).where(*_of(subject, client_id), Grant.revoked_at.is_(None))
-    changed_rows(session, statement.values(scope=without(withdrawn)))
+    of_client = delete(Consent).filter_by(subject=subject, client_id=client_id)
+    consents = of_client.where(Consent.scope.in_(withdrawn))
+    store.write(lambda session: changed_rows(session, consents))
+    grants = update(Grant).where(*_of(subject, client_id), Grant.revoked_at.is_(None))
+    narrowed = grants.values(scope=without(withdrawn))
+    store.write(lambda session: changed_rows(session, narrowed))
 
 
-def forget(session: Session, subject: str, now: int, is_gone: bool) -> bool:
+def forget(store: Store, subject: str, now: int, is_gone: bool) -> bool:
     """Withdraw everything that `subject` ever granted; return whether there was any.
 
     If the user `is_gone`, their apps of the developer portal stay, without an owner. At most three
     statements, however much it was.
     """
-    ended = changed_rows(session, delete(Consent).where(Consent.subject == subject))
+    deletions = [delete(Consent).where(Consent.subject == subject)]
     if is_gone:
-        ended += changed_rows(session, delete(ClientOwner).where(ClientOwner.subject == subject))
-    return revoke(session, now, Grant.subject == subject) + ended > 0
+        deletions.append(delete(ClientOwner).where(ClientOwner.subject == subject))
+    ended = store.write(
+        lambda session: sum([changed_rows(session, statement) for statement in deletions])
+    )
+    return store.write(lambda session: revoke(session, now, Grant.subject == subject)) + ended > 0
 
 
 def end_access_of_session(session: Session, sid: str, now: int) -> list[str]:

@@ -18,7 +18,7 @@ def forget_subject(server: Server, subject: str, deleted: bool = False) -> bool:
     `deleted`, apps that they registered in the developer portal stay, without an owner.
     """
     now = server.now()
-    if not server.store.write(lambda session: withdrawal.forget(session, subject, now, deleted)):
+    if not withdrawal.forget(server.store, subject, now, deleted):
         return False
     tell(user_forgotten, server.app, subject=subject)
     with server.store.reading() as session:

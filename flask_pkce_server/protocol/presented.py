@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..errors import OAuth2Error
 from ..models.token import PRESENTED_TOKEN
-from ..wire.handle import digest, is_handle
+from ..wire.handle import digest, is_client_id, is_handle
 from .client_authentication import credentials_of
 from .contract import Server
 from .feature import ClientAuthMethod
@@ -27,7 +27,7 @@ def read_presented(
         caller = credentials_of(request, methods).client_id
     except OAuth2Error:
         return
-    if not is_handle(text) or not caller.isascii() or not caller.isprintable():
+    if not is_handle(text) or not is_client_id(caller):
         return
     token = server.store.find(PRESENTED_TOKEN, digest=digest(text), caller=caller)
     if token is None:

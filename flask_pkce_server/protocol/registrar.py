@@ -11,6 +11,7 @@ from ..models.pairwise import sector_of
 from ..wire import redirect_uri as uris
 from ..wire import shown_name
 from ..wire.client_metadata import OPEN_AUTH_METHODS, Offer, Party
+from ..wire.handle import is_client_id
 from ..wire.names import AUTH_METHODS, TOKEN_EXCHANGE
 from .contract import Server
 from .feature import ClientAuthMethod, ClientField
@@ -94,7 +95,7 @@ class Registrar:
 def check_columns(client: Client) -> None:
     """Refuse invalid values in the columns of a client; raises `InvalidRequestError`."""
     shown_name.check(client.client_name, "client_name")
-    if not client.client_id.isascii() or not client.client_id.isprintable():
+    if not is_client_id(client.client_id):
         raise InvalidRequestError("A client_id has visible ASCII characters only.")
     if not 1 <= len(client.client_id) <= 255 or " " in client.client_id:
         raise InvalidRequestError("A client_id has 1 to 255 characters and no spaces.")

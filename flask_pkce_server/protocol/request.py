@@ -85,7 +85,8 @@ class Request(OAuth2Request):
     ) -> None:
         # Authlib would refuse the plain HTTP between a TLS proxy and the app. Pass the issuer
         # instead, which is https or loopback.
-        super().__init__(method, issuer, headers=headers or {})
+        super().__init__(method, issuer)
+        self.headers = {} if headers is None else headers
         self.payload = Payload(pairs)
         self.mimetype = mimetype
         #: The redirect URI; None until it is known to belong to the client.
@@ -116,6 +117,8 @@ class Request(OAuth2Request):
         #: What the user has just allowed and is to be remembered, or allowed before and is not
         #: asked again; None if the grant rests on no consent.
         self.consented: Asked | None = None
+        #: All that the user granted to the client before, once it is read.
+        self.consents: Any = None
         self.rests_on: Asked | None = None
         #: When the grant ends (epoch seconds); None for never.
         self.until: int | None = None

@@ -25,7 +25,7 @@ from ..settings import Settings
 from ..settings.secret import secrets_of
 from ..users.users import Users
 from ..wire.fetch import Fetcher
-from ..wire.handle import digest, is_handle
+from ..wire.handle import digest, is_client_id, is_handle
 from .client_authentication import authenticate
 from .declarations import Route
 from .error_response import error_response
@@ -169,7 +169,7 @@ class FeatureServer(AuthorizationServer):
     def find_client(self, client_id: str) -> Client | None:
         client = request_state().read_clients.pop(client_id, None)
         # No client_id has other characters, and PostgreSQL would reject a NUL.
-        if client is None and client_id.isascii() and client_id.isprintable():
+        if client is None and is_client_id(client_id):
             client = self.store.find(STORED_CLIENT, client_id=client_id)
         if client is None or client.document is not None:
             # A described client: the stored row is only a copy of its document.
@@ -177,9 +177,8 @@ class FeatureServer(AuthorizationServer):
         request_state().client = client
         return client
 
-    def query_client(self, client_id: str) -> Client | None:
-        """Return `find_client(client_id)`; the name is Authlib's."""
-        return self.find_client(client_id)
+    #: The name is Authlib's.
+    query_client = find_client
 
     def find_token(self, text: str) -> Token | None:
         token = request_state().read_tokens.pop(text, None)

@@ -12,12 +12,17 @@ import hmac
 import re
 import secrets
 import zlib
+from typing import Any
 
 CODE, ACCESS, REFRESH, DEVICE = "fpk_ac_", "fpk_at_", "fpk_rt_", "fpk_dc_"
 #: RFC 7592 1.2: a registration access token.
 REGISTRATION = "fpk_ra_"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#: A byte as a letter; the bytes that would make some letters more likely are left out.
+_LETTERS = bytes(ord(_ALPHABET[byte % 62]) for byte in range(256))
+_UNEVEN = bytes(range(248, 256))
+_IDENTIFIER_LENGTH = 22
 _SHAPE = re.compile(r"(fpk_[a-z]{2}_[A-Za-z0-9_-]{43})([0-9A-Za-z]{6})")
 
 
@@ -50,6 +55,11 @@ def digest(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
+def is_client_id(value: Any) -> bool:
+    """Return whether `value` can be a client_id: printable ASCII (RFC 6749 A.1)."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 def new_secret() -> str:
     """Generate a client secret: 256 random bits, letters and digits only.
 
@@ -61,7 +71,10 @@ def new_secret() -> str:
 
 def new_identifier() -> str:
     """Generate an identifier of 128 random bits, letters and digits only."""
-    return "".join([secrets.choice(_ALPHABET) for _ in range(22)])
+    text = b""
+    while len(text) < _IDENTIFIER_LENGTH:
+        text += secrets.token_bytes(32).translate(_LETTERS, _UNEVEN)
+    return text[:_IDENTIFIER_LENGTH].decode()
 
 
 def base64url(data: bytes) -> str:

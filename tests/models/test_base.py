@@ -14,8 +14,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from flask_pkce_server.models.base import Base, copy_tables
-from flask_pkce_server.models.consent import Asked, Consent, remember, standing
+from flask_pkce_server.models.consent import Asked, Consent, remember
 from flask_pkce_server.models.failure import Failure, failure_of
+from flask_pkce_server.models.standing import standing
 from flask_pkce_server.models.store import RETRIES
 
 from ..host import make_app
@@ -80,7 +81,7 @@ def test_a_unit_of_work_is_run_until_it_succeeds(app: Flask) -> None:
     with app.app_context():
         assert store.write(work) == "done"
         with store.reading() as session:
-            assert standing(session, ASKED, 1).scopes == {"profile"}
+            assert standing(session.connection(), ASKED, 1).scopes == {"profile"}
     assert len(tries) == 3
 
 
@@ -141,7 +142,7 @@ def test_identifiers_that_look_alike_differ_in_every_database(service: str, tmp_
                 store.write(lambda session, who=subject: remember(session, alike(who), 1))
             with store.reading() as session:
                 for subject in ALIKE:
-                    assert standing(session, alike(subject), 1).scopes == {"a"}
+                    assert standing(session.connection(), alike(subject), 1).scopes == {"a"}
                     found = select(Consent.subject).where(Consent.client_id == subject)
                     assert session.scalars(found).all() == [subject]
                 assert set(session.scalars(select(Consent.subject).distinct())) == {*ALIKE}

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from flask_pkce_server.models.consent import Asked, Consent, hold, prune, remember, standing
+from flask_pkce_server.models.consent import Asked, Consent, count_people, hold, prune, remember
+from flask_pkce_server.models.standing import standing
 
 NOTES, MAIL = "https://notes.example/api", "https://mail.example/api"
 
@@ -23,9 +24,11 @@ def test_what_is_granted_adds_up(app: Flask) -> None:
         for scopes in (["profile"], ["profile", "notes:read"]):
             store.write(lambda session: remember(session, asked(*scopes), 1))  # noqa: B023
         with store.reading() as session:
-            assert standing(session, asked(), 1).scopes == {"profile", "notes:read"}
-            assert standing(session, asked(subject="2"), 1).scopes == frozenset()
-            assert standing(session, asked(client_id="Notebook"), 1).scopes == frozenset()
+            assert standing(session.connection(), asked(), 1).scopes == {"profile", "notes:read"}
+            assert standing(session.connection(), asked(subject="2"), 1).scopes == frozenset()
+            assert (
+                standing(session.connection(), asked(client_id="Notebook"), 1).scopes == frozenset()
+            )
 
 
 def test_what_is_granted_for_one_api_counts_for_no_other(app: Flask) -> None:
@@ -33,7 +36,7 @@ def test_what_is_granted_for_one_api_counts_for_no_other(app: Flask) -> None:
 
     def granted(*uris: str) -> frozenset[str]:
         with store.reading() as session:
-            return standing(session, asked(at=uris), 1).scopes
+            return standing(session.connection(), asked(at=uris), 1).scopes
 
     with app.app_context():
         store.write(lambda session: remember(session, asked("read", at=[NOTES]), 1))
@@ -69,7 +72,7 @@ def test_what_is_granted_for_a_time_has_an_end(app: Flask) -> None:
 
     def granted(now: int) -> frozenset[str]:
         with store.reading() as session:
-            return standing(session, asked(), now).scopes
+            return standing(session.connection(), asked(), now).scopes
 
     def grant(scope: str, now: int, until: int | None) -> None:
         store.write(lambda session: remember(session, asked(scope), now, until))
@@ -101,5 +104,5 @@ def test_people_are_counted_once_and_up_to_a_limit(app: Flask) -> None:
                 lambda session: remember(session, asked("a", "b", subject=str(number)), 1)  # noqa: B023
             )
         with store.reading() as session:
-            assert standing(session, asked(subject="nobody"), 1).people == 12
-            assert standing(session, asked(client_id="another"), 1).people == 0
+            assert count_people(session, "notebook") == 12
+            assert count_people(session, "another") == 0

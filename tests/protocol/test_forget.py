@@ -55,7 +55,7 @@ def test_it_takes_3_statements_however_much_it_is(app: Flask) -> None:
     with app.app_context():
         user = app.db.session.get(User, 1)
         # The fourth looks for clients to be told, when all is over.
-        with Counted(app).expect(4, 1):
+        with Counted(app).expect(4, 2):
             app.pkce.forget_user(user, deleted=True)
     assert live_tokens(app) == 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 import flask
 from wtforms import HiddenField
@@ -59,9 +58,7 @@ def _sign_out(server: Server, subject: str) -> str:
 
 
 def _withdraw(server: Server, subject: str, client_id: str) -> bool:
-    withdrawn = server.store.write(
-        lambda session: withdrawal.withdraw(session, subject, client_id, server.now())
-    )
+    withdrawn = withdrawal.withdraw(server.store, subject, client_id, server.now())
     if withdrawn:
         tell(consent_withdrawn, server.app, client_id=client_id, subject=subject)
     return withdrawn
@@ -77,8 +74,7 @@ def _narrow(server: Server, subject: str, client_id: str) -> str:
         if len(removed) == len(app.scopes):
             _withdraw(server, subject, client_id)
             return "removed"
-        narrow = partial(withdrawal.narrow, subject=subject, client_id=client_id, scopes=removed)
-        server.store.write(narrow)
+        withdrawal.narrow(server.store, subject, client_id, removed)
         facts = {"client_id": client_id, "subject": subject, "scopes": frozenset(removed)}
         tell(consent_narrowed, server.app, **facts)
         return "narrowed"
