@@ -1,0 +1,9 @@
+"""The targets, in the order of the table's columns."""
+
+from __future__ import annotations
+
+from .floor import Floor
+from .ours import Ours
+from .target import Target
+
+TARGETS: tuple[type[Target], ...] = (Floor, Ours)
