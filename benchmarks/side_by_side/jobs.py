@@ -32,15 +32,18 @@ class Work:
     refresh_tokens: list[str] = field(default_factory=list)
     access_tokens: dict[str, list[str]] = field(default_factory=dict)
 
-    def authorization(self, client: Client, scope: str) -> bytes:
-        """Return an authorization request of the browser."""
+    def authorizations(self, client: Client, scope: str, n: int) -> list[bytes]:
+        """Return authorization requests of the browser."""
+        return [self._authorization(client, scope) for _ in range(n)]
+
+    def _authorization(self, client: Client, scope: str) -> bytes:
         query = {
             "response_type": "code",
             "client_id": client.client_id,
             "redirect_uri": REDIRECT_URI,
             "scope": scope,
             "state": "xyz",
-            "nonce": "n-0S6_WzA2Mj",
+            "nonce": secrets.token_hex(8),
             "code_challenge": CHALLENGE,
             "code_challenge_method": "S256",
         }
@@ -48,7 +51,7 @@ class Work:
 
     def codes(self, client: Client, scope: str, n: int) -> list[str]:
         """Obtain codes."""
-        answers = drive(self.port, [self.authorization(client, scope)] * n)
+        answers = drive(self.port, self.authorizations(client, scope, n))
         return [checked_code(answer)["code"] for answer in answers]
 
     def redemption(self, client: Client, code: str, verifier: str = VERIFIER) -> bytes:
@@ -176,7 +179,7 @@ JOBS = (
     Job(
         "authorize",
         "authorize, answered without asking",
-        lambda work, n: [work.authorization(work.target.public, work.target.scope)] * n,
+        lambda work, n: work.authorizations(work.target.public, work.target.scope, n),
         lambda work, answer: checked_code(answer),
     ),
     Job("code", "token: code", _code("public", "scope")),

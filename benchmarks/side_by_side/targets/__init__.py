@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .authlib import Authlib
 from .floor import Floor
 from .ours import Ours
 from .target import Target
 
-TARGETS: tuple[type[Target], ...] = (Floor, Ours)
+TARGETS: tuple[type[Target], ...] = (Floor, Ours, Authlib)

@@ -1,0 +1,87 @@
+"""Authlib: the authorization server that its documentation describes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from ..database import Database
+from ..server import ROOT, environment
+from .target import (
+    PASSWORD,
+    REDIRECT_URI,
+    SECRET,
+    SECRET_KEY,
+    USERNAME,
+    Paths,
+    Target,
+    signing_key,
+)
+
+_FILL = """
+import json, sys
+from benchmarks.side_by_side.apps.authlib import create_app
+from benchmarks.side_by_side.apps.authlib_models import OAuth2Client, User, db
+user, clients = json.loads(sys.argv[1])
+with create_app().app_context():
+    db.create_all()
+    db.session.add(User(**user))
+    for client_id, (secret, metadata) in clients.items():
+        client = OAuth2Client(client_id=client_id, client_secret=secret)
+        client.set_client_metadata(metadata)
+        db.session.add(client)
+    db.session.commit()
+"""
+
+
+class Authlib(Target):
+    """Authlib's classes, its SQLAlchemy mixins, and the glue that its tutorial shows."""
+
+    name = "authlib"
+    paths = Paths(
+        authorize="/authorize",
+        token="/token",
+        introspection="/introspect",
+        userinfo="/userinfo",
+        discovery="/.well-known/openid-configuration",
+        jwks="/jwks",
+        guarded="/api/me",
+    )
+
+    def prepare(self, database: Database) -> None:
+        metadata = {
+            "redirect_uris": [REDIRECT_URI],
+            "grant_types": ["authorization_code", "refresh_token"],
+            "response_types": ["code"],
+            "scope": "openid profile offline_access",
+        }
+        clients = {
+            "public": ("", {**metadata, "token_endpoint_auth_method": "none"}),
+            "confidential": (SECRET, metadata),
+            "resource-server": (SECRET, metadata),
+        }
+        user = {
+            "username": USERNAME,
+            "password": PASSWORD,
+            "name": "Ada",
+            "email": "ada@example.com",
+        }
+        subprocess.run(  # noqa: S603 - own program
+            [sys.executable, "-c", _FILL, json.dumps([user, clients])],
+            env=environment(**self.variables(database, "main")),
+            cwd=ROOT,
+            check=True,
+        )
+
+    def app(self, server: str) -> str:
+        return "benchmarks.side_by_side.apps.authlib:create_app()"
+
+    def variables(self, database: Database, server: str) -> dict[str, str]:
+        return {
+            "DATABASE": database.url("postgresql+psycopg"),
+            "SECRET_KEY": SECRET_KEY,
+            "SIGNING_KEY": signing_key(),
+            # The measurement speaks http.
+            "AUTHLIB_INSECURE_TRANSPORT": "1",
+        }
