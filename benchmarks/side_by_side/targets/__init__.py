@@ -6,5 +6,6 @@ from .authlib import Authlib
 from .floor import Floor
 from .ours import Ours
 from .target import Target
+from .toolkit import Toolkit
 
-TARGETS: tuple[type[Target], ...] = (Floor, Ours, Authlib)
+TARGETS: tuple[type[Target], ...] = (Floor, Ours, Authlib, Toolkit)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 from ..database import Database
-from ..server import ROOT, environment
 from .target import (
     PASSWORD,
     REDIRECT_URI,
@@ -18,22 +13,6 @@ from .target import (
     Target,
     signing_key,
 )
-
-_FILL = """
-import json, sys
-from benchmarks.side_by_side.apps.authlib import create_app
-from benchmarks.side_by_side.apps.authlib_models import OAuth2Client, User, db
-user, clients = json.loads(sys.argv[1])
-with create_app().app_context():
-    db.create_all()
-    db.session.add(User(**user))
-    for client_id, (secret, metadata) in clients.items():
-        client = OAuth2Client(client_id=client_id, client_secret=secret)
-        client.set_client_metadata(metadata)
-        db.session.add(client)
-    db.session.commit()
-"""
-
 
 class Authlib(Target):
     """Authlib's classes, its SQLAlchemy mixins, and the glue that its tutorial shows."""
@@ -67,12 +46,7 @@ class Authlib(Target):
             "name": "Ada",
             "email": "ada@example.com",
         }
-        subprocess.run(  # noqa: S603 - own program
-            [sys.executable, "-c", _FILL, json.dumps([user, clients])],
-            env=environment(**self.variables(database, "main")),
-            cwd=ROOT,
-            check=True,
-        )
+        self.fill(database, "authlib_fill", [user, clients])
 
     def app(self, server: str) -> str:
         return "benchmarks.side_by_side.apps.authlib:create_app()"

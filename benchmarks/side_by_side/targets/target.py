@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ..browser import Browser
 from ..database import Database
 from ..load import basic
-from ..server import Server, environment, free_port, gunicorn, running
+from ..server import ROOT, Server, environment, free_port, gunicorn, running
 
 #: Where clients are called back; nothing is there.
 REDIRECT_URI = "https://client.example/cb"
@@ -87,6 +90,16 @@ class Target(ABC):
     @abstractmethod
     def variables(self, database: Database, server: str) -> dict[str, str]:
         """Return the environment variables that configure a server."""
+
+    def fill(self, database: Database, module: str, argument: object) -> None:
+        """Run a module of the apps that creates the tables and fills them."""
+        name = f"benchmarks.side_by_side.apps.{module}"
+        subprocess.run(  # noqa: S603 - own program
+            [sys.executable, "-m", name, json.dumps(argument)],
+            env=environment(**self.variables(database, "main")),
+            cwd=ROOT,
+            check=True,
+        )
 
     def command(self, server: str, port: int) -> list[str]:
         """Return the command that starts a server."""
