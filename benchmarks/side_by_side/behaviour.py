@@ -55,4 +55,10 @@ CHECKS: dict[str, Callable[[Work], bool]] = {
 
 def failures_of(work: Work) -> list[str]:
     """Return what the target accepts although it should be refused."""
-    return [name for name, is_refused in CHECKS.items() if not is_refused(work)]
+    failures = []
+    for name, is_refused in CHECKS.items():
+        if not is_refused(work):
+            failures.append(name)
+        # What was just tried may have ended what the user allowed.
+        work.browser = work.target.signed_in(work.port)
+    return failures

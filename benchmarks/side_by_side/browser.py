@@ -51,7 +51,10 @@ class Browser:
         answer = send(self.port, request)
         for cookie in answer.headers("Set-Cookie"):
             name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
+            if value:
+                self.cookies[name] = value
+            else:
+                self.cookies.pop(name, None)
         return answer
 
 

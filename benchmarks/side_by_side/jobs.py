@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from itertools import cycle, islice
 from typing import Any
-from urllib.parse import urlencode
 
 from .browser import Browser
 from .load import Answer, basic, drive, get, post
-from .targets.target import REDIRECT_URI, Client, Target
+from .targets.target import REDIRECT_URI, VERIFIER, Client, Target
 
-#: The code_verifier of every request, and its code_challenge (RFC 7636).
-VERIFIER = secrets.token_urlsafe(32)
-CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 #: How many access tokens the jobs that present one use in turn.
 ACCESS_TOKENS = 20
 
@@ -34,20 +27,10 @@ class Work:
 
     def authorizations(self, client: Client, scope: str, n: int) -> list[bytes]:
         """Return authorization requests of the browser."""
-        return [self._authorization(client, scope) for _ in range(n)]
-
-    def _authorization(self, client: Client, scope: str) -> bytes:
-        query = {
-            "response_type": "code",
-            "client_id": client.client_id,
-            "redirect_uri": REDIRECT_URI,
-            "scope": scope,
-            "state": "xyz",
-            "nonce": secrets.token_hex(8),
-            "code_challenge": CHALLENGE,
-            "code_challenge_method": "S256",
-        }
-        return get(f"{self.target.paths.authorize}?{urlencode(query)}", **self.browser.headers)
+        headers = self.browser.headers
+        return [
+            get(self.target.authorization_path(client, scope), **headers) for _ in range(n)
+        ]
 
     def codes(self, client: Client, scope: str, n: int) -> list[str]:
         """Obtain codes."""

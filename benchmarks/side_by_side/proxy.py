@@ -6,10 +6,11 @@ trip. Each Query and each Execute is a statement, unless it only begins or ends 
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 #: Statements that carry no data. An empty one is a ping.
 CONTROL = (
@@ -91,40 +92,34 @@ class Frontend:
 @contextmanager
 def counting(host: str, port: int) -> Iterator[tuple[int, Counts]]:
     """Run a proxy to a PostgreSQL server; give its port and what it counts."""
-    counts, loop = Counts(), asyncio.new_event_loop()
+    counts = Counts()
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(host, port)
-        frontend = Frontend(counts)
-        await asyncio.gather(
-            _copy(reader, server_writer, frontend), _copy(server_reader, writer, None)
-        )
+    class Connection(BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((host, port)) as server:
+                back = threading.Thread(target=_copy, args=(server, self.request, None))
+                back.start()
+                _copy(self.request, server, Frontend(counts))
+                back.join()
 
-    server = loop.run_until_complete(asyncio.start_server(connect, "127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    with ThreadingTCPServer(("127.0.0.1", 0), Connection) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield proxy.server_address[1], counts
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+
+def _copy(source: socket.socket, goal: socket.socket, frontend: Frontend | None) -> None:
+    """Pass on what comes until one side closes; then close the other."""
     try:
-        yield server.sockets[0].getsockname()[1], counts
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        server.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-            loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
-        loop.close()
-
-
-async def _copy(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, frontend: Frontend | None
-) -> None:
-    try:
-        while piece := await reader.read(65536):
+        while piece := source.recv(65536):
             if frontend is not None:
                 frontend.feed(piece)
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+            goal.sendall(piece)
+        goal.shutdown(socket.SHUT_WR)
+    except OSError:
+        # The other side is gone.
+        source.close()

@@ -16,8 +16,11 @@ from .proxy import counting
 from .server import Server
 from .targets.target import Target
 
-#: Requests before anything is measured or counted: statements get prepared, caches filled.
-WARM_UP = 40
+#: Requests of each job before anything is measured: statements get prepared, caches filled,
+#: Node's functions compiled.
+WARM_UP = 120
+#: And before statements are counted.
+WARM_UP_TO_COUNT = 30
 #: Requests whose statements are counted.
 COUNTED = 20
 
@@ -91,7 +94,7 @@ def run(
             label = target.name.replace("-", "_")
             bench = Bench(target, stack.enter_context(own_database(label)))
             target.prepare(bench.database)
-            _check_and_count(bench, jobs, results[target.name])
+            _check_and_count(bench, jobs, seconds, results[target.name])
             benches.append(bench)
         for bench in benches:
             needed = {job.server: None for job in bench.jobs(jobs)}
@@ -107,16 +110,16 @@ def run(
     return results
 
 
-def _check_and_count(bench: Bench, jobs: Sequence[Job], result: Result) -> None:
+def _check_and_count(
+    bench: Bench, jobs: Sequence[Job], seconds: float, result: Result
+) -> None:
     database = bench.database
     with counting(database.host, database.port) as (port, counts), ExitStack() as stack:
         needed = {"main": None, **{job.server: None for job in bench.jobs(jobs)}}
         bench.start(stack, list(needed), database.at(port))
         result.failures = failures_of(bench.works["main"])
-        # A replay may have ended the sign-in.
-        bench.works["main"].browser = bench.target.signed_in(bench.works["main"].port)
         for job in bench.jobs(jobs):
-            _do(bench, job, WARM_UP, 60)
+            _do(bench, job, WARM_UP_TO_COUNT, seconds)
             requests = job.requests(bench.works[job.server], COUNTED)
             trips, statements = counts.round_trips, counts.statements
             answers = drive(bench.works[job.server].port, requests)

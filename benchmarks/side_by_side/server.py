@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from .cpu import children_of
 from .load import get, send
@@ -65,17 +66,24 @@ def running(
     command: list[str], port: int, variables: Mapping[str, str], ready: str
 ) -> Iterator[Server]:
     """Run a server until the end of the block; enter it when the path `ready` is answered."""
-    process = subprocess.Popen(command, env=dict(variables), cwd=ROOT)  # noqa: S603 - own program
-    try:
-        _wait(process, port, ready)
-        yield Server(port, process.pid)
-    finally:
-        process.terminate()
+    with TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - own program
+            command, env=dict(variables), cwd=ROOT, stdout=log, stderr=log
+        )
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _wait(process, port, ready)
+            yield Server(port, process.pid)
+        except BaseException:
+            log.seek(0)
+            sys.stderr.write(log.read().decode(errors="replace"))
+            raise
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, ready: str) -> None:

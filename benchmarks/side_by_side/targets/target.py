@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
+from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -26,6 +30,11 @@ USERNAME, PASSWORD = "ada", "correct horse battery staple"  # noqa: S105 - not s
 #: Secrets of the clients that have one.
 SECRET = "9fJ2mW7qLx4RtB8vKc3ZpN6sHd1YgA5e"  # noqa: S105 - not secret
 SECRET_KEY = "a9c1f37be5d84260b7e2930d4c6f8a15"  # noqa: S105 - not secret
+
+
+#: The code_verifier of every request, and its code_challenge (RFC 7636).
+VERIFIER = secrets.token_urlsafe(32)
+CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 
 
 @cache
@@ -119,6 +128,21 @@ class Target(ABC):
         browser = Browser(port)
         browser.sign_in("/login", {"username": USERNAME, "password": PASSWORD})
         return browser
+
+    def authorization_path(self, client: Client, scope: str) -> str:
+        """Return the path and the query of an authorization request."""
+        query = {
+            "response_type": "code",
+            "client_id": client.client_id,
+            "redirect_uri": REDIRECT_URI,
+            "scope": scope,
+            "state": "xyz",
+            "code_challenge": CHALLENGE,
+            "code_challenge_method": "S256",
+        }
+        if "openid" in scope.split():
+            query["nonce"] = secrets.token_hex(8)
+        return f"{self.paths.authorize}?{urlencode(query)}"
 
     def introspection_headers(self) -> dict[str, str]:
         """Return the headers with which the resource server authenticates."""
