@@ -75,11 +75,13 @@ async function answerMe(provider, request, response) {
     ? await findUser(token.accountId)
     : undefined;
   if (user === undefined) {
-    response.writeHead(401, { 'WWW-Authenticate': 'Bearer error="invalid_token"' }).end();
+    response.statusCode = 401;
+    response.setHeader('WWW-Authenticate', 'Bearer error="invalid_token"');
+    response.end();
     return;
   }
-  const body = JSON.stringify({ username: user.username, name: user.name, email: user.email });
-  response.writeHead(200, { 'Content-Type': 'application/json' }).end(body);
+  response.setHeader('Content-Type', 'application/json');
+  response.end(JSON.stringify({ username: user.username, name: user.name, email: user.email }));
 }
 
 function serve() {

@@ -1,6 +1,7 @@
 """The load: requests sent over sockets, at little cost to the machine that is measured.
 
-Each request has a connection of its own, because gunicorn's sync workers keep none open.
+A connection is used again if the server keeps it open, as a proxy would do. Node's does;
+gunicorn's sync workers close it after each answer.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import socket
 import time
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from threading import Lock, Thread
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -62,23 +64,62 @@ def basic(name: str, password: str) -> str:
 
 
 def _request(method: str, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if method == "POST":
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-def send(port: int, request: bytes) -> Answer:
-    """Send one request to a port of this machine."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
-        connection.sendall(request)
+class Connection:
+    """A connection to a port of this machine, made anew whenever the server closed it."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._socket: socket.socket | None = None
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def send(self, request: bytes) -> Answer:
+        """Send a request and wait for the answer."""
+        if self._socket is None:
+            self._socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        self._socket.sendall(request)
         received = bytearray()
-        while piece := connection.recv(65536):
-            received += piece
-    head, _, body = bytes(received).partition(b"\r\n\r\n")
-    text = head.decode("latin-1")
-    return Answer(int(text[9:12]), text, body)
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += self._more()
+        head = received[:end].decode("latin-1")
+        answer = Answer(int(head[9:12]), head, b"")
+        length = answer.header("Content-Length")
+        assert length, f"an answer without Content-Length:\n{head}"
+        while len(received) < end + 4 + int(length):
+            received += self._more()
+        if answer.header("Connection").lower() == "close":
+            self.close()
+        return replace(answer, body=bytes(received[end + 4 :]))
+
+    def _more(self) -> bytes:
+        assert self._socket is not None
+        piece = self._socket.recv(65536)
+        if not piece:
+            raise ConnectionError("the server closed the connection before its answer was complete")
+        return piece
+
+
+def send(port: int, request: bytes) -> Answer:
+    """Send one request over a connection of its own."""
+    with Connection(port) as connection:
+        return connection.send(request)
 
 
 def drive(port: int, requests: Sequence[bytes], seconds: float = 60) -> list[Answer]:
@@ -90,16 +131,15 @@ def drive(port: int, requests: Sequence[bytes], seconds: float = 60) -> list[Ans
     numbers, lock, until = iter(range(len(requests))), Lock(), time.monotonic() + seconds
 
     def work() -> None:
-        while time.monotonic() < until:
-            with lock:
-                number = next(numbers, None)
-            if number is None:
-                return
-            answers[number] = send(port, requests[number])
+        with Connection(port) as connection:
+            while time.monotonic() < until:
+                with lock:
+                    number = next(numbers, None)
+                if number is None:
+                    return
+                answers[number] = connection.send(requests[number])
 
-    threads = [Thread(target=work) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        for done in [threads.submit(work) for _ in range(CONNECTIONS)]:
+            done.result()
     return [answers[number] for number in sorted(answers)]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from .behaviour import failures_of
+from .browser import Browser
 from .cpu import is_named, seconds_of, spent
 from .database import Database, own_database
-from .jobs import JOBS, Job, Work
+from .jobs import Job, Work
 from .load import drive
 from .proxy import counting
 from .server import Server
@@ -40,6 +41,7 @@ class Cost:
 class Result:
     """What is known of a target after the run."""
 
+    version: str = ""
     left_out: str = ""
     failures: list[str] = field(default_factory=list)
     costs: dict[str, Cost] = field(default_factory=dict)
@@ -62,7 +64,7 @@ class Bench:
         for name in names:
             port = self.servers[name].port
             # All but the app with one view have the same database, secret and users.
-            browser = self.target.signed_in(port) if name != "host" else None
+            browser = Browser(port) if name == "host" else self.target.signed_in(port)
             self.works[name] = Work(self.target, port, browser)
 
     def jobs(self, chosen: Sequence[Job]) -> list[Job]:
@@ -83,18 +85,21 @@ def run(
     Each round sends `n` requests of each job to each target, or as many as it answers in that
     many seconds. `tell` gets one line whenever there is something to tell.
     """
-    results = {target.name: Result(left_out=target.left_out()) for target in targets}
+    results = {target.name: Result() for target in targets}
     with ExitStack() as stack:
         benches = []
         for target in targets:
-            if results[target.name].left_out:
-                tell(f"{target.name}: left out, because {results[target.name].left_out}")
+            result = results[target.name]
+            result.left_out = target.left_out()
+            if result.left_out:
+                tell(f"{target.name}: left out, because {result.left_out}")
                 continue
+            result.version = target.version()
             tell(f"{target.name}: checking and counting")
             label = target.name.replace("-", "_")
             bench = Bench(target, stack.enter_context(own_database(label)))
             target.prepare(bench.database)
-            _check_and_count(bench, jobs, seconds, results[target.name])
+            _check_and_count(bench, jobs, seconds, result)
             benches.append(bench)
         for bench in benches:
             needed = {job.server: None for job in bench.jobs(jobs)}
@@ -142,12 +147,12 @@ def _measure(bench: Bench, job: Job, n: int, seconds: float, cost: Cost) -> None
     work, server = bench.works[job.server], bench.servers[job.server]
     requests = job.requests(work, n)
     pids = [pid for pid in bench.database.backends() if is_named(pid, "postgres")]
-    workers, backends = seconds_of(server.workers()), seconds_of(pids)
+    processes, backends = seconds_of(server.processes()), seconds_of(pids)
     answers = drive(work.port, requests, seconds)
-    workers_after = seconds_of(server.workers())
+    processes_after = seconds_of(server.processes())
     pids_after = [pid for pid in bench.database.backends() if is_named(pid, "postgres")]
     backends_after = seconds_of(pids_after)
-    cost.application.append(spent(workers, workers_after) / len(answers) * 1000)
+    cost.application.append(spent(processes, processes_after) / len(answers) * 1000)
     if pids or pids_after:
         cost.database.append(spent(backends, backends_after) / len(answers) * 1000)
     for answer in answers:
@@ -158,8 +163,3 @@ def ratio(cost: Sequence[float], floor: Sequence[float]) -> float | None:
     """Return the median of the ratios of each round; None if there is nothing to compare."""
     pairs = [(a, b) for a, b in zip(cost, floor, strict=False) if b > 0]
     return median(a / b for a, b in pairs) if pairs else None
-
-
-def job_named(name: str) -> Job:
-    """Return the job of that name."""
-    return next(job for job in JOBS if job.name == name)

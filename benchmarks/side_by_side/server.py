@@ -31,6 +31,10 @@ class Server:
         """Return the process ids of the workers."""
         return children_of(self.pid)
 
+    def processes(self) -> list[int]:
+        """Return the process ids of the workers, and of the process that started them."""
+        return [self.pid, *self.workers()]
+
 
 def gunicorn(app: str, port: int) -> list[str]:
     """Return the command that serves a WSGI app with two sync workers."""

@@ -18,6 +18,7 @@ class Authlib(Target):
     """Authlib's classes, its SQLAlchemy mixins, and the glue that its tutorial shows."""
 
     name = "authlib"
+    distributions = ("Authlib", "SQLAlchemy")
     paths = Paths(
         authorize="/authorize",
         token="/token",

@@ -15,6 +15,7 @@ class Floor(Target):
     """What Flask and a driver cost without any library for OAuth."""
 
     name = "floor"
+    distributions = ("Flask", "psycopg")
     paths = Paths(
         authorize="/authorize",
         token="/token",  # noqa: S106 - a path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 
@@ -27,6 +28,10 @@ class Node(Target):
         guarded="/api/me",
     )
 
+    def version(self) -> str:
+        package = FOLDER / "node_modules" / "oidc-provider" / "package.json"
+        return f"oidc-provider {json.loads(package.read_text())['version']}"
+
     def left_out(self) -> str:
         if shutil.which("node") is None:
             return "there is no node on this machine"
@@ -37,7 +42,7 @@ class Node(Target):
     def prepare(self, database: Database) -> None:
         variables = environment(**self.variables(database, "main"))
         command = [*self.command("main", 0), "fill"]
-        subprocess.run(command, env=variables, check=True)  # noqa: S603 - own program
+        subprocess.run(command, env=variables, check=True, capture_output=True)  # noqa: S603 - own program
 
     def command(self, server: str, port: int) -> list[str]:
         return ["node", "--no-deprecation", str(FOLDER / "server.js")]

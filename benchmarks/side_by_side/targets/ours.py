@@ -15,6 +15,7 @@ class Ours(Target):
     """The example app on this package."""
 
     name = "ours"
+    distributions = ("Flask-PKCE-Server", "SQLAlchemy")
     paths = Paths(
         authorize="/oauth/authorize",
         token="/oauth/token",  # noqa: S106 - a path

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
+from importlib.metadata import version
 from urllib.parse import urlencode
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -83,6 +84,13 @@ class Target(ABC):
     jwt_client: Client | None = None
     #: Servers next to the main one, by the job's name for it: some jobs need other settings.
     servers: tuple[str, ...] = ("main",)
+
+    #: The distributions whose versions tell what was measured.
+    distributions: tuple[str, ...] = ()
+
+    def version(self) -> str:
+        """Return what was measured, with versions."""
+        return ", ".join(f"{name} {version(name)}" for name in self.distributions)
 
     def left_out(self) -> str:
         """Return why this target can't be measured here; empty if it can."""

@@ -10,6 +10,7 @@ class Toolkit(Target):
     """django-oauth-toolkit, whose default is to require PKCE."""
 
     name = "django-oauth-toolkit"
+    distributions = ("django-oauth-toolkit", "Django")
     paths = Paths(
         authorize="/o/authorize/",
         token="/o/token/",
