@@ -126,11 +126,12 @@ def _svg(root: Frame, title: str, share: float) -> str:
     for depth, left, width, frame in boxes:
         top = height - (depth + 1) * ROW
         percent = frame.samples / root.samples
-        parts.append(
-            f'<g><title>{escape(frame.name)}, {percent:.1%}</title>'
+        parts += [
+            f"<g><title>{escape(frame.name)}, {percent:.1%}</title>",
             f'<rect x="{left:.1f}" y="{top}" width="{max(width - 0.5, 0.5):.1f}" '
-            f'height="{ROW - 1}" fill="{_colour(frame.name)}"/>{_label(frame, left, top, width)}</g>'
-        )
+            f'height="{ROW - 1}" fill="{_colour(frame.name)}"/>',
+            f"{_label(frame, left, top, width)}</g>",
+        ]
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -28,9 +28,7 @@ class Work:
     def authorizations(self, client: Client, scope: str, n: int) -> list[bytes]:
         """Return authorization requests of the browser."""
         headers = self.browser.headers
-        return [
-            get(self.target.authorization_path(client, scope), **headers) for _ in range(n)
-        ]
+        return [get(self.target.authorization_path(client, scope), **headers) for _ in range(n)]
 
     def codes(self, client: Client, scope: str, n: int) -> list[str]:
         """Obtain codes."""
@@ -166,7 +164,9 @@ JOBS = (
         lambda work, answer: checked_code(answer),
     ),
     Job("code", "token: code", _code("public", "scope")),
-    Job("code-id-token", "token: code with RS256 ID token", _code("public", "openid_scope"), _signed),
+    Job(
+        "code-id-token", "token: code with RS256 ID token", _code("public", "openid_scope"), _signed
+    ),
     Job("code-confidential", "token: code, confidential client", _code("confidential", "scope")),
     Job("refresh", "token: refresh with rotation", _refresh, _keep_refresh_token),
     Job("introspection", "introspection", _introspection, _active),

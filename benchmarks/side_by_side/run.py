@@ -115,9 +115,7 @@ def run(
     return results
 
 
-def _check_and_count(
-    bench: Bench, jobs: Sequence[Job], seconds: float, result: Result
-) -> None:
+def _check_and_count(bench: Bench, jobs: Sequence[Job], seconds: float, result: Result) -> None:
     database = bench.database
     with counting(database.host, database.port) as (port, counts), ExitStack() as stack:
         needed = {"main": None, **{job.server: None for job in bench.jobs(jobs)}}

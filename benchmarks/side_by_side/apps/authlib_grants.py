@@ -150,7 +150,5 @@ def register_grants() -> None:
     server.register_grant(AuthorizationCodeGrant, [OpenID(), CodeChallenge(required=True)])
     server.register_grant(RefreshTokenGrant)
     server.register_endpoint(Introspection)
-    require_oauth.register_token_validator(
-        create_bearer_token_validator(db.session, OAuth2Token)()
-    )
+    require_oauth.register_token_validator(create_bearer_token_validator(db.session, OAuth2Token)())
     server.register_endpoint(ClaimsOfUser(resource_protector=require_oauth))

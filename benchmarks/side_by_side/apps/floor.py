@@ -77,16 +77,19 @@ def authorize() -> Any:
         return back(uri, error="invalid_request", **answer)
     if asked.get("code_challenge_method") != "S256" or len(challenge) != 43:
         return back(uri, error="invalid_request", **answer)
-    code, values = new_handle(), {
-        "client": asked["client_id"],
-        "user": user_id,
-        "uri": uri,
-        "challenge": challenge,
-        "scope": " ".join(scopes),
-        "nonce": asked.get("nonce"),
-        "auth_time": session["at"],
-        "expires_at": int(time.time()) + 60,
-    }
+    code, values = (
+        new_handle(),
+        {
+            "client": asked["client_id"],
+            "user": user_id,
+            "uri": uri,
+            "challenge": challenge,
+            "scope": " ".join(scopes),
+            "nonce": asked.get("nonce"),
+            "auth_time": session["at"],
+            "expires_at": int(time.time()) + 60,
+        },
+    )
     database().execute(statements.ADD_CODE, {"code": digest(code), **values})
     return back(uri, code=code, **answer)
 

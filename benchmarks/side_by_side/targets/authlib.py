@@ -14,6 +14,7 @@ from .target import (
     signing_key,
 )
 
+
 class Authlib(Target):
     """Authlib's classes, its SQLAlchemy mixins, and the glue that its tutorial shows."""
 

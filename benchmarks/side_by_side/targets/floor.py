@@ -18,7 +18,7 @@ class Floor(Target):
     distributions = ("Flask", "psycopg")
     paths = Paths(
         authorize="/authorize",
-        token="/token",  # noqa: S106 - a path
+        token="/token",
         introspection="/introspect",
         userinfo="/userinfo",
         discovery="/.well-known/openid-configuration",
@@ -33,11 +33,12 @@ class Floor(Target):
         with psycopg.connect(database.url(), autocommit=True) as connection:
             user = "INSERT INTO users VALUES (1, %s, %s, 'Ada', 'ada@example.com')"
             connection.execute(user, [USERNAME, sha256(PASSWORD.encode()).digest()])
-            for name, secret in {"public": "", "confidential": SECRET, "resource-server": SECRET}.items():
-                client = "INSERT INTO clients VALUES (%s, %s, %s, %s)"
+            secrets = {"public": "", "confidential": SECRET, "resource-server": SECRET}
+            for client_id, secret in secrets.items():
                 hashed = sha256(secret.encode()).digest() if secret else None
+                client = "INSERT INTO clients VALUES (%s, %s, %s, %s)"
                 scopes = ["openid", "profile", "offline_access"]
-                connection.execute(client, [name, hashed, [REDIRECT_URI], scopes])
+                connection.execute(client, [client_id, hashed, [REDIRECT_URI], scopes])
 
     def app(self, server: str) -> str:
         if server == "host":

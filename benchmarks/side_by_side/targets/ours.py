@@ -1,4 +1,4 @@
-"""This package: the example app, as `docs/deployment.md` says to run it."""
+"""The example app on this package, run as `docs/deployment.md` says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Ours(Target):
     distributions = ("Flask-PKCE-Server", "SQLAlchemy")
     paths = Paths(
         authorize="/oauth/authorize",
-        token="/oauth/token",  # noqa: S106 - a path
+        token="/oauth/token",
         introspection="/oauth/introspect",
         userinfo="/oauth/userinfo",
         discovery="/.well-known/openid-configuration",

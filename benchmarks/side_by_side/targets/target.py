@@ -27,10 +27,10 @@ from ..server import ROOT, Server, environment, free_port, gunicorn, running
 #: Where clients are called back; nothing is there.
 REDIRECT_URI = "https://client.example/cb"
 #: The one user of each target.
-USERNAME, PASSWORD = "ada", "correct horse battery staple"  # noqa: S105 - not secret
+USERNAME, PASSWORD = "ada", "correct horse battery staple"
 #: Secrets of the clients that have one.
-SECRET = "9fJ2mW7qLx4RtB8vKc3ZpN6sHd1YgA5e"  # noqa: S105 - not secret
-SECRET_KEY = "a9c1f37be5d84260b7e2930d4c6f8a15"  # noqa: S105 - not secret
+SECRET = "9fJ2mW7qLx4RtB8vKc3ZpN6sHd1YgA5e"
+SECRET_KEY = "a9c1f37be5d84260b7e2930d4c6f8a15"
 
 
 #: The code_verifier of every request, and its code_challenge (RFC 7636).
