@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 
 from .jobs import Work, checked
-from .load import get, send
+from .load import drive, get, send
 
 WRONG_VERIFIER = "w" * 43
+#: How many codes two requests race for.
+RACES = 10
 
 
 def wrong_verifier(work: Work) -> bool:
@@ -45,9 +47,21 @@ def garbage(work: Work) -> bool:
     return send(work.port, request).status in (401, 403)
 
 
+def two_at_once(work: Work) -> bool:
+    """A code that two redeem at the same moment works once (RFC 6749 10.5)."""
+    for _ in range(RACES):
+        (code,) = work.codes(work.target.public, work.target.scope, 1)
+        answers = drive(work.port, [work.redemption(work.target.public, code)] * 2)
+        if sum(answer.status == 200 for answer in answers) > 1:
+            return False
+        work.browser = work.target.signed_in(work.port)
+    return True
+
+
 CHECKS: dict[str, Callable[[Work], bool]] = {
     "wrong verifier": wrong_verifier,
     "code replay": code_replay,
+    "a code twice at once": two_at_once,
     "refresh token reuse": refresh_reuse,
     "garbage as a token": garbage,
 }

@@ -76,7 +76,7 @@ def record(job: Job, n: int) -> str:
             command = [spy, "record", "--format", "raw", "--function", "--rate", str(RATE)]
             command += ["--pid", str(server.workers()[0]), "--output", output.name]
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - found above
-            # It reads the worker's symbols first.
+            # Until it has read the worker's symbols.
             time.sleep(2)
             answers = drive(work.port, requests)
             process.send_signal(signal.SIGINT)

@@ -17,8 +17,8 @@ from .proxy import counting
 from .server import Server
 from .targets.target import Target
 
-#: Requests of each job before anything is measured: statements get prepared, caches filled,
-#: Node's functions compiled.
+#: Requests of each job before anything is measured, if a round has as many: statements get
+#: prepared, caches filled, Node's functions compiled.
 WARM_UP = 120
 #: And before statements are counted.
 WARM_UP_TO_COUNT = 30
@@ -105,7 +105,7 @@ def run(
             needed = {job.server: None for job in bench.jobs(jobs)}
             bench.start(stack, list(needed), bench.database)
             for job in bench.jobs(jobs):
-                _do(bench, job, WARM_UP, seconds)
+                _do(bench, job, min(WARM_UP, n), seconds)
         for number in range(rounds):
             tell(f"round {number + 1} of {rounds}")
             for job in jobs:
