@@ -19,6 +19,8 @@ from .targets import TARGETS
 
 def main() -> None:
     """Measure, and print the tables; or draw a flame graph."""
+    if sys.platform != "linux":
+        raise SystemExit("make bench reads CPU times as Linux gives them, and runs there only.")
     targets = {target.name: target for target in TARGETS}
     jobs = {job.name: job for job in JOBS}
     options = _options(list(targets), list(jobs))

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -36,7 +36,9 @@ class Database:
 
     def url(self, scheme: str = "postgresql") -> str:
         """Return its URL; never with TLS, so that the proxy can read what is sent."""
-        account = f"{self.user}:{self.password}" if self.password else self.user
+        account = quote(self.user, safe="")
+        if self.password:
+            account += f":{quote(self.password, safe='')}"
         return f"{scheme}://{account}@{self.host}:{self.port}/{self.name}?sslmode=disable"
 
     def execute(self, *statements: str) -> None:
@@ -55,18 +57,24 @@ class Database:
 @contextmanager
 def own_database(label: str) -> Iterator[Database]:
     """Create a database; drop it at the end."""
-    name = sql.Identifier(f"pkce_bench_{label}_{secrets.token_hex(4)}")
-    with psycopg.connect(SERVER_URL, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    url = urlsplit(SERVER_URL)
+    name, url = f"pkce_bench_{label}_{secrets.token_hex(4)}", urlsplit(SERVER_URL)
+    try:
+        _administer(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    except psycopg.OperationalError as error:
+        at = f"{url.hostname}:{url.port}, see PKCE_BENCH_POSTGRESQL_URL"
+        raise SystemExit(f"No PostgreSQL at {at}: {error}") from None
     try:
         yield Database(
             url.hostname or "127.0.0.1",
             url.port or 5432,
             unquote(url.username or "postgres"),
             unquote(url.password or ""),
-            name.as_string().strip('"'),
+            name,
         )
     finally:
-        with psycopg.connect(SERVER_URL, autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        _administer(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _administer(statement: sql.Composed) -> None:
+    with psycopg.connect(SERVER_URL, autocommit=True) as connection:
+        connection.execute(statement)

@@ -133,12 +133,11 @@ def _check_and_count(bench: Bench, jobs: Sequence[Job], seconds: float, result: 
                 job.take(bench.works[job.server], answer)
 
 
-def _do(bench: Bench, job: Job, n: int, seconds: float) -> int:
+def _do(bench: Bench, job: Job, n: int, seconds: float) -> None:
     work = bench.works[job.server]
     answers = drive(work.port, job.requests(work, n), seconds)
     for answer in answers:
         job.take(work, answer)
-    return len(answers)
 
 
 def _measure(bench: Bench, job: Job, n: int, seconds: float, cost: Cost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..database import Database
+from ..server import gunicorn
 from .target import (
     PASSWORD,
     REDIRECT_URI,
@@ -50,8 +51,8 @@ class Authlib(Target):
         }
         self.fill(database, "authlib_fill", [user, clients])
 
-    def app(self, server: str) -> str:
-        return "benchmarks.side_by_side.apps.authlib:create_app()"
+    def command(self, server: str, port: int) -> list[str]:
+        return gunicorn("benchmarks.side_by_side.apps.authlib:create_app()", port)
 
     def variables(self, database: Database, server: str) -> dict[str, str]:
         return {

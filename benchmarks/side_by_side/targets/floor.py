@@ -8,6 +8,7 @@ import psycopg
 
 from ..apps.floor_tables import TABLES
 from ..database import Database
+from ..server import gunicorn
 from .target import PASSWORD, REDIRECT_URI, SECRET, SECRET_KEY, USERNAME, Paths, Target, signing_key
 
 
@@ -40,10 +41,10 @@ class Floor(Target):
                 scopes = ["openid", "profile", "offline_access"]
                 connection.execute(client, [client_id, hashed, [REDIRECT_URI], scopes])
 
-    def app(self, server: str) -> str:
+    def command(self, server: str, port: int) -> list[str]:
         if server == "host":
-            return "benchmarks.side_by_side.apps.host:create_app(extension=False)"
-        return "benchmarks.side_by_side.apps.floor:app"
+            return gunicorn("benchmarks.side_by_side.apps.host:create_app(extension=False)", port)
+        return gunicorn("benchmarks.side_by_side.apps.floor:app", port)
 
     def variables(self, database: Database, server: str) -> dict[str, str]:
         return {

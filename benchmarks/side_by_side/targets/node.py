@@ -47,9 +47,6 @@ class Node(Target):
     def command(self, server: str, port: int) -> list[str]:
         return ["node", "--no-deprecation", str(FOLDER / "server.js")]
 
-    def app(self, server: str) -> str:
-        return ""
-
     def variables(self, database: Database, server: str) -> dict[str, str]:
         return {
             "NODE_ENV": "production",

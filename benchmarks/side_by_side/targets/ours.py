@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from ..database import Database
-from ..server import ROOT, environment
+from ..server import ROOT, environment, gunicorn
 from .target import PASSWORD, REDIRECT_URI, SECRET_KEY, USERNAME, Client, Paths, Target
 
 
@@ -58,10 +58,10 @@ class Ours(Target):
             raise SystemExit(f"{' '.join(command)}: {done.stderr or done.stdout}")
         return done.stdout
 
-    def app(self, server: str) -> str:
+    def command(self, server: str, port: int) -> list[str]:
         if server == "host":
-            return "benchmarks.side_by_side.apps.host:create_app(extension=True)"
-        return "example_app:create_app()"
+            return gunicorn("benchmarks.side_by_side.apps.host:create_app(extension=True)", port)
+        return gunicorn("example_app:create_app()", port)
 
     def variables(self, database: Database, server: str) -> dict[str, str]:
         variables = {
@@ -71,8 +71,6 @@ class Ours(Target):
             "FLASK_SQLALCHEMY_DATABASE_URI": database.url("postgresql+psycopg"),
             # Not on this computer, as in production: then there is no user demo.
             "FLASK_PKCE_ISSUER": "https://auth.example",
-            # The measurement speaks http, and a browser would not return the cookie.
-            "FLASK_SESSION_COOKIE_SECURE": "false",
         }
         if server == "signature":
             variables["FLASK_PKCE_JWT_ACCESS_TOKEN_CHECK_REVOCATION"] = "false"

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from ..browser import Browser
 from ..database import Database
 from ..load import basic
-from ..server import ROOT, Server, environment, free_port, gunicorn, running
+from ..server import ROOT, Server, environment, free_port, running
 
 #: Where clients are called back; nothing is there.
 REDIRECT_URI = "https://client.example/cb"
@@ -31,8 +31,6 @@ USERNAME, PASSWORD = "ada", "correct horse battery staple"
 #: Secrets of the clients that have one.
 SECRET = "9fJ2mW7qLx4RtB8vKc3ZpN6sHd1YgA5e"
 SECRET_KEY = "a9c1f37be5d84260b7e2930d4c6f8a15"
-
-
 #: The code_verifier of every request, and its code_challenge (RFC 7636).
 VERIFIER = secrets.token_urlsafe(32)
 CHALLENGE = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -77,14 +75,13 @@ class Target(ABC):
     openid_scope = "openid profile offline_access"
     #: Seconds during which a refresh token that was rotated still works.
     grace = 0
-    #: The clients. A target that has no client for a job does not do that job.
+    #: The clients. The last one gets JWTs as access tokens, if the target has such clients.
     public = Client("public")
     confidential = Client("confidential", SECRET)
     resource_server = Client("resource-server", SECRET)
     jwt_client: Client | None = None
     #: Servers next to the main one, by the job's name for it: some jobs need other settings.
     servers: tuple[str, ...] = ("main",)
-
     #: The distributions whose versions tell what was measured.
     distributions: tuple[str, ...] = ()
 
@@ -101,10 +98,6 @@ class Target(ABC):
         """Create the tables, the user and the clients."""
 
     @abstractmethod
-    def app(self, server: str) -> str:
-        """Return the WSGI app of a server, as gunicorn names it."""
-
-    @abstractmethod
     def variables(self, database: Database, server: str) -> dict[str, str]:
         """Return the environment variables that configure a server."""
 
@@ -118,9 +111,9 @@ class Target(ABC):
             check=True,
         )
 
+    @abstractmethod
     def command(self, server: str, port: int) -> list[str]:
         """Return the command that starts a server."""
-        return gunicorn(self.app(server), port)
 
     @contextmanager
     def running(self, database: Database, server: str = "main") -> Iterator[Server]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..database import Database
+from ..server import gunicorn
 from .target import PASSWORD, REDIRECT_URI, SECRET, SECRET_KEY, USERNAME, Paths, Target, signing_key
 
 
@@ -30,8 +31,8 @@ class Toolkit(Target):
         }
         self.fill(database, "toolkit_fill", [user, REDIRECT_URI, SECRET])
 
-    def app(self, server: str) -> str:
-        return "django.core.wsgi:get_wsgi_application()"
+    def command(self, server: str, port: int) -> list[str]:
+        return gunicorn("django.core.wsgi:get_wsgi_application()", port)
 
     def variables(self, database: Database, server: str) -> dict[str, str]:
         return {
