@@ -12,7 +12,7 @@ REACT = example_app/react
 READY = $(VENV)/.ready
 DEMO_READY = $(VENV)/.demo-ready
 BENCH_VENV = benchmarks/.venv
-BENCH_READY = $(BENCH_VENV)/.ready
+BENCH_READY = $(BENCH_VENV)/.bench-ready
 # With bytecode enabled, pytest rewrites the assertions of a test module only once.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 TOGETHER = -n $(WORKERS) --dist worksteal
