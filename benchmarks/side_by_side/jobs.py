@@ -23,7 +23,7 @@ class Work:
     port: int
     browser: Browser
     refresh_tokens: list[str] = field(default_factory=list)
-    access_tokens: dict[str, list[str]] = field(default_factory=dict)
+    issued: dict[str, list[str]] = field(default_factory=dict)
 
     def authorizations(self, client: Client, scope: str, n: int) -> list[bytes]:
         """Return authorization requests of the browser."""
@@ -60,15 +60,18 @@ class Work:
 
     def with_access_token(self, path: str, client: Client, scope: str, n: int) -> list[bytes]:
         """Return requests with access tokens."""
-        return [get(path, Authorization=f"Bearer {token}") for token in self.some(client, scope, n)]
+        return [
+            get(path, Authorization=f"Bearer {token}")
+            for token in self.access_tokens_for(client, scope, n)
+        ]
 
-    def some(self, client: Client, scope: str, n: int) -> list[str]:
+    def access_tokens_for(self, client: Client, scope: str, n: int) -> list[str]:
         """Return `n` access tokens, of which several are the same."""
         key = f"{client.client_id} {scope}"
-        if key not in self.access_tokens:
+        if key not in self.issued:
             answers = self.tokens(client, scope, ACCESS_TOKENS)
-            self.access_tokens[key] = [answer["access_token"] for answer in answers]
-        return list(islice(cycle(self.access_tokens[key]), n))
+            self.issued[key] = [answer["access_token"] for answer in answers]
+        return list(islice(cycle(self.issued[key]), n))
 
 
 def checked(answer: Answer, status: int) -> Answer:
@@ -128,7 +131,7 @@ def _keep_refresh_token(work: Work, answer: Answer) -> None:
 
 def _introspection(work: Work, n: int) -> list[bytes]:
     target = work.target
-    tokens = work.some(target.public, target.scope, n)
+    tokens = work.access_tokens_for(target.public, target.scope, n)
     headers = target.introspection_headers()
     return [post(target.paths.introspection, {"token": token}, **headers) for token in tokens]
 
