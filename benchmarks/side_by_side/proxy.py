@@ -35,12 +35,9 @@ class Counts:
     def __init__(self) -> None:
         self.round_trips = 0
         self.statements = 0
-        #: The texts of the statements, in this order.
-        self.texts: list[str] = []
 
     def statement(self, text: str) -> None:
-        """Count a statement by its text."""
-        self.texts.append(text)
+        """Count a statement, unless its text says that it carries no data."""
         words = text.lstrip().upper()
         if words and not words.startswith(CONTROL):
             self.statements += 1

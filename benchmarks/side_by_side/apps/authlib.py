@@ -13,7 +13,7 @@ from joserfc.jwk import KeySet
 
 from .authlib_grants import ISSUER, KEY, register_grants, require_oauth, server
 from .authlib_models import User, db
-from .floor_documents import metadata
+from .discovery import metadata
 
 
 def create_app() -> Flask:

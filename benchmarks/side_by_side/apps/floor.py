@@ -16,8 +16,8 @@ import psycopg
 from flask import Flask, Response, redirect, request, session
 
 from . import floor_statements as statements
+from .discovery import discovery
 from .floor_crypto import JWKS, challenge_of, digest, id_token, new_handle
-from .floor_documents import discovery
 
 ISSUER = "http://127.0.0.1:5000"
 NO_STORE = {"Cache-Control": "no-store"}
