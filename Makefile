@@ -11,6 +11,8 @@ PY = $(VENV)/bin/python
 REACT = example_app/react
 READY = $(VENV)/.ready
 DEMO_READY = $(VENV)/.demo-ready
+BENCH_VENV = benchmarks/.venv
+BENCH_READY = $(BENCH_VENV)/.bench-ready
 # With bytecode enabled, pytest rewrites the assertions of a test module only once.
 PYTEST = PYTHONDONTWRITEBYTECODE= $(PY) -m pytest
 TOGETHER = -n $(WORKERS) --dist worksteal
@@ -57,6 +59,10 @@ coverage: $(READY) ## run every test, and list the lines without coverage
 	PYTHONDONTWRITEBYTECODE= $(PY) -m coverage run -m pytest $(TOGETHER) --all $(ARGS)
 	$(PY) -m coverage combine -q
 	$(PY) -m coverage report
+
+bench: $(BENCH_READY) ## compare what requests cost on several servers; needs PostgreSQL
+	@# To compare less: make bench ARGS="--targets floor,ours --jobs guarded,code"
+	@PYTHONPATH=. $(BENCH_VENV)/bin/python -m benchmarks.side_by_side $(ARGS)
 
 lint: $(READY) ## check style, types and the layers
 	$(PY) -m ruff check
@@ -112,5 +118,13 @@ $(DEMO_READY): pyproject.toml
 	$(PY) -m pip install -q -e '.[all]'
 	@touch $@
 
-.PHONY: help demo demo-react npm check test test-one test-all coverage lint format typecheck build catalogs \
-	screenshots clean venv
+# With npm, node-oidc-provider takes part too.
+$(BENCH_READY): pyproject.toml benchmarks/requirements.txt benchmarks/node/package.json
+	@$(MAKE) -s venv VENV=$(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install -q -e '.[all]' -r benchmarks/requirements.txt
+	@! command -v npm >/dev/null \
+	|| (cd benchmarks/node && npm install --no-audit --no-fund --no-package-lock --loglevel=error)
+	@touch $@
+
+.PHONY: help demo demo-react npm check test test-one test-all coverage bench lint format typecheck \
+	build catalogs screenshots clean venv
