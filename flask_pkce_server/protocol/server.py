@@ -177,8 +177,7 @@ class FeatureServer(AuthorizationServer):
         request_state().client = client
         return client
 
-    #: The name is Authlib's.
-    query_client = find_client
+    query_client = find_client  # the name is Authlib's
 
     def find_token(self, text: str) -> Token | None:
         token = request_state().read_tokens.pop(text, None)
