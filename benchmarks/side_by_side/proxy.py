@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that counts what a target sends: round trips and statements.
+"""A proxy before a database that counts what is sent to it: round trips and statements.
 
 It reads the frontend's messages of the protocol 3.0. Each Sync and each simple Query is a round
 trip. Each Query and each Execute is a statement, unless it only begins or ends a transaction.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Protocol
 
 #: Statements that carry no data. An empty one is a ping.
 CONTROL = (
@@ -41,6 +42,13 @@ class Counts:
         words = text.lstrip().upper()
         if words and not words.startswith(CONTROL):
             self.statements += 1
+
+
+class Reader(Protocol):
+    """Reads what one connection sends."""
+
+    def feed(self, piece: bytes) -> None:
+        """Count the messages that are complete with this piece."""
 
 
 class Frontend:
@@ -87,8 +95,10 @@ class Frontend:
 
 
 @contextmanager
-def counting(host: str, port: int) -> Iterator[tuple[int, Counts]]:
-    """Run a proxy to a PostgreSQL server; give its port and what it counts."""
+def counting(
+    host: str, port: int, reader: Callable[[Counts], Reader] = Frontend
+) -> Iterator[tuple[int, Counts]]:
+    """Run a proxy to a database; give its port and what `reader` counts."""
     counts = Counts()
 
     class Connection(BaseRequestHandler):
@@ -96,7 +106,7 @@ def counting(host: str, port: int) -> Iterator[tuple[int, Counts]]:
             with socket.create_connection((host, port)) as server:
                 back = threading.Thread(target=_copy, args=(server, self.request, None))
                 back.start()
-                _copy(self.request, server, Frontend(counts))
+                _copy(self.request, server, reader(counts))
                 back.join()
 
     with ThreadingTCPServer(("127.0.0.1", 0), Connection) as proxy:
@@ -109,12 +119,12 @@ def counting(host: str, port: int) -> Iterator[tuple[int, Counts]]:
             thread.join()
 
 
-def _copy(source: socket.socket, goal: socket.socket, frontend: Frontend | None) -> None:
+def _copy(source: socket.socket, goal: socket.socket, reader: Reader | None) -> None:
     """Pass on what comes until one side closes; then close the other."""
     try:
         while piece := source.recv(65536):
-            if frontend is not None:
-                frontend.feed(piece)
+            if reader is not None:
+                reader.feed(piece)
             goal.sendall(piece)
         goal.shutdown(socket.SHUT_WR)
     except OSError:

@@ -13,6 +13,7 @@ from typing import Any
 import flask
 from flask import Response
 
+from ..http.document import Document
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import Feature
@@ -26,13 +27,16 @@ class DiscoveryFeature(Feature):
     name = "discovery"
     core = True
 
+    def __init__(self) -> None:
+        self._documents: dict[Any, Document] = {}
+
     def routes(self, server: Server) -> Iterable[Route]:
         issuer_path = server.issuer.path
         for name in _NAMES:
             path = f"/.well-known/{name}"
-            yield _document(name, path, document)
+            yield _document(name, path, self.document)
             if issuer_path:
-                yield _document(f"{name}_of_path", path + issuer_path, document)
+                yield _document(f"{name}_of_path", path + issuer_path, self.document)
             # Otherwise a catch-all route of the host app answers with an HTML page, which
             # clients cannot handle.
             yield _document(f"{name}_unknown", f"{path}/<path:other>", no_document)
@@ -40,14 +44,17 @@ class DiscoveryFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"scopes_supported": list(server.scopes)}
 
+    def document(self, server: Server) -> Response:
+        """Return the metadata of this server as JSON; the features are asked once."""
+        # In debug mode the issuer has the port of the request; resources may be declared late.
+        key = (server.issuer, len(server.resources.own))
+        if key not in self._documents:
+            self._documents[key] = Document(server.app, server.metadata())
+        return self._documents[key].response()
+
 
 def _document(name: str, path: str, view: Callable[..., Any]) -> Route:
     return Route(name, path, view, ("GET",), "document", at_root=True)
-
-
-def document(server: Server) -> Response:
-    """Return the metadata of this server as JSON."""
-    return flask.jsonify(server.metadata())
 
 
 def no_document(server: Server, other: str) -> tuple[Response, int]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import flask
 from flask import Response
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from ..http.document import Document
 from ..models.signing_key import SigningKey
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem, Route
@@ -26,8 +26,18 @@ class JwksFeature(Feature):
     name = "jwks"
     models = (SigningKey,)
 
+    def __init__(self) -> None:
+        self._document: Document | None = None
+
     def routes(self, server: Server) -> Iterable[Route]:
-        yield Route("jwks", "/jwks", jwks, ("GET",), "document")
+        yield Route("jwks", "/jwks", self.document, ("GET",), "document")
+
+    def document(self, server: Server) -> Response:
+        """Respond with the JWK Set."""
+        keys, known = server.keys.published(), self._document
+        if known is None or known.members["keys"] is not keys:
+            known = self._document = Document(server.app, {"keys": keys})
+        return known.response()
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"jwks_uri": server.url_of("jwks")}
@@ -61,8 +71,3 @@ class JwksFeature(Feature):
             )
         if not unreadable and not outdated:
             yield Problem("OK", "The signing keys can be read.")
-
-
-def jwks(server: Server) -> Response:
-    """Respond with the JWK Set."""
-    return flask.jsonify(keys=server.keys.published())

@@ -107,7 +107,8 @@ def _finish_document(response: Response) -> Response:
     response.headers["Cache-Control"] = "public, max-age=300"
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.add_etag()
-    response.make_conditional(flask.request)
+    if flask.request.if_none_match:
+        response.make_conditional(flask.request)
     return response
 
 

@@ -48,6 +48,7 @@ class KeyRing:
         self._lead = lead
         self._keep = keep
         self._keys: dict[str, LoadedKey] = {}
+        self._published: list[dict[str, Any]] = []
         self._read_at: int | None = None
         self._missed_at = 0
         # One thread at a time reads and makes keys: an older read must not overwrite a newer
@@ -61,9 +62,10 @@ class KeyRing:
         unit of work that signs: signing itself does not use the database.
         """
         with self._lock:
-            if again or not self._is_fresh():
+            if again or not self._is_read_within(_FRESH):
                 self.read()
-            missing = [name for name in ALGORITHMS if self._order().active(name) is None]
+            order = self._order()
+            missing = [name for name in ALGORITHMS if order.active(name) is None]
             if missing:
                 self._make(missing)
             outdated = [key for key in self._keys.values() if key.is_outdated]
@@ -88,7 +90,7 @@ class KeyRing:
         if not isinstance(kid, str) or not isinstance(kind, str) or kind.lower() not in typ:
             return None
         may_be_new = kid not in self._keys and abs(self._clock() - self._missed_at) >= _PAUSE
-        if may_be_new or not self._is_fresh():
+        if may_be_new or not self._is_read_within(_FRESH):
             # Another worker may have rotated the keys, or deleted compromised ones.
             self.read()
             if kid not in self._keys:
@@ -99,14 +101,20 @@ class KeyRing:
         return key.verify(text)
 
     def published(self) -> list[dict[str, Any]]:
-        """Return the JWKs of all keys that verifiers may need (RFC 7517)."""
-        self.prepare(again=True)
+        """Return the JWKs of all keys that verifiers may need (RFC 7517).
+
+        It is the same list until a key comes or goes. Keys that another process made or deleted
+        may be missed for `_PAUSE` seconds.
+        """
+        self.prepare(again=not self._is_read_within(_PAUSE))
         order = self._order()
-        return [
-            {**key.public_jwk, "kid": key.kid, "alg": key.algorithm, "use": "sig"}
-            for key in order.keys
-            if not order.is_over(key, self._keep)
-        ]
+        kids = [key.kid for key in order.keys if not order.is_over(key, self._keep)]
+        if [jwk["kid"] for jwk in self._published] != kids:
+            self._published = [
+                {**key.public_jwk, "kid": key.kid, "alg": key.algorithm, "use": "sig"}
+                for key in map(self._keys.__getitem__, kids)
+            ]
+        return self._published
 
     def listed(self) -> list[tuple[LoadedKey, str]]:
         """Return every stored key with its state, next, active or retired, without making any."""
@@ -169,8 +177,8 @@ class KeyRing:
     def _order(self) -> KeyOrder:
         return KeyOrder(self._keys.values(), self._clock())
 
-    def _is_fresh(self) -> bool:
-        return self._read_at is not None and 0 <= self._clock() - self._read_at < _FRESH
+    def _is_read_within(self, seconds: int) -> bool:
+        return self._read_at is not None and 0 <= self._clock() - self._read_at < seconds
 
     def _make(
         self, algorithms: Iterable[str], *, delay: int = 0, replaced: Collection[str] = ()

@@ -89,8 +89,7 @@ class FeatureServer(AuthorizationServer):
                 settings.openid_id_token_lifetime,
             ),
         )
-        self.routes: dict[str | None, Route] = {}
-        self.paths: dict[str, str] = {}
+        self.routes, self.paths = dict[str | None, Route](), dict[str, str]()
         self._add_features()
 
     def _add_features(self) -> None:
