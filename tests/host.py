@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from flask import Flask, request
@@ -168,10 +168,9 @@ def fill() -> None:
         STATEMENTS.setdefault("dialect", engine.dialect)
         STATEMENTS.setdefault("_compiled_cache", engine._compiled_cache)
         vars(engine).update(STATEMENTS)
-    connection = engine.raw_connection()
     if is_sqlite and tables in SCRIPTS:
-        connection.driver_connection.executescript(SCRIPTS[tables])
-        connection.close()
+        with closing(engine.raw_connection()) as connection:
+            connection.driver_connection.executescript(SCRIPTS[tables])
         return
     db.create_all()
     db.session.add_all(
@@ -179,8 +178,8 @@ def fill() -> None:
     )
     db.session.commit()
     if is_sqlite:
-        SCRIPTS[tables] = "\n".join(connection.driver_connection.iterdump())
-    connection.close()
+        with closing(engine.raw_connection()) as connection:
+            SCRIPTS[tables] = "\n".join(connection.driver_connection.iterdump())
 
 
 def sign_in(app: Flask, username: str = "ada") -> FlaskClient:

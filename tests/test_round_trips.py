@@ -75,12 +75,23 @@ class Connections:
 
     @property
     def ours(self) -> list[str]:
-        """The round trips of our connections: on those of the host, its user is read."""
+        """The round trips of our connections, but for the statement that reads the user."""
         return [
             trip
             for trips in self.all
-            if not any(name in trip for trip in trips for name in OF_HOST)
+            if any("pkce_" in trip for trip in trips)
             for trip in trips
+            if not any(name in trip for name in OF_HOST)
+        ]
+
+    @property
+    def for_the_user(self) -> list[str]:
+        """The round trips for the user, on whichever connection."""
+        return [
+            trip
+            for trips in self.all
+            for trip in trips
+            if any(name in trip for name in OF_HOST) or not any("pkce_" in trip for trip in trips)
         ]
 
 
@@ -160,6 +171,15 @@ def test_introspection_takes_1(flow: Flow, count: Callable) -> None:
 def test_a_call_with_a_token_takes_1(flow: Flow, count: Callable, path: str) -> None:
     token = flow.tokens()["access_token"]
     assert len(count(lambda: call(flow, path, token))) == 1
+
+
+def test_the_user_of_a_token_takes_1(
+    flow: Flow, connections: tuple[Connections, Flask], count: Callable
+) -> None:
+    # Flask-Login reads the user of a browser with the session of the host: BEGIN, SELECT, ROLLBACK.
+    token = flow.tokens()["access_token"]
+    count(lambda: call(flow, "/api/me", token))
+    assert len(connections[0].for_the_user) == 1
 
 
 def test_documents_take_none(flow: Flow, count: Callable) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -74,6 +75,10 @@ class Store:
         """Return the row of the table `kind` with this primary key, or None."""
         with self.reading() as session:
             return session.get(kind, key)
+
+    def lookup(self, kind: type[Any], where: ColumnElement[bool]) -> Lookup[Any]:
+        """Return the lookup of rows of the mapped class `kind` that meet `where`, for `find`."""
+        return Lookup(kind, where)
 
     def find(self, lookup: Lookup[M], **values: Any) -> M | None:
         """Return what `lookup` finds for `values`, or None."""

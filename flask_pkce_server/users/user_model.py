@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapper, Session, registry
 from sqlalchemy.orm.state import InstanceState
 
 from ..errors import ConfigurationError
-from . import flask_login
+from . import flask_login, plain_model
 from .sqlite_keys import check_keys
 
 #: The integers that every database can compare with a key.
@@ -65,11 +65,21 @@ class UserModel:
         if known is not None:
             # `get` returns it without a statement, unless it has expired.
             return session.get(type(known), key) if isinstance(known, self.classes) else None
+        if self._is_plain and plain_model.can_read(session, self.mapper):
+            return plain_model.read(session, self.mapper, self._lookups, key)
         for statement in self._by_key:
             user = session.scalars(statement, {"key": key}).unique().one_or_none()
             if user is not None:
                 return user
         return None
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return self.classes == (self.mapper.class_,) and plain_model.is_plain(self.mapper)
+
+    @cached_property
+    def _lookups(self) -> dict[Any, Any]:
+        return {}
 
     @cached_property
     def _by_key(self) -> list[Select[Any]]:
