@@ -148,7 +148,7 @@ class OpenIDFeature(Feature):
         asked = released_by(server, request.scopes).intersection(requested.get("id_token", ()))
         bindings["id_token_claims"] = sorted(asked)
         if request.user is not None:
-            login = server.users.login(request.user)
+            login = request.login(server.users)
             _check_wishes(server, request, requested, login)
             bindings |= {
                 "auth_time": login.auth_time,

@@ -56,7 +56,7 @@ class PromptFeature(Feature):
         hinted_subject = _hinted_subject(server, request)
         if request.user is None:
             return
-        login = server.users.login(request.user)
+        login = request.login(server.users)
         subject = server.subject_for(request.client, login.subject)
         is_other_user = hinted_subject not in (None, subject)
         if has_signed_in_since(request, login):

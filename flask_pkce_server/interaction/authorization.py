@@ -69,7 +69,7 @@ def _find_client(server: Server, request: Request) -> Client:
 
 def read_consents(server: Server, request: Request, client_id: str) -> None:
     """Read what the user of `request` granted to the client, with the client itself."""
-    login = server.users.login(request.user)
+    login = request.login(server.users)
     facts = {"client_id": client_id, "subject": login.subject, "sid": login.sid}
     client, request.consents = server.store.read(
         lambda connection: standing.read(connection, **facts, now=server.now())

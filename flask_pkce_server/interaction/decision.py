@@ -23,7 +23,7 @@ def asked_of(server: Server, request: Request, scopes: frozenset[str] | None = N
     """Return what `request` asks its user for: its scopes, or `scopes`, at its APIs."""
     uris = ("" if uri == server.issuer else uri for uri in request.resources)
     return Asked(
-        subject=server.users.subject_of(request.user),
+        subject=request.login(server.users).subject,
         client_id=request.client.client_id,
         scopes=request.scopes if scopes is None else scopes,
         resources=tuple(uris) or ("",),

@@ -47,7 +47,7 @@ def new_grant(server: Server, request: Request, *, grant_id: str, subject: str) 
         client_id=request.client.client_id,
         subject=subject,
         # A device stays signed in after this browser signs out.
-        sid=None if request.on_device or is_machine else server.users.login(request.user).sid,
+        sid=None if request.on_device or is_machine else request.login(server.users).sid,
         scope=request.scopes,
         resources=list(request.resources),
         bindings=request.bindings,

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from ..errors import InvalidRequestError
 from ..models.client import Client
 from ..models.consent import Asked
+from ..users.sign_in import Login
+from ..users.users import Users
 
 #: Parameters that may come more than once (RFC 8707 2, RFC 8693 2.1).
 _REPEATABLE = {"resource", "audience"}
@@ -117,6 +119,7 @@ class Request(OAuth2Request):
         #: What the user has just allowed and is to be remembered, or allowed before and is not
         #: asked again; None if the grant rests on no consent.
         self.consented: Asked | None = None
+        self._login: Login | None = None
         #: All that the user granted to the client before, once it is read.
         self.consents: Any = None
         self.rests_on: Asked | None = None
@@ -151,6 +154,12 @@ class Request(OAuth2Request):
         self.sentences: Mapping[type[Exception], str] = {}
         #: The web origin of the page that started a logout, if the user need not confirm it.
         self.sent_from: str | None = None
+
+    def login(self, users: Users) -> Login:
+        """Return the sign-in of the user in this browser, which is looked up once."""
+        if self._login is None:
+            self._login = users.login(self.user)
+        return self._login
 
     @property
     def form(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ tokens for the app as a whole.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -115,6 +116,8 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
                 write=f"decorators = [pkce.require({quoted(required)})]  # in the class",
             )
 
+        is_async = inspect.iscoroutinefunction(view)
+
         @functools.wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
             server: Server = current_app.extensions["pkce"]
@@ -122,7 +125,8 @@ def require(*scopes: str, resource: str | None = None) -> Callable[[View[P]], Vi
             refusal = admit(server, required, declared)
             if refusal is not None:
                 return refusal
-            return current_app.ensure_sync(view)(*args, **kwargs)
+            called = current_app.ensure_sync(view) if is_async else view
+            return called(*args, **kwargs)
 
         note_guard(guarded, required)
         return guarded

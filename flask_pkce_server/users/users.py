@@ -9,6 +9,7 @@ decorators of the extension: `@pkce.current_user`, `@pkce.user_loader`, `@pkce.u
 from __future__ import annotations
 
 import asyncio
+import inspect
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -194,8 +195,10 @@ def _mapping(returned: Any, decorator: str, arguments: str) -> dict[str, Any]:
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function of the host app, sync or async, and return its result."""
+    if not inspect.iscoroutinefunction(function):
+        return function(*arguments)
     call = current_app.ensure_sync(function)
-    if call is function or not _in_event_loop():
+    if not _in_event_loop():
         return call(*arguments)
     # An async function called from an async view: the event loop is busy with that view.
     with ThreadPoolExecutor(max_workers=1) as executor:
