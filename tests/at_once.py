@@ -37,3 +37,8 @@ def live_tokens(app: Flask) -> int:
         of_grants = select(Token).join(Grant, Grant.grant_id == Token.grant_id)
         tokens = session.scalars(of_grants.where(Grant.revoked_at.is_(None)))
         return sum(token.is_live(server.now()) for token in tokens)
+
+
+def statuses(answers: list[TestResponse]) -> list[int]:
+    """Return the status codes of `answers`, sorted."""
+    return sorted(answer.status_code for answer in answers)

@@ -8,20 +8,24 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from werkzeug.test import TestResponse
 
 from flask_pkce_server.models.client_storage import remove
 from flask_pkce_server.protocol.keys import KeyRing
 from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 
-from .at_once import at_once, live_tokens
+from .at_once import at_once, live_tokens, statuses
 from .client_documents import WEB, Web, flow_of, stored
 from .host import make_app, sign_in
+from .races import (
+    THREADS,
+    redeem_one_code,
+    refresh_and_revoke,
+    retry_one_refresh,
+    use_one_refresh_token,
+)
 from .services import POOL, ROUNDS, THOROUGH, empty_database
 
 pytestmark = pytest.mark.thorough
-
-THREADS = 32 if THOROUGH else 16
 
 DATABASES = {"sqlite": ROUNDS, "postgresql": ROUNDS, "mariadb": ROUNDS}
 if THOROUGH:
@@ -78,43 +82,23 @@ def make(database: str, tmp_path: Path) -> Iterator[Callable[..., Flow]]:
                 app.db.engine.dispose()
 
 
-def statuses(answers: list[TestResponse]) -> list[int]:
-    return sorted(answer.status_code for answer in answers)
-
-
 def test_one_code_redeemed_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
-    # RFC 6749 4.1.2: once; and what a replay follows is revoked.
     flow = make()
     for _ in rounds:
-        code = flow.allow()["code"]
-        answers = at_once(*[lambda: flow.redeem(code)] * THREADS)  # noqa: B023 - done at once
-        assert statuses(answers) == [200] + [400] * (THREADS - 1)
-        assert live_tokens(flow.browser.application) == 0
-        winner = next(answer for answer in answers if answer.status_code == 200)
-        assert flow.refresh(winner.get_json()["refresh_token"]).status_code == 400
+        redeem_one_code([flow])
 
 
 def test_one_refresh_token_used_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
-    # RFC 9700 4.14.2
     flow = make(PKCE_REFRESH_TOKEN_GRACE=0)
     for _ in rounds:
-        spent = flow.tokens()["refresh_token"]
-        answers = at_once(*[lambda: flow.refresh(spent)] * THREADS)  # noqa: B023
-        assert statuses(answers) == [200] + [400] * (THREADS - 1)
-        assert live_tokens(flow.browser.application) == 0
+        use_one_refresh_token([flow])
 
 
 def test_a_refresh_that_is_retried_by_all_at_once(make: Callable[..., Flow], rounds: range) -> None:
-    flow = make(PKCE_REFRESH_TOKEN_GRACE=60)
+    flow, live = make(PKCE_REFRESH_TOKEN_GRACE=60), 0
     # Nothing can be lost here but the answer: fewer rounds than where something is spent.
-    for done in rounds[:3]:
-        spent = flow.tokens()["refresh_token"]
-        answers = at_once(*[lambda: flow.refresh(spent)] * THREADS)  # noqa: B023
-        assert statuses(answers) == [200] * THREADS
-        assert len({answer.get_json()["refresh_token"] for answer in answers}) == 1
-        assert len({answer.get_json()["access_token"] for answer in answers}) == 1
-        # The access token of the first answer, and both of the second; all families live on.
-        assert live_tokens(flow.browser.application) == 3 * (done + 1)
+    for _ in rounds[:3]:
+        live = retry_one_refresh([flow], live)
 
 
 def test_one_public_client_registered_by_all_at_once(
@@ -163,28 +147,9 @@ def test_a_described_client_let_in_and_renewed_by_all_at_once(
 
 
 def test_refresh_against_revoke(make: Callable[..., Flow], rounds: range) -> None:
-    # After the answer to the revocation nothing of the family is live, or becomes so.
     flow = make()
     for _ in rounds:
-        tokens = flow.tokens()
-        answers = at_once(
-            *[lambda: flow.refresh(tokens["refresh_token"])] * (THREADS // 2),  # noqa: B023
-            *[lambda: flow.revoke(tokens["access_token"])] * (THREADS // 2),  # noqa: B023
-        )
-        assert {answer.status_code for answer in answers} <= {200, 400}
-        assert live_tokens(flow.browser.application) == 0
-        for answer in answers:
-            successor = answer.get_json().get("refresh_token")
-            assert successor is None or flow.refresh(successor).status_code == 400
-
-
-def press(flow: Flow, form: dict[str, str]) -> TestResponse:
-    """Press a button of the connected apps, and again where the page says to: it is busy."""
-    for _ in range(3):
-        answer = flow.browser.post("/oauth/apps", data=form)
-        if answer.status_code != 503:
-            break
-    return answer
+        refresh_and_revoke([flow])
 
 
 def test_a_client_is_deleted_while_it_refreshes_and_redeems(
