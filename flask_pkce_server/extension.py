@@ -19,6 +19,8 @@ from .http.routing import mount, mount_aliases
 from .interaction.host_calls import HostCalls
 from .interaction.login import listen_to_flask_login
 from .models.base import copy_tables, set_sqlite_pragmas
+from .models.new_connection import spare_poolers
+from .models.replica import replica_of
 from .models.store import Store
 from .pages.page import check_look
 from .protocol.feature import Feature
@@ -118,12 +120,17 @@ class PKCEServer(HostCalls, HostDecorators):
         check_secrets(app, settings)
         check_look(settings)
         engine = self._engine_of(app)
+        with app.app_context():
+            spare_poolers(engine())
+            replica = replica_of(settings, engine)
+            if settings.sqlite_pragmas:
+                set_sqlite_pragmas(engine())
         app.extensions["pkce"] = server = FeatureServer(
             app,
             settings=settings,
             hooks=hooks,
             users=self._users,
-            store=Store(engine),
+            store=Store(engine, replica),
             resources=self._resources,
         )
         self._servers.add(server)
@@ -133,9 +140,6 @@ class PKCEServer(HostCalls, HostDecorators):
         await_first_request(server)
         watch(server)
         app.after_request(complete)
-        if settings.sqlite_pragmas:
-            with app.app_context():
-                set_sqlite_pragmas(engine())
 
     def _engine_of(self, app: Flask) -> Callable[[], Engine]:
         """Add our tables to the host's metadata; return a function that gets its engine."""

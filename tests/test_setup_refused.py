@@ -169,3 +169,9 @@ def test_no_flask_login_and_no_decorators_is_told_when_first_needed() -> None:
     PKCEServer(db).init_app(app)
     with pytest.raises(ConfigurationError, match="Write: @pkce"):
         app.test_client().get("/oauth/authorize")
+
+
+@pytest.mark.parametrize("uri", ["postgresql://replica.example/app", "sqlite://", "replica"])
+def test_a_replica_of_another_database(uri: str) -> None:
+    # That of the app is SQLite.
+    assert "PKCE_READ_ENGINE_URI is the URL of a replica" in refused(PKCE_READ_ENGINE_URI=uri)

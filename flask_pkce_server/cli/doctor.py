@@ -22,6 +22,7 @@ from ..protocol.contract import Server
 from ..protocol.declarations import Problem
 from ..resource_server.guards import problems_of_guards
 from ..wire import redirect_uri
+from .behind import problems_behind
 
 _THREADS = re.compile(r"--threads[= ](\d+)")
 
@@ -65,6 +66,7 @@ def _problems_of_tables(server: Server) -> Iterable[Problem]:
         yield from _problems_of_sqlite(server)
     else:
         yield from _problems_of_connections(server)
+        yield from problems_behind(server)
 
 
 def _problems_of_collations(inspector: Inspector) -> Iterable[Problem]:

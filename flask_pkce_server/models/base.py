@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     LargeBinary,
     MetaData,
     String,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     event,
+    func,
     inspect,
     select,
 )
@@ -133,6 +135,11 @@ def changed_rows(session: Executor, statement: UpdateBase) -> int:
     """
     result = session.execute(statement, execution_options={"synchronize_session": False})
     return cast("CursorResult[Any]", result).rowcount
+
+
+def one_more(column: Any) -> ColumnElement[int]:
+    """Return the value of a counter that is NULL at first, plus one."""
+    return func.coalesce(column, 0) + 1
 
 
 def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some, one_more
 
 #: The users of a client are counted up to this number.
 MOST_PEOPLE = 1000
@@ -49,6 +49,8 @@ class Consent(Base):
     issued_at: Mapped[int]
     #: When the user has to be asked again; None for never.
     expires_at: Mapped[int | None] = mapped_column(EpochSeconds, index=True)
+    #: How often it was held: nodes of a Galera cluster see changes of each other, and no locks.
+    holds: Mapped[int | None]
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,13 @@ def hold(session: Session, asked: Asked, now: int, since: int) -> bool:
     """Lock the consents that allow what is `asked`; return whether all are still there.
 
     Times are epoch seconds. A concurrent withdrawal waits for the lock, or comes first and
-    leaves nothing to hold.
+    leaves nothing to hold. At another node of a Galera cluster, it collides with the change.
     """
     digests = asked.digests
     statement = update(Consent).where(
         Consent.digest.in_(digests), Consent.issued_at >= since, is_live(now)
     )
-    return changed_rows(session, statement.values(issued_at=Consent.issued_at)) == len(digests)
+    return changed_rows(session, statement.values(holds=one_more(Consent.holds))) == len(digests)
 
 
 def remember(

@@ -24,6 +24,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.pool.base import ResetStyle
 
+from .new_connection import await_cluster
 from .statement import Statement
 
 #: Seconds to wait for a connection, which others hold for one unit of work only.
@@ -160,6 +161,8 @@ def _pool_beside(engine: Engine, renew_those_of_host: Callable[[], None]) -> Que
 
     if engine.dialect.name == "sqlite":
         return pool
+    if engine.dialect.name in ("mysql", "mariadb"):
+        await_cluster(pool)
 
     # First, before events of the host that send statements.
     @event.listens_for(pool, "checkout", insert=True)

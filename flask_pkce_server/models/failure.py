@@ -24,7 +24,7 @@ class Failure(Enum):
     TAKEN = "taken"
     #: The connection was closed: a restart, an idle timeout, an operator.
     LOST = "lost"
-    #: No connection could be made, or no more than there are.
+    #: No connection could be made, or no more than there are, or to a node without its cluster.
     UNREACHABLE = "unreachable"
 
 
@@ -32,6 +32,8 @@ class Failure(Enum):
 _BUSY_STATES = {"40001", "40P01", "55P03"}
 # MariaDB, MySQL: lock wait timeout, deadlock, record changed since last read.
 _BUSY_NUMBERS = {1205, 1213, 1020}
+# A node of a Galera cluster that is starting, or cannot see most of the others.
+_NOT_READY = 1047
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -49,6 +51,8 @@ def failure_of(error: Exception) -> Failure | None:
     number = cause.args[0] if cause is not None and cause.args else None
     if state in _BUSY_STATES or number in _BUSY_NUMBERS or "locked" in str(cause):
         return Failure.BUSY
+    if number == _NOT_READY:
+        return Failure.UNREACHABLE
     if error.connection_invalidated:
         return Failure.LOST
     # No statement: it was not even sent. A SQLite file that cannot be opened never can be.

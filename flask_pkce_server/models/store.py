@@ -23,6 +23,7 @@ from .base import Base
 from .engine import Connections, Unit
 from .failure import Failure, failure_of
 from .lookup import Lookup
+from .replica import Replica
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Base)
@@ -34,12 +35,13 @@ RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1, Failure.UNREACHA
 class Store:
     """Reads and short units of work on the host app's database.
 
-    `engine` returns the engine of the current app.
+    `engine` returns the engine of the current app, which may have a `replica`.
     """
 
-    def __init__(self, engine: Callable[[], Engine]) -> None:
+    def __init__(self, engine: Callable[[], Engine], replica: Replica | None = None) -> None:
         #: Returns the engine of the host app.
         self.host_engine = engine
+        self.replica = replica
         self._connections: Connections | None = None
         self._lock = threading.Lock()
 
@@ -80,8 +82,16 @@ class Store:
         """Return the lookup of rows of the mapped class `kind` that meet `where`, for `find`."""
         return Lookup(kind, where)
 
-    def find(self, lookup: Lookup[M], **values: Any) -> M | None:
-        """Return what `lookup` finds for `values`, or None."""
+    def find(self, lookup: Lookup[M], *, may_lag: bool = False, **values: Any) -> M | None:
+        """Return what `lookup` finds for `values`, or None.
+
+        With `may_lag`, it looks in the replica first, if there is one: what that finds may be
+        some seconds old.
+        """
+        if may_lag and self.replica is not None:
+            found = self.replica.find(lookup, values, self.engine)
+            if found is not None:
+                return found
         return self.read(lambda connection: lookup.first(connection, **values))
 
     def read(self, ask: Callable[[Connection], T]) -> T:

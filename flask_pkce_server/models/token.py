@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some, one_more
 from .client import Client
 from .grant import OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
 from .lookup import Joined, Lookup
@@ -41,6 +41,8 @@ class Token(Base, TokenMixin):
     expires_at: Mapped[int] = mapped_column(EpochSeconds, index=True)
     consumed_at: Mapped[int | None]
     revoked_at: Mapped[int | None]
+    #: How often it was held (see `hold`).
+    holds: Mapped[int | None]
 
     #: What the user decided, which the token is part of.
     grant: Mapped[Grant] = relationship(
@@ -179,7 +181,7 @@ _CONSUME = Statement(
 _HOLD = Statement(
     update(Token.__table__)  # type: ignore[arg-type]
     .where(_IS_STILL_LIVE)
-    .values(issued_at=Token.issued_at)
+    .values(holds=one_more(Token.holds))
 )
 
 
@@ -207,7 +209,8 @@ def consume(connection: Connection, token: Token, now: int) -> bool:
 def hold(connection: Connection, token: Token, now: int) -> bool:
     """Lock a live token until the transaction ends; return whether it is live and unchanged.
 
-    A concurrent withdrawal waits for the lock, and then finds what was issued from the token.
+    A concurrent revocation waits for the lock, and then finds what was issued from the token.
+    Nodes of a Galera cluster see changes of each other, and no locks: there it collides.
     """
     read = as_read(token.grant, now)
     return _HOLD.count(connection, of_digest=token.digest, **read) == 1

@@ -36,6 +36,13 @@ def authenticate(
     request.check_form()
     name, client_id, proof = credentials_of(request, methods)
     client = server.find_client(client_id)
+    if (
+        endpoint == "introspection"
+        and server.store.replica is not None
+        and (client is None or client.suspended or not client.check_client_secret(proof))
+    ):
+        # It may be as a replica knows it. Read again, it comes from the primary.
+        client = server.find_client(client_id)
     # An unknown client is checked like any other, as a client whose secret never matches.
     candidate = client or Client(client_id="", token_endpoint_auth_method=name)
     proven = candidate.check_endpoint_auth_method(name, endpoint) and (

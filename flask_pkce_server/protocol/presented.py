@@ -15,11 +15,12 @@ from .state import request_state
 
 
 def read_presented(
-    server: Server, request: Request, methods: Mapping[str, ClientAuthMethod]
+    server: Server, request: Request, methods: Mapping[str, ClientAuthMethod], *, may_lag: bool
 ) -> None:
     """Read the `token` of a request and its client with one statement, for `find_token`.
 
-    Nothing is judged here: what is missing or malformed, the endpoint finds by itself.
+    With `may_lag`, they may be as they were some seconds ago (`PKCE_READ_ENGINE_URI`). Nothing is
+    judged here: what is missing or malformed, the endpoint finds by itself.
     """
     text = request.form.get("token", "")
     try:
@@ -29,7 +30,7 @@ def read_presented(
         return
     if not is_handle(text) or not is_client_id(caller):
         return
-    token = server.store.find(PRESENTED_TOKEN, digest=digest(text), caller=caller)
+    token = server.store.find(PRESENTED_TOKEN, may_lag=may_lag, digest=digest(text), caller=caller)
     if token is None:
         return
     state = request_state()

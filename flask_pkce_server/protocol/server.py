@@ -209,7 +209,7 @@ class FeatureServer(AuthorizationServer):
 
     def create_endpoint_response(self, name: str, request: Any = None) -> Any:
         current = self.create_oauth2_request(request)
-        read_presented(self, current, self._auth_methods)
+        read_presented(self, current, self._auth_methods, may_lag=name == "introspection")
         return super().create_endpoint_response(name, current)
 
     def create_oauth2_request(self, request: Any) -> Request:

@@ -232,6 +232,12 @@ class Settings:
     sqlite_pragmas: bool = _setting(
         False, "Whether to put SQLite into WAL mode, with a busy timeout, on your app's engine."
     )
+    read_engine_uri: str | None = _setting(
+        None, "A replica of PostgreSQL for [what may be a moment old](growing.md#a-replica)."
+    )
+    read_engine_max_lag: int = _setting(
+        10, "Seconds that the replica may be behind; later, it is not read.", at_least=1
+    )
 
     #: The settings of the host app's features, by key.
     of_host: Mapping[str, Any] = field(default_factory=dict)

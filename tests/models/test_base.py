@@ -54,6 +54,7 @@ LOST = OperationalError("UPDATE", {}, Busy("server has gone away"), connection_i
         (TAKEN, Failure.TAKEN),
         (LOST, Failure.LOST),
         (OperationalError(None, None, Busy("connection refused")), Failure.UNREACHABLE),
+        (error(1047, "WSREP has not yet prepared node for application use"), Failure.UNREACHABLE),
         (PoolTimeout("QueuePool limit of size 5 overflow 0 reached"), Failure.UNREACHABLE),
         (OperationalError(None, None, sqlite3.OperationalError("unable to open")), None),
         (error("no such table: pkce_token"), None),
