@@ -87,7 +87,7 @@ class ServerError(OAuth2Error):
 
 
 class TemporarilyUnavailable(OAuth2Error):
-    """The database stayed busy, or too many fetches are under way (RFC 6749 4.1.2.1)."""
+    """The database or Redis is not available, or too many fetches are under way."""
 
     error = "temporarily_unavailable"
     description = "The server is too busy to answer now. Try again in a moment."

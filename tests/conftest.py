@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 
 from flask_pkce_server.testing import plugin
 
+from .ephemeral import kept_in
 from .host import lending, make_app, sign_in
 from .services import at_the_end, missing
 
@@ -82,9 +83,16 @@ def _few_signing_keys(pkce_signing_keys: None) -> None:
 
 
 @pytest.fixture
-def app() -> Iterator[Flask]:
+def ephemeral(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """The settings for where what is short-lived is: in the database, unless a test says more."""
+    with kept_in(getattr(request, "param", "database")) as settings:
+        yield settings
+
+
+@pytest.fixture
+def app(ephemeral: dict[str, str]) -> Iterator[Flask]:
     """The host app, on SQLite in memory."""
-    with lending.app(make_app) as app:
+    with lending.app(make_app, **ephemeral) as app:
         yield app
 
 

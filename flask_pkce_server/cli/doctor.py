@@ -14,7 +14,7 @@ from jinja2 import TemplateNotFound
 from sqlalchemy import VARBINARY, Inspector, select
 from sqlalchemy.exc import DBAPIError
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, TemporarilyUnavailable
 from ..models.base import Base, Identifier
 from ..models.client import Client
 from ..models.engine import checks_connections, max_connections
@@ -30,6 +30,7 @@ _THREADS = re.compile(r"--threads[= ](\d+)")
 def problems_of_host(server: Server) -> Iterable[Problem]:
     """Yield the findings about the host app; checks that pass have the level OK."""
     yield from _problems_of_tables(server)
+    yield from _problems_of_redis(server)
     yield from _problems_of_users(server)
     yield from _problems_of_secret(server)
     yield from _problems_of_cookies(server)
@@ -105,6 +106,27 @@ def _problems_of_sqlite(server: Server) -> Iterable[Problem]:
         )
     else:
         yield Problem("OK", "SQLite is in WAL mode.")
+
+
+def _problems_of_redis(server: Server) -> Iterable[Problem]:
+    try:
+        policy = server.ephemeral.eviction_policy()
+    except TemporarilyUnavailable:
+        yield Problem(
+            "FAIL",
+            "Redis does not answer: whatever has to be counted, and signed assertions, get 503.",
+            "PKCE_EPHEMERAL_URL",
+        )
+        return
+    if policy == "noeviction":
+        yield Problem("OK", "Redis answers and evicts nothing.")
+    elif policy is not None:
+        yield Problem(
+            "WARN",
+            f"Redis evicts keys when its memory is full ({policy}): counts start again, and used "
+            "assertions can be used again.",
+            "maxmemory-policy noeviction   (in redis.conf)",
+        )
 
 
 def _problems_of_users(server: Server) -> Iterable[Problem]:

@@ -19,7 +19,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ..errors import InvalidRequestError, OAuth2Error
 from ..http.rate_limit import RateLimit
 from ..interaction import authorization
-from ..models import guess
 from ..models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
@@ -134,10 +133,9 @@ def push(server: Server) -> Response:
     }
 
     def store(session: Session) -> None:
-        guess.take(session, limits, now)
         session.add(PushedRequest(**row))
 
-    server.store.write(store)
+    server.ephemeral.write(store, limits, now)
     response = flask.jsonify(
         request_uri=_REFERENCE + handle, expires_in=server.settings.par_lifetime
     )

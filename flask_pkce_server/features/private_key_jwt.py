@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError
 from ..http.rate_limit import FETCHES, RateLimit
-from ..models import guess, spent_jti
+from ..models import spent_jti
 from ..models.client import Client
-from ..models.spent_jti import SpentBefore, SpentJti, spend
+from ..models.spent_jti import SpentBefore, SpentJti
 from ..protocol.contract import Server
 from ..protocol.feature import ClientAuthMethod, ClientField, Feature
 from ..protocol.request import Request
@@ -150,13 +150,8 @@ class PrivateKeyJwtFeature(Feature):
             return False
         # Last of all, so that a refused assertion is not used up.
         limits = {} if client.is_stored else NEW_ASSERTIONS.ask(server)
-
-        def use(session: Session) -> None:
-            guess.take(session, limits, now)
-            spend(session, client.client_id, claims["jti"], expires_at)
-
         try:
-            server.store.write(use)
+            server.ephemeral.spend(client.client_id, claims["jti"], expires_at, limits, now)
         except SpentBefore:
             return False
         return True

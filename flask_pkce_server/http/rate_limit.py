@@ -1,8 +1,8 @@
 """Rate limit: how many requests for one purpose a sender may make within ten minutes.
 
-The database counts, so that all workers share the count. If the app has Flask-Limiter, that
-counts instead: in the host's storage, with its strategy, by the host's key function. Guesses of
-user codes are separate: `models.guess` always counts them in the database.
+`models.ephemeral` counts, so that all workers share the count. If the app has Flask-Limiter, that
+counts instead: in the host's storage, with its strategy, by the host's key function. It never
+counts guesses of user codes.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class RateLimit:
     most: int
 
     def ask(self, server: Server) -> dict[str, int]:
-        """Count this request, or return the limits that the database has to count.
+        """Count this request, or return the limits that `server.ephemeral` has to count.
 
-        Pass them to `guess.take` in the transaction that does the work. They are empty if
-        Flask-Limiter counted. Raises `TooManyRequests`.
+        Pass them to it with the work. They are empty if Flask-Limiter counted. Raises
+        `TooManyRequests`.
         """
         address = flask.request.remote_addr or ""
         counted = [self._hit(server, limiter, address) for limiter in _limiters(server)]
@@ -67,9 +67,7 @@ class RateLimit:
         """
         if not flask.has_request_context():
             return
-        limits, now = self.ask(server), server.now()
-        if limits:
-            server.store.write(lambda session: guess.take(session, limits, now))
+        server.ephemeral.take(self.ask(server), server.now())
 
     def _hit(self, server: Server, limiter: Limiter, address: str) -> bool:
         """Return whether `limiter` could count the request; raises `TooManyRequests`."""
@@ -92,7 +90,7 @@ class RateLimit:
         except _failures(limiter) as error:
             # The text of the error may contain the storage server and its password.
             kind = type(error).__name__
-            logger.warning("Flask-Limiter cannot count (%s); the database does", kind)
+            logger.warning("Flask-Limiter cannot count (%s); this server does", kind)
             return False
         return True
 

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, upda
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from . import guess
 from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .ephemeral import Ephemeral
 from .grant import OF_GRANT, Grant, as_read, stands
 from .lookup import Joined, Lookup
 from .statement import Statement
@@ -117,7 +117,7 @@ def waiting(session: Session, user_code_digests: list[bytes], now: int) -> Devic
 
 
 def enter(
-    session: Session, user_code_digests: list[bytes], subject: str, now: int
+    ephemeral: Ephemeral, user_code_digests: list[bytes], subject: str, now: int
 ) -> DeviceCode | None:
     """Return the device code whose user code `subject` typed; None if it is wrong.
 
@@ -125,11 +125,12 @@ def enter(
     codes, even if this one is right.
     """
     limits = {f"user code of {subject}": WRONG_OF_USER, "user code": WRONG_OF_ALL}
-    guess.take(session, limits, now)
-    code = waiting(session, user_code_digests, now)
-    if code is not None:
-        guess.give_back(session, limits, now)
-    return code
+    return ephemeral.write(
+        lambda session: waiting(session, user_code_digests, now),
+        limits,
+        now,
+        is_free=lambda code: code is not None,
+    )
 
 
 def approve(session: Session, code: DeviceCode, grant: Grant, now: int) -> bool:

@@ -1,4 +1,7 @@
-"""Guess: a count of attempts, such as guesses at a short code, that all workers share."""
+"""Guess: a count of attempts, such as guesses at a short code, that all workers share.
+
+These are the counts in the database; `ephemeral` says where they are.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import TooManyRequests
 from ..wire.handle import digest
-from .base import Base, Digest, EpochSeconds, changed_rows, delete_some
+from .base import Base, Digest, EpochSeconds, Executor, changed_rows, delete_some
 
 #: Seconds over which guesses are counted together.
 WINDOW = 600
@@ -38,7 +41,7 @@ def take(session: Session, limits: Mapping[str, int], now: int) -> None:
     """
     if not limits:
         return
-    keys = _keys(limits, now)
+    keys = keys_of(limits, now)
     below_limit = [and_(Guess.digest == key, Guess.tries < limit) for key, limit in keys.items()]
     increment = update(Guess).where(or_(*below_limit)).values(tries=Guess.tries + 1)
     counted = changed_rows(session, increment)
@@ -53,27 +56,27 @@ def take(session: Session, limits: Mapping[str, int], now: int) -> None:
         # No limit is reached: a concurrent guess inserted a row after the update. Inserting
         # it here too raises IntegrityError, and `Store.write` runs the unit of work again.
         stored = []
-    end = _end(now)
+    end = window_end(now)
     session.add_all(Guess(digest=key, tries=1, expires_at=end) for key in keys if key not in stored)
     session.flush()
 
 
-def check(session: Session, limits: Mapping[str, int], now: int) -> None:
+def check(session: Executor, limits: Mapping[str, int], now: int) -> None:
     """Raise `TooManyGuesses` if a limit in `limits` is reached; count nothing.
 
     Use it before expensive work. Only `take` enforces the limits.
     """
-    keys = _keys(limits, now)
+    keys = keys_of(limits, now)
     reached = [and_(Guess.digest == key, Guess.tries >= limit) for key, limit in keys.items()]
     if reached and session.scalars(select(Guess.digest).where(or_(*reached))).first() is not None:
-        raise TooManyGuesses(_end(now) - now)
+        raise TooManyGuesses(window_end(now) - now)
 
 
 def give_back(session: Session, limits: Mapping[str, int], now: int) -> None:
     """Uncount the guess that `take` counted under each name in `limits`: it was right."""
     if not limits:
         return
-    is_named = Guess.digest.in_(_keys(limits, now))
+    is_named = Guess.digest.in_(keys_of(limits, now))
     changed_rows(session, update(Guess).where(is_named).values(tries=Guess.tries - 1))
 
 
@@ -82,9 +85,11 @@ def prune(session: Session, now: int, limit: int) -> int:
     return delete_some(session, Guess, Guess.expires_at <= now, limit)
 
 
-def _end(now: int) -> int:
+def window_end(now: int) -> int:
+    """Return when the window of `now` ends; in epoch seconds."""
     return (now // WINDOW + 1) * WINDOW
 
 
-def _keys(limits: Mapping[str, int], now: int) -> dict[bytes, int]:
+def keys_of(limits: Mapping[str, int], now: int) -> dict[bytes, int]:
+    """Return the limits by the digests under which they are counted in the window of `now`."""
     return {digest(f"{now // WINDOW}\n{name}"): limit for name, limit in limits.items()}

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
 from . import client_storage as clients
-from . import guess
 from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
 from .connection import is_unused
+from .ephemeral import Ephemeral
 
 #: Seconds before `seen_at` of a shared client is updated again, and for which an unused client
 #: keeps its place.
@@ -105,28 +105,39 @@ def find_place(session: Session, limit: int, network_digest: bytes, now: int) ->
 
 
 def store(
-    session: Session, client: Client, row: Registration, *, counted: Mapping[str, int], place: Place
+    ephemeral: Ephemeral,
+    client: Client,
+    row: Registration,
+    *,
+    counted: Mapping[str, int],
+    place: Place,
 ) -> Client | None:
     """Store a self-registered client; return it, or the shared client with the same metadata.
 
     Returns None if a new client is needed and there is no place. Both outcomes, a new client and
-    None, count against the limits in `counted` (see `guess.take`). Raises `TooManyGuesses` if
-    one of them is reached.
+    None, count against the limits in `counted` (see `Ephemeral.write`). Raises `TooManyGuesses`
+    if one of them is reached.
     """
-    # Write first: a concurrent registration of the same metadata waits here or is retried.
-    guess.take(session, counted, row.seen_at)
-    existing = shared(session, row.metadata_digest) if row.metadata_digest else None
-    if existing is not None:
+
+    def work(session: Session) -> Client | None:
+        # Of two that register the same metadata at once, one violates the unique constraint and
+        # is run again.
+        existing = shared(session, row.metadata_digest) if row.metadata_digest else None
+        if existing is not None or not place.is_free:
+            return existing and existing[0]
+        if place.leaving is not None:
+            _remove(session, place.leaving, row.seen_at - HOUR)
+        clients.save(session, client)
+        session.add(row)
+        return client
+
+    return ephemeral.write(
+        work,
+        counted,
+        row.seen_at,
         # Somebody else registered it meanwhile.
-        guess.give_back(session, counted, row.seen_at)
-        return existing[0]
-    if not place.is_free:
-        return None
-    if place.leaving is not None:
-        _remove(session, place.leaving, row.seen_at - HOUR)
-    clients.save(session, client)
-    session.add(row)
-    return client
+        is_free=lambda stored: stored is not None and stored is not client,
+    )
 
 
 def prune(session: Session, before: int, limit: int) -> int:

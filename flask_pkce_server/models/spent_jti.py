@@ -1,4 +1,7 @@
-"""Spent jti: the `jti` of JWTs that were used and must not be used again (RFC 7523 3)."""
+"""Spent jti: the `jti` of JWTs that were used and must not be used again (RFC 7523 3).
+
+These are the ones in the database; `ephemeral` says where they are.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,17 @@ def spend(session: Session, client_id: str, jti: str, expires_at: int) -> None:
 
     `expires_at` is in epoch seconds. The insert is atomic: of two concurrent uses, one fails.
     """
-    row = {"digest": digest(f"{client_id}\n{jti}"), "expires_at": expires_at}
+    row = {"digest": key_of(client_id, jti), "expires_at": expires_at}
     try:
         session.execute(insert(SpentJti).values(row))
     except IntegrityError:
         # Not as a DBAPIError, which would make `Store.write` retry the unit of work.
         raise SpentBefore from None
+
+
+def key_of(client_id: str, jti: str) -> bytes:
+    """Return the digest under which a `jti` of `client_id` is stored."""
+    return digest(f"{client_id}\n{jti}")
 
 
 def prune(session: Session, now: int, limit: int) -> int:

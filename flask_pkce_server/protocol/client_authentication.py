@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import flask
-from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError, TemporarilyUnavailable
-from ..models import foreign_secret, guess
+from ..models import foreign_secret
 from ..models.client import Client
 from ..wire.handle import digest
 from .contract import Server
@@ -122,13 +121,11 @@ def _takes_over(server: Server, client_id: str, secret_hash: str, proof: str) ->
     """Check `proof` against the hash of another product, and replace the hash if it fits."""
     limits = foreign_secret.limits_of(client_id, flask.request.remote_addr or "")
     now, own = server.now(), digest(proof)
-    server.store.write(lambda session: guess.take(session, limits, now))
+    server.ephemeral.take(limits, now)
     if not foreign_secret.fits(secret_hash, proof):
         return False
-
-    def upgrade(session: Session) -> bool:
-        is_ours = foreign_secret.upgrade(session, client_id, own, now)
-        guess.give_back(session, limits, now)
-        return is_ours
-
-    return server.store.write(upgrade)
+    is_ours = server.store.write(
+        lambda session: foreign_secret.upgrade(session, client_id, own, now)
+    )
+    server.ephemeral.give_back(limits, now)
+    return is_ours

@@ -14,6 +14,7 @@ from werkzeug.local import LocalProxy
 
 from ..i18n.language import Languages
 from ..models.client import Client
+from ..models.ephemeral import Ephemeral
 from ..models.store import Store
 from ..models.token import Token
 from ..settings import Settings
@@ -112,6 +113,8 @@ class Server(Protocol):
     settings: Settings
     #: Runs units of work on the host's database.
     store: Store
+    #: Counts attempts and remembers used JWTs, in the database or in Redis.
+    ephemeral: Ephemeral
     #: The host's users.
     users: Users
     #: The signing keys; they also verify what this server signed.

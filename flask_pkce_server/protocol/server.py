@@ -18,6 +18,7 @@ from ..errors import (
 )
 from ..i18n.language import Languages
 from ..models.client import STORED_CLIENT, Client
+from ..models.ephemeral import ephemeral_of
 from ..models.pairwise import value_for
 from ..models.store import Store
 from ..models.token import STORED_TOKEN, Token, find_holder
@@ -67,6 +68,7 @@ class FeatureServer(AuthorizationServer):
         self.debug_issuer_tail = ""
         if settings.issuer is not None:
             self.issuer = Issuer(settings.issuer)
+        self.ephemeral = ephemeral_of(settings, store, lambda: self.issuer)
         self.languages = Languages(settings.languages, settings.texts)
         self.resources = Resources(
             resources, lambda: self.issuer, settings.jwt_access_token_resources
@@ -184,9 +186,7 @@ class FeatureServer(AuthorizationServer):
             token = self.store.find(STORED_TOKEN, digest=digest(text))
         elif token is None:
             described = self.hooks.read_token(self, text)
-            if described is None:
-                return None
-            token = self.store.find(STORED_TOKEN, digest=described.digest)
+            token = described and self.store.find(STORED_TOKEN, digest=described.digest)
         if token is not None and token.actors:
             with self.store.reading() as session:
                 if find_holder(session, token) is None:

@@ -229,6 +229,12 @@ class Settings:
         "Earlier secrets, the latest first: what was made with them is still accepted. Without "
         "PKCE_KEY_SECRET, those in SECRET_KEY_FALLBACKS are accepted too.",
     )
+    ephemeral_url: str | None = _setting(
+        None, "A Redis for rate limits and used assertions ([Limits](limits.md#redis)), by its URL."
+    )
+    ephemeral_prefix: str | None = _setting(
+        None, "What all keys in that Redis start with. Default: `pkce` and the issuer."
+    )
     sqlite_pragmas: bool = _setting(
         False, "Whether to put SQLite into WAL mode, with a busy timeout, on your app's engine."
     )

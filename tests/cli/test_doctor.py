@@ -14,6 +14,7 @@ from flask_pkce_server.models.consent import Consent
 from flask_pkce_server.testing import Flow, new_verifier, register
 
 from .. import host
+from ..ephemeral import free_port, kept_in, own_redis
 from ..host import sign_in
 from ..services import empty_database, own_database
 
@@ -165,3 +166,27 @@ def test_a_challenge_that_is_used_again_is_told_with_its_clients(app: Flask) -> 
     assert "a new code_verifier for each sign-in" in problem["fix"]
     named = [client.client_id in problem["about"] for client in known]
     assert named == [True, True, True, False]
+
+
+@pytest.mark.services
+def test_a_redis_answers_and_evicts_nothing() -> None:
+    with kept_in("redis") as ephemeral:
+        found = levels(make_app(**ephemeral))
+    assert find(found, "Redis")["level"] == "OK"
+
+
+@pytest.mark.services
+def test_a_redis_that_evicts_is_a_warning() -> None:
+    with free_port() as port:
+        pass
+    with own_redis(port, "--maxmemory-policy", "allkeys-lru"):
+        found = find(levels(make_app(PKCE_EPHEMERAL_URL=f"redis://127.0.0.1:{port}")), "Redis")
+    assert (found["level"], "allkeys-lru" in found["about"]) == ("WARN", True)
+    assert "noeviction" in found["fix"]
+
+
+def test_a_redis_that_does_not_answer_is_a_failure() -> None:
+    with free_port() as port:
+        found = levels(make_app(PKCE_EPHEMERAL_URL=f"redis://:secret@127.0.0.1:{port}"), code=1)
+    assert find(found, "Redis does not answer")["level"] == "FAIL"
+    assert "secret" not in str(found)

@@ -55,6 +55,7 @@ from ..client_documents import (
 )
 from ..counting import Counted
 from ..device import Device, press
+from ..ephemeral import IN_BOTH
 from ..host import ISSUER, make_app, sign_in
 from ..signing import OTHER, SIGNER, claims
 from ..website import Website, answer
@@ -68,8 +69,8 @@ def web() -> Web:
 
 
 @pytest.fixture
-def app(web: Web) -> Flask:
-    return opened(web)
+def app(web: Web, ephemeral: dict[str, str]) -> Flask:
+    return opened(web, **ephemeral)
 
 
 @pytest.fixture
@@ -845,6 +846,7 @@ def test_a_flood_of_ids_pushes_out_no_document(app: Flask, flow: Flow, web: Web)
 # What users are asked.
 
 
+@IN_BOTH
 def test_one_address_comes_with_a_few_new_documents(
     app: Flask, flow: Flow, web: Web, pkce_clock: Clock
 ) -> None:
@@ -882,6 +884,7 @@ def test_one_address_comes_with_a_few_new_documents(
     assert legs[0](f"{URL}/19").status_code == 400
 
 
+@IN_BOTH
 def test_renewals_of_what_nobody_let_in_are_counted_too(
     app: Flask, web: Web, pkce_clock: Clock
 ) -> None:

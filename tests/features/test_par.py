@@ -22,6 +22,7 @@ from flask_pkce_server.testing import (
 
 from ..at_once import at_once
 from ..conftest import sign_in
+from ..ephemeral import IN_BOTH
 from ..host import make_app
 
 PREFIX = "urn:ietf:params:oauth:request_uri:fpk_pr_"
@@ -200,6 +201,7 @@ def test_it_may_be_longer_than_any_url(flow: Flow) -> None:
     assert len(sent.headers["Set-Cookie"]) < 600
 
 
+@IN_BOTH
 def test_too_many_of_one_address_are_a_429(app: Flask, client: FlaskClient) -> None:
     # 2.3; and no table grows by what strangers send.
     public, known = Flow(client, register(app)), register(app, auth_method="client_secret_basic")

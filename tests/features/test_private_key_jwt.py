@@ -29,6 +29,7 @@ from flask_pkce_server.wire.fetch_limit import MAX_WAITING
 from flask_pkce_server.wire.handle import base64url
 from flask_pkce_server.wire.names import JWT_BEARER_ASSERTION as ASSERTION_TYPE
 
+from ..ephemeral import IN_BOTH
 from ..host import ISSUER, make_app, sign_in
 from ..signing import METHOD, OTHER, SIGNER, SIGNERS, Signer, claims, encoded, registered, unsigned
 
@@ -91,6 +92,7 @@ def test_a_client_signs_its_way_to_tokens_and_back(app: Flask, algorithm: str) -
     assert ask("/oauth/introspect", token=token).get_json() == {"active": False}
 
 
+@IN_BOTH
 def test_a_machine_signs_its_way_to_a_token(app: Flask) -> None:
     client = register(
         app,
@@ -104,6 +106,7 @@ def test_a_machine_signs_its_way_to_a_token(app: Flask) -> None:
     assert answer.status_code == 200
 
 
+@IN_BOTH
 @pytest.mark.parametrize("first", ["/oauth/token", "/oauth/revoke", "/oauth/introspect"])
 def test_an_assertion_is_good_once_wherever_it_is_shown(
     app: Flask, known: RegisteredClient, first: str
@@ -121,8 +124,9 @@ def test_an_assertion_is_good_once_wherever_it_is_shown(
     assert tried(app, registered(app, OTHER), OTHER, jti="one") == AUTHENTICATED
 
 
-def test_of_two_at_once_one_gets_in(tmp_path: Path) -> None:
-    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
+@IN_BOTH
+def test_of_two_at_once_one_gets_in(tmp_path: Path, ephemeral: dict[str, str]) -> None:
+    app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db", **ephemeral)
     signed = SIGNER.sign(claims(app, registered(app).client_id))
     answers: list[tuple[int, str]] = []
     threads = [
@@ -138,6 +142,7 @@ def test_of_two_at_once_one_gets_in(tmp_path: Path) -> None:
         app.db.engine.dispose()
 
 
+@IN_BOTH
 def test_what_is_refused_is_not_spent(app: Flask, known: RegisteredClient) -> None:
     assert tried(app, known, OTHER, jti="a") == REFUSED
     assert tried(app, known, jti="a", aud="https://other.example") == REFUSED
@@ -206,6 +211,7 @@ def test_claims_that_show_nothing_here_are_refused(
     assert tried(app, known, **changes) == REFUSED
 
 
+@IN_BOTH
 def test_it_lives_for_five_minutes_at_most(
     app: Flask, known: RegisteredClient, pkce_clock: Clock
 ) -> None:
@@ -598,6 +604,7 @@ def test_prune_forgets_what_has_expired(
     assert (pruned(), outcome(show(app, signed))) == (1, REFUSED)
 
 
+@IN_BOTH
 def test_a_client_that_comes_again_does_not_revive_its_assertions(
     app: Flask, known: RegisteredClient
 ) -> None:

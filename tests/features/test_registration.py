@@ -18,6 +18,7 @@ from flask_pkce_server.testing import Clock, Flow, RegisteredClient, parameters_
 from flask_pkce_server.wire.handle import digest
 
 from ..device import Device
+from ..ephemeral import IN_BOTH
 from ..host import lending, make_app, sign_in
 from ..registering import NATIVE, SECRET, WEB, opened, post, refused, registered
 
@@ -27,8 +28,8 @@ DEVICE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @pytest.fixture
-def app() -> Iterator[Flask]:
-    with lending.app(opened) as app:
+def app(ephemeral: dict[str, str]) -> Iterator[Flask]:
+    with lending.app(opened, **ephemeral) as app:
         yield app
 
 
@@ -511,6 +512,7 @@ def test_it_is_told_of(app: Flask) -> None:
 # The same again.
 
 
+@IN_BOTH
 def test_the_same_public_client_is_found_again(app: Flask) -> None:
     first = registered(app, {**NATIVE, "scope": "profile notes:read"})
     same = {"software_version": "2", **NATIVE, "scope": "notes:read profile", "tos_uri": None}
@@ -547,6 +549,7 @@ def test_who_is_deleted_is_registered_anew(app: Flask) -> None:
 # Not too many.
 
 
+@IN_BOTH
 def test_one_address_registers_a_few_at_a_time(app: Flask, pkce_clock: Clock) -> None:
     for number in range(20):
         registered(app, {**NATIVE, "client_name": f"Tool {number}"})
@@ -564,8 +567,9 @@ def test_one_address_registers_a_few_at_a_time(app: Flask, pkce_clock: Clock) ->
     registered(app, SECRET)
 
 
-def test_so_many_may_wait_for_their_first_user() -> None:
-    app = opened(PKCE_REGISTRATION_MAX_WAITING=2)
+@IN_BOTH
+def test_so_many_may_wait_for_their_first_user(ephemeral: dict[str, str]) -> None:
+    app = opened(PKCE_REGISTRATION_MAX_WAITING=2, **ephemeral)
     first = registered(app, SECRET)
     registered(app, NATIVE)
     answer = post(app, SECRET)

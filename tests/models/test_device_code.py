@@ -21,6 +21,7 @@ from flask_pkce_server.testing import Clock, hidden_fields, server_of
 
 from ..at_once import at_once, live_tokens
 from ..device import Device, press, television
+from ..ephemeral import counts, kept_in
 from ..host import make_app, sign_in
 from ..services import THOROUGH, empty_database
 
@@ -35,6 +36,8 @@ DATABASES = [
     pytest.param("postgresql", marks=services),
     pytest.param("mariadb", marks=services),
 ]
+#: What is counted is in Redis, and the rest in SQLite.
+DATABASES.append(pytest.param("redis", marks=services))
 if THOROUGH:
     DATABASES += ["sqlite-wal", pytest.param("postgresql-serializable", marks=services)]
 
@@ -45,14 +48,21 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     if kind == "postgresql-serializable":
         options["isolation_level"] = "SERIALIZABLE"
 
-    def build(uri: str) -> Flask:
+    def build(uri: str, **more: str) -> Flask:
         return make_app(
             SQLALCHEMY_DATABASE_URI=uri,
             SQLALCHEMY_ENGINE_OPTIONS=options,
             PKCE_SQLITE_PRAGMAS=kind == "sqlite-wal",
             TESTING=False,
+            **more,
         )
 
+    if kind == "redis":
+        with kept_in("redis") as ephemeral:
+            app = build(f"sqlite:///{tmp_path}/app.db", **ephemeral)
+            yield app
+            dispose(app)
+        return
     if kind.startswith("sqlite"):
         app = build(f"sqlite:///{tmp_path}/app.db")
         yield app
@@ -153,17 +163,16 @@ def test_guesses_at_once_are_all_counted(app: Flask, device: Device) -> None:
     told = sorted(answer.status_code for answer in answers)
     assert told == [400] * 5 + [429] * (THREADS - 5)
     assert device.enter().status_code == 429
-    with app.app_context(), server_of(app).store.reading() as session:
-        # That the device started is counted as well.
-        assert sorted(session.scalars(select(Guess.tries))) == [1, 5, 5]
+    # That the device started is counted as well.
+    assert counts(app) == [1, 5, 5]
 
 
 def test_what_one_guesser_lacks_the_other_keeps(app: Flask) -> None:
     with app.app_context():
-        store = server_of(app).store
+        ephemeral = server_of(app).ephemeral
 
         def take(**most: int) -> None:
-            store.write(lambda session: guess.take(session, most, 600))
+            ephemeral.take(most, 600)
 
         take(ada=1, all=9)
         with pytest.raises(TooManyGuesses) as refused:
@@ -174,10 +183,10 @@ def test_what_one_guesser_lacks_the_other_keeps(app: Flask) -> None:
             take(cleo=1, all=2)
         # She was not there yet, and has lost nothing.
         take(cleo=1, all=3)
-        store.write(lambda session: guess.give_back(session, {"cleo": 1, "all": 3}, 600))
+        ephemeral.give_back({"cleo": 1, "all": 3}, 600)
         take(cleo=1, all=3)
         # Another window.
-        store.write(lambda session: guess.take(session, {"ada": 1, "all": 3}, 1200))
+        ephemeral.take({"ada": 1, "all": 3}, 1200)
 
 
 def test_a_user_code_that_another_device_has_is_made_anew(
@@ -210,6 +219,7 @@ def test_a_code_whose_challenge_differs_is_not_consumed(app: Flask, device: Devi
         assert [is_consumed_with(proof) for proof in proofs] == [False, False, True]
 
 
+@pytest.mark.parametrize("app", DATABASES[:3], indirect=True)
 def test_a_first_guess_that_is_made_twice_at_once_counts_twice(app: Flask) -> None:
     store, most, now = server_of(app).store, {"all": 9, "ada": 5}, 600
     with app.app_context():

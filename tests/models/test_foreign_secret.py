@@ -22,6 +22,7 @@ from flask_pkce_server.protocol import client_authentication
 from flask_pkce_server.testing import Clock, Flow, RegisteredClient, register, server_of
 from flask_pkce_server.wire.handle import digest
 
+from ..ephemeral import kept_in
 from ..host import make_app
 from ..services import empty_database
 
@@ -40,14 +41,17 @@ def pbkdf2(secret: str, iterations: int = 1000, salt: str = "pepper") -> str:
         "sqlite",
         pytest.param("postgresql", marks=pytest.mark.services),
         pytest.param("mariadb", marks=pytest.mark.services),
+        # What is counted is in Redis, and the rest in SQLite.
+        pytest.param("redis", marks=pytest.mark.services),
     ]
 )
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
-    if request.param == "sqlite":
-        app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db")
-        yield app
-        with app.app_context():
-            app.db.engine.dispose()
+    if request.param in ("sqlite", "redis"):
+        with kept_in("redis" if request.param == "redis" else "database") as ephemeral:
+            app = make_app(SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path}/app.db", **ephemeral)
+            yield app
+            with app.app_context():
+                app.db.engine.dispose()
         return
     with empty_database(request.param) as uri:
         app = make_app(SQLALCHEMY_DATABASE_URI=uri)

@@ -26,7 +26,7 @@ from ...errors import (
     UnauthorizedClientError,
 )
 from ...http.rate_limit import RateLimit
-from ...models import device_code, guess
+from ...models import device_code
 from ...models.device_code import STORED_DEVICE_CODE, DeviceCode
 from ...models.grant import Grant, revoke_one
 from ...models.guess import Guess
@@ -181,7 +181,6 @@ def authorize(server: Server) -> Response:
     counted = STARTS.ask_of(server, client)
 
     def issue(session: Session) -> str:
-        guess.take(session, counted, now)
         # Made here, so that a retry makes a new one: another device may have the same code.
         user_code = device_code.new_user_code()
         session.add(
@@ -198,7 +197,7 @@ def authorize(server: Server) -> Response:
         )
         return user_code
 
-    user_code = server.store.write(issue)
+    user_code = server.ephemeral.write(issue, counted, now)
     return flask.jsonify(
         device_code=handle,
         user_code=device_code.shown(user_code),

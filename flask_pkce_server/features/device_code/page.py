@@ -110,9 +110,7 @@ def _enter(
         return _ask_code(server, typed, _MALFORMED, reference=reference)
     digests, subject = digests_of(server, user_code), server.users.subject_of(user)
     try:
-        code = server.store.write(
-            lambda session: device_code.enter(session, digests, subject, server.now())
-        )
+        code = device_code.enter(server.ephemeral, digests, subject, server.now())
     except TooManyGuesses as refused:
         response = _ask_code(server, typed, _TOO_MANY, 429)
         response.headers.update(refused.headers)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 import flask
@@ -21,7 +20,7 @@ from sqlalchemy.orm import Session
 from ...errors import ConfigurationError, InvalidTokenError, TooManyRequests
 from ...http.rate_limit import RateLimit
 from ...models import client_storage as clients
-from ...models import guess, registration
+from ...models import registration
 from ...models.client import Client
 from ...models.guess import Guess
 from ...models.registration import Registration
@@ -170,14 +169,12 @@ def _store(
         seen_at=now,
     )
     limits = NEW_CLIENTS.ask(server)
+    server.ephemeral.check(limits, now)
     with server.store.reading() as session:
-        guess.check(session, limits, now)
         place = registration.find_place(
             session, server.settings.registration_max_waiting, network_digest, now
         )
-    stored = server.store.write(
-        partial(registration.store, client=client, row=row, counted=limits, place=place)
-    )
+    stored = registration.store(server.ephemeral, client, row, counted=limits, place=place)
     if stored is None:
         raise TooManyRegistrations(registration.HOUR)
     if stored is client:

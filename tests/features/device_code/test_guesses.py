@@ -18,12 +18,14 @@ from flask_pkce_server.testing import (
 )
 
 from ...device import Device, television
+from ...ephemeral import IN_BOTH
 from ...host import sign_in
 from .asking import me, row_of, wrong_codes
 
 pytestmark = pytest.mark.thorough
 
 
+@IN_BOTH
 def test_after_five_wrong_codes_a_user_waits(app: Flask, device: Device, pkce_clock: Clock) -> None:
     # RFC 8628 5.1
     pkce_clock.now = 1790000400 // 600 * 600 + 1
@@ -46,6 +48,7 @@ def test_after_five_wrong_codes_a_user_waits(app: Flask, device: Device, pkce_cl
     assert device.enter().status_code == 200
 
 
+@IN_BOTH
 def test_being_refused_costs_the_others_nothing(
     app: Flask, device: Device, monkeypatch: pytest.MonkeyPatch, pkce_clock: Clock
 ) -> None:
@@ -76,6 +79,7 @@ def test_the_chance_to_guess_a_code_is_below_one_in_ten_million() -> None:
     assert 250 * windows * device_code.WRONG_OF_USER / codes < 1e-7
 
 
+@IN_BOTH
 def test_an_address_uses_up_nobodys_tries(device: Device) -> None:
     device.start()
     for typed in wrong_codes(device)[:9]:
