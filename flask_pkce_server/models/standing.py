@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, literal, select
@@ -74,29 +75,34 @@ class Consents:
         return Standing(granted, is_let_in, self.is_session_over)
 
 
-_CLIENT = Reader(Client, Client.__table__, 0)
 _CLIENT_ID = bindparam("client_id", type_=Identifier)
 _SUBJECT = bindparam("subject", type_=Identifier)
-_READ = Statement(
-    select(
-        *_CLIENT.columns,
+
+
+@cache
+def _statement() -> tuple[Reader, Statement]:
+    """Return what reads the client from a row, and the statement of `read`."""
+    reader = Reader(Client, Client.__table__, 0)
+    ended = select(func.count()).select_from(EndedSession)
+    rows = (
+        # One row even if there is neither a client nor a consent.
+        select(literal(1).label("one"))
+        .subquery("one")
+        .outerjoin(Client.__table__, Client.client_id == _CLIENT_ID)
+        .outerjoin(
+            Consent.__table__,
+            and_(Consent.client_id == _CLIENT_ID, Consent.subject == _SUBJECT, is_live(NOW)),
+        )
+    )
+    selected = select(
+        *reader.columns,
         Consent.scope,
         Consent.resource,
         Consent.expires_at,
         Consent.issued_at,
-        select(func.count())
-        .select_from(EndedSession)
-        .where(EndedSession.sid == bindparam("sid"))
-        .scalar_subquery(),
+        ended.where(EndedSession.sid == bindparam("sid")).scalar_subquery(),
     )
-    # One row even if there is neither a client nor a consent.
-    .select_from(select(literal(1).label("one")).subquery("one"))
-    .outerjoin(Client.__table__, Client.client_id == _CLIENT_ID)
-    .outerjoin(
-        Consent.__table__,
-        and_(Consent.client_id == _CLIENT_ID, Consent.subject == _SUBJECT, is_live(NOW)),
-    )
-)
+    return reader, Statement(selected.select_from(rows))
 
 
 def read(
@@ -107,10 +113,11 @@ def read(
     `sid` is the login session of the browser, `now` is in epoch seconds.
     """
     values = {"client_id": client_id, "subject": subject, "sid": sid, "now": now}
-    found: Sequence[Any] = _READ.all(connection, **values)
-    end = _CLIENT.end
+    reader, statement = _statement()
+    found: Sequence[Any] = statement.all(connection, **values)
+    end = reader.end
     rows = [_Row(*row[end : end + 4]) for row in found if row[end] is not None]
-    return _CLIENT.read(found[0]), Consents(rows, bool(found[0][end + 4]))
+    return reader.read(found[0]), Consents(rows, bool(found[0][end + 4]))
 
 
 def standing(
