@@ -42,9 +42,7 @@ class Settings:
         None, "The name of your site on the pages. Default: the name of the app."
     )
     languages: list[str] = _setting(
-        [],
-        "Languages offered on the pages. The first is the fallback. Empty: all available "
-        "languages.",
+        [], "Languages of the pages. The first is the fallback. Empty: all available languages."
     )
     texts: dict[str, dict[str, str]] = _setting(
         {},
@@ -55,8 +53,7 @@ class Settings:
         "auto", "Whether the pages are light or dark. auto: whatever the browser prefers."
     )
     stylesheet: str | None = _setting(
-        None,
-        "The path of a stylesheet of yours, loaded after the built-in one: `/static/look.css`.",
+        None, "The path of your stylesheet, loaded after the built-in one: `/static/look.css`."
     )
     layout_template: str | None = _setting(
         None, "Your template that wraps the pages. It needs a block `content`."
@@ -201,9 +198,7 @@ class Settings:
         [], "Scopes that self-registered clients may ask for. Empty: all."
     )
     registration_max_waiting: int = _setting(
-        1000,
-        "How many self-registered clients may wait for their first user.",
-        at_least=1,
+        1000, "How many self-registered clients may wait for their first user.", at_least=1
     )
     registration_unused_lifetime: int = _setting(
         604800,
