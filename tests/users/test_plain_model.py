@@ -41,9 +41,9 @@ class Host:
             self.db.session.remove()
 
     def load(self, subject: str = "1") -> tuple[Any, bool]:
-        """Load a user; return it, and whether the host's session began a transaction for it."""
+        """Load a user; return it, and whether the host's session has a connection then."""
         user = server_of(self.app).users.load(subject)
-        return user, self.db.session().in_transaction()
+        return user, self.db.engine.pool.checkedout() > 0
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def simple(db: Any) -> type:
     return User
 
 
-def test_the_session_of_the_host_begins_nothing_and_has_the_user(host: Host) -> None:
+def test_the_session_of_the_host_takes_no_connection_and_has_the_user(host: Host) -> None:
     user, began = host.load()
     assert (user.name, began) == ("Ada", False)
     assert inspect(user).session is host.db.session()
