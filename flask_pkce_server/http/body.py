@@ -7,7 +7,7 @@ Werkzeug limits the size of urlencoded forms and of JSON only if the host sets
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import flask
 from flask import current_app
@@ -31,8 +31,8 @@ class BodyTooLarge(InvalidRequestError):
 def bound(endpoint: str | None, values: Any) -> None:
     """Empty the body of a request to one of our routes that no view may parse.
 
-    This is a URL value preprocessor of the app: it runs before all functions that could read
-    the body, those of the host included. The endpoint then answers with `body_error`.
+    This is a URL value preprocessor of our endpoints: it runs before all functions that could
+    read the body, those of the host included. The endpoint then answers with `body_error`.
     """
     route = server_of(current_app).routes.get(endpoint)
     if route is None:
@@ -44,7 +44,8 @@ def bound(endpoint: str | None, values: Any) -> None:
 
 
 def _error_of_body(route: Route) -> OAuth2Error | None:
-    incoming = flask.request
+    # Not through the proxy, which looks for the request at every access.
+    incoming = cast(Any, flask.request)._get_current_object()
     limit = min(route.max_body, incoming.max_content_length or route.max_body)
     if (incoming.content_length or 0) > limit:
         return BodyTooLarge()

@@ -78,8 +78,9 @@ def refused_before(raised: HTTPException) -> Any:
 def complete(response: Response) -> Response:
     """Let features complete the responses of our routes and of guarded views, and no others."""
     server: Server = current_app.extensions["pkce"]
-    route = server.routes.get(flask.request.endpoint)
-    if route is None and not needs_token(server, flask.request.endpoint):
+    endpoint = flask.request.endpoint
+    route = server.routes.get(endpoint)
+    if route is None and not needs_token(server, endpoint):
         return response
     try:
         server.hooks.complete_response(server, response, route)

@@ -50,7 +50,8 @@ def mount(server: FeatureServer, prefix: str) -> None:
             f'PKCE_ENDPOINTS names "{name}", and there is no such endpoint.',
             write=f"one of: {', '.join(sorted(server.paths))}",
         )
-    server.app.url_value_preprocessor(bound)
+    # Only for our endpoints: views of the host don't pay for it.
+    server.app.url_value_preprocessors.setdefault("pkce", []).append(bound)
     static = f"{prefix}/static/<path:filename>"
     server.app.add_url_rule(static, "pkce.static", _static_file, merge_slashes=False)
 

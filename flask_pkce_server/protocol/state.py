@@ -6,7 +6,7 @@ No other module of this package writes to `flask.g`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import flask
 
@@ -55,10 +55,12 @@ def request_state() -> RequestState:
     `flask.g` may outlive a request: a host can push one app context around several requests.
     """
     environ = flask.request.environ if flask.has_request_context() else None
-    state: RequestState | None = flask.g.get(_KEY)
+    # Not through the proxy, which looks for the context at every access.
+    kept = cast(Any, flask.g)._get_current_object()
+    state: RequestState | None = kept.get(_KEY)
     if state is None or state.environ is not environ:
         state = RequestState(environ)
-        setattr(flask.g, _KEY, state)
+        setattr(kept, _KEY, state)
     return state
 
 

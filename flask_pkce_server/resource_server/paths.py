@@ -44,6 +44,8 @@ def guard_paths() -> Response | None:
 
 def is_below_guarded_path(server: Server) -> bool:
     """Return whether the current request is for a guarded path and not for our own endpoints."""
+    if not server.resources.has_guarded:
+        return False
     endpoint = flask.request.endpoint
     is_ours = endpoint in server.routes or endpoint == "pkce.static"
     return not is_ours and server.resources.is_guarded(flask.request.path)
@@ -51,4 +53,4 @@ def is_below_guarded_path(server: Server) -> bool:
 
 def needs_token(server: Server, endpoint: str | None) -> bool:
     """Return whether the current request, routed to `endpoint`, needs an access token."""
-    return is_guard(current_app.view_functions.get(endpoint or "")) or is_below_guarded_path(server)
+    return is_guard(server.app.view_functions.get(endpoint or "")) or is_below_guarded_path(server)
