@@ -22,6 +22,7 @@ from . import account, api, commands, demo, login, mcp, pages
 from .extensions import csrf, db, login_manager, pkce
 from .headers import add_headers
 from .texts import SENTENCES
+from .unavailable import handle_lost_database
 
 
 def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
@@ -73,6 +74,7 @@ def create_app(test_config: Mapping[str, Any] | None = None) -> Flask:
     for module in (pages, login, account, api, mcp):
         app.register_blueprint(module.blueprint)
     app.cli.add_command(commands.user)
+    handle_lost_database(app)
     with app.app_context():
         demo.fill_once()
     return app

@@ -13,8 +13,9 @@ from sqlalchemy.engine import Engine
 from .cli import pkce_commands
 from .errors import ConfigurationError
 from .features import choose
-from .http.endpoint import complete, refused_before
+from .http.endpoint import complete, refused_around
 from .http.first_request import await_first_request
+from .http.host_session import forgive_lost_sessions
 from .http.routing import mount, mount_aliases
 from .interaction.host_calls import HostCalls
 from .interaction.login import listen_to_flask_login
@@ -55,7 +56,8 @@ class PKCEServer(HostCalls, HostDecorators):
         #: Register it yourself, or let `init_app` do it.
         self.blueprint = Blueprint("pkce", __name__, template_folder="pages/templates")
         self.blueprint.record(self._assemble)
-        self.blueprint.register_error_handler(429, refused_before)
+        for kind in (429, Exception):
+            self.blueprint.register_error_handler(kind, refused_around)
 
     def init_app(self, app: Flask) -> None:
         """Turn `app` into an authorization server.
@@ -142,7 +144,7 @@ class PKCEServer(HostCalls, HostDecorators):
         app.after_request(complete)
 
     def _engine_of(self, app: Flask) -> Callable[[], Engine]:
-        """Add our tables to the host's metadata; return a function that gets its engine."""
+        """Prepare the host's Flask-SQLAlchemy; return a function that gets its engine."""
         db = self._db or app.extensions.get("sqlalchemy")
         if db is None or "sqlalchemy" not in app.extensions:
             raise ConfigurationError(
@@ -151,4 +153,5 @@ class PKCEServer(HostCalls, HostDecorators):
             )
         copy_tables(db.metadata)
         watch_models(db.Model)
+        forgive_lost_sessions(app, db)
         return lambda: cast(Engine, db.engine)

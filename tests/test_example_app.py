@@ -8,6 +8,7 @@ import os
 import re
 import runpy
 import secrets
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 from werkzeug.serving import make_server
 
 from example_app import create_app
@@ -27,6 +29,7 @@ from example_app.extensions import db
 from example_app.models import User
 from flask_pkce_server.protocol.issuer import Issuer
 from flask_pkce_server.testing import Flow, RegisteredClient, hidden_fields, parameters_of, register
+from flask_pkce_server.wire.handle import ACCESS, new_handle
 
 from .live import action_of
 from .services import THOROUGH
@@ -68,6 +71,18 @@ def test_the_home_page_leads_to_the_playground(app: Flask) -> None:
     assert 'href="/playground"' in page
     assert "Try the code flow" in page
     assert 'data-client-id="playground"' in app.test_client().get("/playground").text
+
+
+def test_a_database_that_is_away_is_503_everywhere(app: Flask, browser: FlaskClient) -> None:
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("gone")
+
+    with app.app_context():
+        db.engine.dispose()
+        event.listen(db.engine, "do_connect", refuse)
+    for path in ("/", "/api/notes", "/oauth/apps", "/oauth/jwks"):
+        answer = browser.get(path, headers={"Authorization": f"Bearer {new_handle(ACCESS)}"})
+        assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "1"), path
 
 
 def test_notes_come_and_go(browser: FlaskClient) -> None:

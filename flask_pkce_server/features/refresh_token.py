@@ -81,8 +81,9 @@ class RotatingRefreshTokenGrant(GrantType, grants.RefreshTokenGrant):
             check_as_read(token, current, now)
             if current is None or current.consumed_at is None or not current.grant.is_live(now):
                 return UNKNOWN
-            # A concurrent request may have read the clock later but locked the row first.
-            if max(0, now - current.consumed_at) < server.settings.refresh_token_grace:
+            # It may be consumed in the future: by a request that read the clock later but locked
+            # the row first, or before the clock was put back, which lengthens no grace.
+            if abs(now - current.consumed_at) < server.settings.refresh_token_grace:
                 # Made as of that time, so that the response is the same, even its times.
                 return self.repeat(connection, now, current.consumed_at, facts)
             revoke_one(connection, token.grant_id, now)

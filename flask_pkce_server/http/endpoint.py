@@ -9,21 +9,27 @@ error pages.
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import flask
 from flask import Response, current_app
+from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import HTTPException
 
-from ..errors import MethodNotAllowed, OAuth2Error, TooManyRequests
+from ..errors import MethodNotAllowed, OAuth2Error, TemporarilyUnavailable, TooManyRequests
 from ..pages.policy import set_policy
 from ..protocol.contract import Server, server_of
 from ..protocol.declarations import Route
+from ..protocol.error_response import unavailable
 from ..protocol.state import request_state
 from ..resource_server.paths import needs_token
+from .rate_limit import is_of_storage
 from .refusals import json_error, named_error, page_error
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,44 @@ def answer(route: Route) -> Callable[..., Response]:
     return view
 
 
-def refused_before(raised: HTTPException) -> Any:
-    """Answer in the way of the route if the host's own rate limits refuse a request to it."""
-    route = server_of(current_app).routes.get(flask.request.endpoint)
-    if route is None or raised.response is not None:
-        return raised
+def refused_around(raised: Exception) -> Any:
+    """Answer in the way of the route what a function of the host's raised around our view.
+
+    These are its own rate limits, and failures that may pass: of the database, or of the
+    storage of those limits. Anything else is answered as in the host's views.
+    """
+    server = server_of(current_app)
+    route, error = server.routes.get(flask.request.endpoint), _known_error(server, raised)
+    if route is None or error is None:
+        return _answer_of_host(raised)
     kind = _KINDS[route.kind]
-    return kind.finish(kind.refuse(TooManyRequests()))
+    return kind.finish(kind.refuse(error))
+
+
+def _known_error(server: Server, raised: Exception) -> OAuth2Error | None:
+    if isinstance(raised, HTTPException) and raised.code == 429:
+        return TooManyRequests() if raised.response is None else None
+    # After our view, Flask wraps it.
+    cause = getattr(raised, "original_exception", None) or raised
+    if is_of_storage(server, cause):
+        logger.warning("Flask-Limiter cannot count (%s); no request passes", type(cause).__name__)
+        return TemporarilyUnavailable()
+    # In a transaction of the host's, this is a mistake, and not another one that came first.
+    return None if isinstance(cause, IntegrityError) else unavailable(cause)
+
+
+def _answer_of_host(raised: Exception) -> Any:
+    """Do what Flask does where a blueprint handles no errors.
+
+    It has asked the handlers of a status code before this one.
+    """
+    handlers = current_app.error_handler_spec[None][None]
+    for kind in type(raised).__mro__:
+        if issubclass(kind, Exception) and kind in handlers:
+            return current_app.ensure_sync(handlers[kind])(raised)
+    if isinstance(raised, HTTPException):
+        return raised
+    raise raised
 
 
 def complete(response: Response) -> Response:

@@ -107,6 +107,16 @@ def _limiters(server: Server) -> list[Limiter]:
     return [limiter for limiter in limiters if limiter.enabled]
 
 
+def is_of_storage(server: Server, raised: Exception) -> bool:
+    """Return whether `raised` means that a storage of Flask-Limiter is unreachable.
+
+    Where the host wants its limits to be skipped then (`swallow_errors`), nothing is raised.
+    """
+    failures = [failure for limiter in _limiters(server) for failure in _failures(limiter)]
+    # Anything raises those of Python itself.
+    return isinstance(raised, tuple(kind for kind in failures if kind.__module__ != "builtins"))
+
+
 def _failures(limiter: Limiter) -> tuple[type[Exception], ...]:
     """Return the exceptions that mean that the storage of `limiter` is unreachable."""
     from limits.errors import StorageError

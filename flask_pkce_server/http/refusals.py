@@ -76,10 +76,11 @@ def page_error(error: OAuth2Error) -> Response:
     }
     try:
         response = page(current_server, "error", error.status_code or 400, **values)
-    except Exception:
+    except Exception as raised:
         # A broken layout of the host must not break the error page too, nor a database that
         # fails: Flask-Login asks it for the user whenever a template is rendered.
-        logger.exception("the error page could not be shown in the layout of the host")
+        if unavailable(raised) is None:
+            logger.exception("the error page could not be shown in the layout of the host")
         values["layout"] = OWN_LAYOUT
         response = page(current_server, "_error", error.status_code or 400, plain=True, **values)
     if isinstance(error, TemporarilyUnavailable):

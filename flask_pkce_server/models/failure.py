@@ -26,6 +26,8 @@ class Failure(Enum):
     LOST = "lost"
     #: No connection could be made, or no more than there are, or to a node without its cluster.
     UNREACHABLE = "unreachable"
+    #: It writes nothing now: its disk is full, or it has become a standby.
+    READ_ONLY = "read-only"
 
 
 # PostgreSQL: serialization failure, deadlock, lock not available.
@@ -34,6 +36,12 @@ _BUSY_STATES = {"40001", "40P01", "55P03"}
 _BUSY_NUMBERS = {1205, 1213, 1020}
 # A node of a Galera cluster that is starting, or cannot see most of the others.
 _NOT_READY = 1047
+# PostgreSQL: disk full; read-only transaction.
+_READ_ONLY_STATES = {"53100", "25006"}
+# MariaDB, MySQL: disk full, table full, error on write; the server is read-only.
+_READ_ONLY_NUMBERS = {1021, 1114, 1026, 1290, 1836}
+# SQLite: also for a journal that finds no room.
+_READ_ONLY_TEXTS = ("disk is full", "disk I/O error")
 
 
 def failure_of(error: Exception) -> Failure | None:
@@ -53,6 +61,10 @@ def failure_of(error: Exception) -> Failure | None:
         return Failure.BUSY
     if number == _NOT_READY:
         return Failure.UNREACHABLE
+    if state in _READ_ONLY_STATES or number in _READ_ONLY_NUMBERS:
+        return Failure.READ_ONLY
+    if isinstance(cause, sqlite3.Error) and any(text in str(cause) for text in _READ_ONLY_TEXTS):
+        return Failure.READ_ONLY
     if error.connection_invalidated:
         return Failure.LOST
     # No statement: it was not even sent. A SQLite file that cannot be opened never can be.

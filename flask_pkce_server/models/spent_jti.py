@@ -12,13 +12,16 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ..wire.handle import digest
 from .base import Base, Digest, EpochSeconds, delete_some
 
+#: Seconds for which a row is kept after its JWT expired: a clock that is ahead may be put back.
+_CLOCK_ERROR = 3600
+
 
 class SpentBefore(Exception):
     """The same JWT was used before."""
 
 
 class SpentJti(Base):
-    """One JWT that a client has used, kept until the JWT expires.
+    """One JWT that a client has used, kept until the JWT has expired for good.
 
     The client_id is part of the digest and not a column, so that deleting the client keeps the
     row: if the client is registered again, its used JWTs must not be valid again.
@@ -50,4 +53,4 @@ def key_of(client_id: str, jti: str) -> bytes:
 
 def prune(session: Session, now: int, limit: int) -> int:
     """Delete up to `limit` rows of expired JWTs; return how many."""
-    return delete_some(session, SpentJti, SpentJti.expires_at <= now, limit)
+    return delete_some(session, SpentJti, SpentJti.expires_at <= now - _CLOCK_ERROR, limit)

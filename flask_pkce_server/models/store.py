@@ -29,7 +29,7 @@ T = TypeVar("T")
 M = TypeVar("M", bound=Base)
 
 #: How often a unit of work is run again after each kind of failure.
-RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1, Failure.UNREACHABLE: 0}
+RETRIES = {Failure.BUSY: 13, Failure.TAKEN: 2, Failure.LOST: 1}
 
 
 class Store:
@@ -153,7 +153,7 @@ class Store:
                     return result
             except DBAPIError as error:
                 failure = failure_of(error)
-                if failure is None or failures[failure] == RETRIES[failure]:
+                if failure is None or failures[failure] == RETRIES.get(failure, 0):
                     raise
                 if is_committing and failure is Failure.LOST:
                     raise  # nobody knows whether it was committed

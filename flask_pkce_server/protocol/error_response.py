@@ -46,9 +46,9 @@ def unavailable(raised: Exception) -> TemporarilyUnavailable | None:
     if failure is None:
         return None
     cause = getattr(raised, "orig", None) or raised
-    # Only for failed connections: other messages may contain values of the statement.
-    is_connection = failure in (Failure.LOST, Failure.UNREACHABLE)
-    reason = str(cause).partition("\n")[0] if is_connection else type(cause).__name__
+    # The messages of the others may contain values of the statement.
+    is_safe = failure not in (Failure.BUSY, Failure.TAKEN)
+    reason = str(cause).partition("\n")[0] if is_safe else type(cause).__name__
     logger.warning("the database is not available (%s): %s", failure.value, reason)
     return TemporarilyUnavailable()
 

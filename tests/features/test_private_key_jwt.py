@@ -598,7 +598,8 @@ def test_prune_forgets_what_has_expired(
 
     signed = SIGNER.sign(claims(app, known.client_id))
     assert outcome(show(app, signed)) == AUTHENTICATED
-    pkce_clock.advance(89)
+    # The clock may be put back by an hour.
+    pkce_clock.advance(89 + 3600)
     assert (pruned(), outcome(show(app, signed))) == (0, REFUSED)
     pkce_clock.advance(1)
     assert (pruned(), outcome(show(app, signed))) == (1, REFUSED)

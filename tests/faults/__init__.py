@@ -1,0 +1,1 @@
+"""Faults: what is answered, kept and spent when something else breaks."""
