@@ -7,9 +7,10 @@ pkce.init_app(app)
 from .errors import ConfigurationError
 from .extension import PKCEServer
 from .interaction.pending import PendingRequest
-from .models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .models.base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .models.client import Client
 from .models.grant import Grant
+from .models.pruning import Expired, Listed, Prunable
 from .models.token import Token
 from .protocol.contract import Server, current_server
 from .protocol.declarations import Problem, ResponseMode, Route
@@ -50,13 +51,16 @@ __all__ = [
     "DescribedToken",
     "Digest",
     "EpochSeconds",
+    "Expired",
     "Feature",
     "Grant",
     "GrantType",
     "Identifier",
+    "Listed",
     "PKCEServer",
     "PendingRequest",
     "Problem",
+    "Prunable",
     "Request",
     "Resource",
     "ResponseMode",
@@ -74,7 +78,6 @@ __all__ = [
     "consent_withdrawn",
     "current_server",
     "current_token",
-    "delete_some",
     "key_rotated",
     "require",
     "rows_pruned",

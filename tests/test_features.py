@@ -15,8 +15,10 @@ from flask_pkce_server import (
     ClientAuthMethod,
     ClientField,
     ConfigurationError,
+    Expired,
     Feature,
     Problem,
+    Prunable,
     ResponseMode,
     Route,
     Setting,
@@ -30,7 +32,7 @@ from flask_pkce_server.errors import (
 )
 from flask_pkce_server.features import FEATURES
 from flask_pkce_server.features.authorization_code import SingleUseCodeGrant
-from flask_pkce_server.models.base import Digest, delete_some
+from flask_pkce_server.models.base import Digest
 from flask_pkce_server.models.client import Client
 from flask_pkce_server.testing import Flow, RegisteredClient, parameters_of, register
 
@@ -178,8 +180,8 @@ class Tenant(Feature):
     def complete_response(self, server, response, route) -> None:
         response.headers["X-Tenant"] = "a view" if route is None else route.name
 
-    def prune(self, server, session, limit) -> int:
-        return delete_some(session, Membership, Membership.expires_at <= server.now(), limit)
+    def prune(self, server) -> Iterable[Prunable]:
+        yield Expired(Membership.expires_at, server.now())
 
     def find_client(self, server, client_id: str, stored) -> Client | None:
         if client_id != "from-elsewhere":

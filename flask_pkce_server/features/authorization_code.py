@@ -7,6 +7,7 @@ revokes the tokens that the first one issued (RFC 9700 2.1.1, 4.5).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from authlib.oauth2.rfc6749 import grants
@@ -23,6 +24,7 @@ from ..errors import (
 from ..models import authorization_code, consent
 from ..models.authorization_code import STORED_CODE, AuthorizationCode, store_resting_on
 from ..models.grant import Grant, revoke_one
+from ..models.pruning import Prunable
 from ..models.rows import insert_rows
 from ..protocol.contract import Server
 from ..protocol.feature import Feature
@@ -204,5 +206,5 @@ class AuthorizationCodeFeature(Feature):
 
     grants = (SingleUseCodeGrant,)
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return authorization_code.prune(session, server.now(), limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield authorization_code.expired(server.now())

@@ -11,7 +11,6 @@ from typing import Any
 
 import flask
 from flask import Response
-from sqlalchemy.orm import Session
 
 from ..errors import (
     ConfigurationError,
@@ -25,6 +24,7 @@ from ..interaction.decision import Decision, asked_of, must_ask, standing_of
 from ..interaction.response_mode import RESPONSE_MODES
 from ..models import consent as consents
 from ..models.client import Client
+from ..models.pruning import Prunable
 from ..models.standing import Standing
 from ..pages.forms import DecisionForm
 from ..protocol.contract import Server
@@ -80,8 +80,8 @@ class AuthorizeFeature(Feature):
     def response_modes(self, server: Server) -> Mapping[str, ResponseMode]:
         return RESPONSE_MODES
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return consents.prune(session, server.now(), limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield consents.expired(server.now())
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("authorize", "/authorize", authorize, ("GET", "POST"), "page")

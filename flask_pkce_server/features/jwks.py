@@ -11,9 +11,9 @@ from typing import Any
 
 from flask import Response
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from ..http.document import Document
+from ..models.pruning import Prunable
 from ..models.signing_key import SigningKey
 from ..protocol.contract import Server
 from ..protocol.declarations import Problem, Route
@@ -42,8 +42,8 @@ class JwksFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"jwks_uri": server.url_of("jwks")}
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return server.keys.prune(session)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield server.keys.needless()
 
     def problems(self, server: Server) -> Iterable[Problem]:
         try:

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from ..errors import InvalidRequestError, OAuth2Error
 from ..http.rate_limit import RateLimit
 from ..interaction import authorization
-from ..models.base import Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from ..models.base import Base, Digest, EpochSeconds, Identifier, changed_rows
+from ..models.pruning import Expired, Prunable
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import EVERYBODY, ClientField, Feature
@@ -106,9 +107,8 @@ class ParFeature(Feature):
         if required and self.name not in request.notes and not request.on_device:
             raise InvalidRequestError("This authorization request has to be pushed (RFC 9126).")
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        before = server.now() - server.settings.authorize_lifetime
-        return delete_some(session, PushedRequest, PushedRequest.expires_at <= before, limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield Expired(PushedRequest.expires_at, server.now() - server.settings.authorize_lifetime)
 
 
 def push(server: Server) -> Response:

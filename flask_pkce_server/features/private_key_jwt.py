@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flask
-from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError, InvalidRequestError
 from ..http.rate_limit import FETCHES, RateLimit
 from ..models import spent_jti
 from ..models.client import Client
+from ..models.pruning import Prunable
 from ..models.spent_jti import SpentBefore, SpentJti
 from ..protocol.contract import Server
 from ..protocol.feature import ClientAuthMethod, ClientField, Feature
@@ -30,7 +30,6 @@ from ..wire.remembered import Fetched, Remembered
 #: The limit on the assertions of clients that no user has allowed yet: each of them is a row.
 #: A device that waits for its user sends one every five seconds.
 NEW_ASSERTIONS = RateLimit("assertion", 300)
-
 #: The algorithms that a client may sign with, the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
 #: How long an assertion may be valid, and the clock skew; in seconds.
@@ -103,8 +102,8 @@ class PrivateKeyJwtFeature(Feature):
     def client_auth_methods(self, server: Server) -> Iterable[ClientAuthMethod]:
         yield ClientAuthMethod(self.name, read_assertion, self.proves)
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return spent_jti.prune(session, server.now(), limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield spent_jti.expired(server.now())
 
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from flask import Response
-from sqlalchemy.orm import Session
 
 from ..errors import InvalidClientError
 from ..models import login_session
 from ..models import token as tokens
+from ..models.pruning import Prunable
 from ..protocol.contract import Server
 from ..protocol.declarations import Route
 from ..protocol.feature import ClientAuthMethod, Feature
@@ -35,9 +35,9 @@ class TokenFeature(Feature):
         yield ClientAuthMethod("client_secret_basic", read_basic)
         yield ClientAuthMethod("client_secret_post", read_post)
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        now = server.now()
-        return tokens.prune(session, now, limit) + login_session.prune(session, now, limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield from tokens.expired(server.now())
+        yield login_session.expired(server.now())
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route("token", "/token", token, ("POST",), "endpoint")

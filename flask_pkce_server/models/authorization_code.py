@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 from authlib.oauth2.rfc6749.models import AuthorizationCodeMixin
-from sqlalchemy import Text, and_, bindparam, exists, func, insert, or_, select, update
+from sqlalchemy import Text, and_, bindparam, func, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from . import consent
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, delete_some
+from .base import NOW, Base, Digest, EpochSeconds, Identifier
 from .consent import Asked
 from .grant import OF_GRANT, Grant, as_read, stands
 from .lookup import Joined, Lookup
+from .pruning import Expired
 from .statement import Statement
-from .token import Token
+from .token import has_valid_token
 
 
 class AuthorizationCode(Base, AuthorizationCodeMixin):
@@ -139,11 +140,10 @@ def sharing_a_challenge(session: Session, limit: int) -> set[str]:
     return {client_id for pair in session.execute(statement) for client_id in pair}
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` expired codes without live tokens; return how many."""
-    has_live_token = exists().where(
-        Token.grant_id == AuthorizationCode.grant_id, Token.expires_at > now
+def expired(now: int) -> Expired:
+    """Return the expired codes whose tokens have expired too, for pruning."""
+    return Expired(
+        AuthorizationCode.expires_at,
+        now,
+        lambda code: and_(code.consumed_at.is_not(None), has_valid_token(code, now)),
     )
-    is_unneeded = or_(AuthorizationCode.consumed_at.is_(None), ~has_live_token)
-    is_prunable = and_(AuthorizationCode.expires_at <= now, is_unneeded)
-    return delete_some(session, AuthorizationCode, is_prunable, limit)

@@ -19,11 +19,8 @@ from sqlalchemy import (
     TypeDecorator,
     UpdateBase,
     bindparam,
-    delete,
     event,
     func,
-    inspect,
-    select,
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine
@@ -140,18 +137,6 @@ def changed_rows(session: Executor, statement: UpdateBase) -> int:
 def one_more(column: Any) -> ColumnElement[int]:
     """Return the value of a counter that is NULL at first, plus one."""
     return func.coalesce(column, 0) + 1
-
-
-def delete_some(session: Session, table: Any, condition: Any, limit: int) -> int:
-    """Delete up to `limit` rows of `table` that meet `condition`; return how many.
-
-    Selects the keys first: MariaDB does not support LIMIT in a subquery of DELETE.
-    """
-    key = inspect(table).primary_key[0]
-    keys = session.scalars(select(key).where(condition).limit(limit)).all()
-    if keys:
-        session.execute(delete(table).where(key.in_(keys)))
-    return len(keys)
 
 
 def set_sqlite_pragmas(engine: Engine) -> None:

@@ -23,12 +23,12 @@ from . import client_storage as clients
 from .base import changed_rows
 from .client import DOCUMENT, Client
 from .connection import is_unused
+from .pruning import Listed
 
 #: Seconds for which an outdated copy is still used while the document is unavailable.
 STALE = 86400
 _CHARACTERS = re.compile(r"(?:[A-Za-z0-9\-._~:/?@!$&'()*+,;=]|%[0-9A-Fa-f]{2})+")
 _METHODS = ("none", "private_key_jwt")
-_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -159,18 +159,25 @@ def _write_times(client: Client, description: Description, changed_at: int) -> N
     client.client_metadata = {**client.client_metadata, DOCUMENT: times}
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` unused copies that are too old; return how many.
+def outdated(now: int) -> Listed:
+    """Return the unused copies that are too old, for pruning.
 
     If such a client returns, its document is fetched again. Verified clients are kept, and so
     are clients that skip consent: they may have no other rows for days.
     """
-    outdated = [
-        client.client_id
-        for client in copies(session, is_unused(Client.client_id))
-        if not (client.verified or client.skip_consent or is_usable(client, now))
-    ]
-    return sum(clients.remove(session, client_id) for client_id in outdated[: min(limit, _BATCH)])
+
+    def find(session: Session, *conditions: ColumnElement[bool]) -> list[str]:
+        return [
+            client.client_id
+            for client in copies(session, is_unused(Client.client_id), *conditions)
+            if not (client.verified or client.skip_consent or is_usable(client, now))
+        ]
+
+    def remove(session: Session, client_id: str) -> bool:
+        is_still_outdated = find(session, Client.client_id == client_id) != []
+        return is_still_outdated and clients.remove(session, client_id)
+
+    return Listed(find, remove)
 
 
 def copies(session: Session, *conditions: ColumnElement[bool]) -> list[Client]:

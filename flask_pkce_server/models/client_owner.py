@@ -17,11 +17,12 @@ class ClientOwner(Base):
     """The user who may change and delete a client."""
 
     __tablename__ = "pkce_client_owner"
-    # Of concurrent registrations of one user, only one gets a number.
+    # Of concurrent registrations of one user, only one gets a number. It also finds the clients
+    # of a user.
     __table_args__ = (UniqueConstraint("subject", "number"),)
 
     client_id: Mapped[str] = mapped_column(Identifier, primary_key=True)
-    subject: Mapped[str] = mapped_column(Identifier, index=True)
+    subject: Mapped[str] = mapped_column(Identifier)
     #: Different for each client of the user.
     number: Mapped[int]
 

@@ -19,7 +19,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some, one_more
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, one_more
+from .pruning import Expired
 
 #: The users of a client are counted up to this number.
 MOST_PEOPLE = 1000
@@ -171,6 +172,6 @@ def remember(
         row.expires_at = until
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` ended consents; return how many."""
-    return delete_some(session, Consent, Consent.expires_at <= now, limit)
+def expired(now: int) -> Expired:
+    """Return the ended consents, for pruning."""
+    return Expired(Consent.expires_at, now)

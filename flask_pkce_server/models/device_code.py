@@ -8,16 +8,17 @@ import secrets
 import unicodedata
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows
 from .ephemeral import Ephemeral
 from .grant import OF_GRANT, Grant, as_read, stands
 from .lookup import Joined, Lookup
+from .pruning import Expired
 from .statement import Statement
-from .token import Token
+from .token import has_valid_token
 
 #: RFC 8628 6.1: no vowels, so that no code spells a word, and no characters that look alike.
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
@@ -196,11 +197,13 @@ def consume(
     return statement.count(connection, **values) == 1
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` expired codes without live tokens; return how many."""
-    has_live_token = exists().where(Token.grant_id == DeviceCode.grant_id, Token.expires_at > now)
-    is_unneeded = or_(DeviceCode.consumed_at.is_(None), ~has_live_token)
-    return delete_some(session, DeviceCode, and_(DeviceCode.expires_at <= now, is_unneeded), limit)
+def expired(now: int) -> Expired:
+    """Return the expired codes whose tokens have expired too, for pruning."""
+    return Expired(
+        DeviceCode.expires_at,
+        now,
+        lambda code: and_(code.consumed_at.is_not(None), has_valid_token(code, now)),
+    )
 
 
 def _decide(session: Session, code: DeviceCode, values: dict[str, Any], now: int) -> bool:

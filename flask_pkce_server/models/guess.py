@@ -12,7 +12,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..errors import TooManyRequests
 from ..wire.handle import digest
-from .base import Base, Digest, EpochSeconds, Executor, changed_rows, delete_some
+from .base import Base, Digest, EpochSeconds, Executor, changed_rows
+from .pruning import Expired
 
 #: Seconds over which guesses are counted together.
 WINDOW = 600
@@ -80,9 +81,9 @@ def give_back(session: Session, limits: Mapping[str, int], now: int) -> None:
     changed_rows(session, update(Guess).where(is_named).values(tries=Guess.tries - 1))
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` counts of past windows; return how many."""
-    return delete_some(session, Guess, Guess.expires_at <= now, limit)
+def expired(now: int) -> Expired:
+    """Return the counts of past windows, for pruning."""
+    return Expired(Guess.expires_at, now)
 
 
 def window_end(now: int) -> int:

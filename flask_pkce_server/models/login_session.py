@@ -9,7 +9,8 @@ from __future__ import annotations
 from sqlalchemy import update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from .base import Base, EpochSeconds, Identifier, changed_rows, delete_some
+from .base import Base, EpochSeconds, Identifier, changed_rows
+from .pruning import Expired
 
 
 class EndedSession(Base):
@@ -36,6 +37,6 @@ def end(session: Session, sid: str, now: int, lifetime: int) -> bool:
     return True
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` ended sessions whose cookies have expired; return how many."""
-    return delete_some(session, EndedSession, EndedSession.expires_at <= now, limit)
+def expired(now: int) -> Expired:
+    """Return the ended sessions whose cookies have expired, for pruning."""
+    return Expired(EndedSession.expires_at, now)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -15,11 +14,12 @@ from .base import Base, Digest, EpochSeconds, Identifier, changed_rows
 from .client import Client
 from .connection import is_unused
 from .ephemeral import Ephemeral
+from .pruning import Listed, is_beyond
 
 #: Seconds before `seen_at` of a shared client is updated again, and for which an unused client
 #: keeps its place.
 HOUR = 3600
-# Clients deleted per call: each deletion touches a dozen tables.
+# How many idle clients are read at once.
 _BATCH = 100
 # One network gets one place in ten, but not fewer than ten places.
 _NETWORKS, _MIN_SHARE = 10, 10
@@ -140,28 +140,35 @@ def store(
     )
 
 
-def prune(session: Session, before: int, limit: int) -> int:
-    """Delete up to `limit` unused clients last registered at or before `before`.
+def unused(before: int) -> Listed:
+    """Return the unused clients last registered at or before `before`, for pruning.
 
-    Returns how many. Clients that the operator has verified are kept.
+    Clients that the operator has verified are kept.
     """
-    idle = list(islice(_idle(session, before), min(limit, _BATCH)))
-    return sum(_remove(session, client_id, before) for client_id in idle)
+    return Listed(
+        lambda session: _idle(session, before),
+        lambda session, client_id: _remove(session, client_id, before),
+    )
 
 
 def _idle(
     session: Session, before: int, among: Iterable[ColumnElement[bool]] = ()
 ) -> Iterator[str]:
     """Give the unused clients last registered at or before `before`, the oldest first."""
-    unused = (
-        select(Client)
+    statement = (
+        select(Client, Registration.seen_at)
         .join(Registration, Registration.client_id == Client.client_id)
         .where(Registration.seen_at <= before, *among, is_unused(Registration.client_id))
-        .order_by(Registration.seen_at)
-        # Loads no more than the caller takes.
-        .execution_options(yield_per=_BATCH)
+        .order_by(Registration.seen_at, Registration.client_id)
+        .limit(_BATCH)
     )
-    return (client.client_id for client in session.scalars(unused) if not client.verified)
+    # Reads no more than the caller takes. A cursor of PostgreSQL would need a transaction.
+    page = statement
+    while rows := session.execute(page).all():
+        yield from (client.client_id for client, _ in rows if not client.verified)
+        last, seen_at = rows[-1]
+        key = Registration.client_id
+        page = statement.where(is_beyond(Registration.seen_at, key, seen_at, last.client_id))
 
 
 def _remove(session: Session, client_id: str, before: int) -> bool:

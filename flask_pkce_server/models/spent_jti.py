@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from ..wire.handle import digest
-from .base import Base, Digest, EpochSeconds, delete_some
+from .base import Base, Digest, EpochSeconds
+from .pruning import Expired
 
 #: Seconds for which a row is kept after its JWT expired: a clock that is ahead may be put back.
 _CLOCK_ERROR = 3600
@@ -51,6 +52,6 @@ def key_of(client_id: str, jti: str) -> bytes:
     return digest(f"{client_id}\n{jti}")
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` rows of expired JWTs; return how many."""
-    return delete_some(session, SpentJti, SpentJti.expires_at <= now - _CLOCK_ERROR, limit)
+def expired(now: int) -> Expired:
+    """Return the rows of JWTs that expired long enough ago, for pruning."""
+    return Expired(SpentJti.expires_at, now - _CLOCK_ERROR)

@@ -12,10 +12,11 @@ from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, delete_some, one_more
+from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, one_more
 from .client import Client
 from .grant import OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
 from .lookup import Joined, Lookup
+from .pruning import Expired
 from .statement import Statement
 
 
@@ -235,8 +236,12 @@ def revoke_exchanged(session: Session, token: Token, now: int) -> int:
     return total
 
 
-def prune(session: Session, now: int, limit: int) -> int:
-    """Delete up to `limit` expired tokens, and as many grants without tokens; return how many."""
-    tokens = delete_some(session, Token, Token.expires_at <= now, limit)
-    has_token = exists().where(Token.grant_id == Grant.grant_id)
-    return tokens + delete_some(session, Grant, and_(Grant.expires_at <= now, ~has_token), limit)
+def expired(now: int) -> tuple[Expired, Expired]:
+    """Return the expired tokens, and the grants that have no other tokens, for pruning."""
+    grants = Expired(Grant.expires_at, now, lambda grant: has_valid_token(grant, now))
+    return Expired(Token.expires_at, now), grants
+
+
+def has_valid_token(row: Any, now: int) -> ColumnElement[bool]:
+    """Return the condition that the grant of `row` has a token that expires after `now`."""
+    return exists().where(Token.grant_id == row.grant_id, Token.expires_at > now)

@@ -15,6 +15,7 @@ from werkzeug.local import LocalProxy
 from ..i18n.language import Languages
 from ..models.client import Client
 from ..models.ephemeral import Ephemeral
+from ..models.pruning import Prunable
 from ..models.store import Store
 from ..models.token import Token
 from ..settings import Settings
@@ -67,11 +68,8 @@ class Hooks(Protocol):
     def complete_response(self, server: Server, response: Response, route: Route | None) -> None:
         """Let features add headers to the response of our `route`, or of a guarded view (None)."""
 
-    def prune(self, server: Server, limit: int) -> dict[str, int]:
-        """Delete up to `limit` obsolete rows of each feature, each in its own unit of work.
-
-        Return the number of deleted rows by feature name.
-        """
+    def prune(self, server: Server) -> list[tuple[str, Prunable]]:
+        """Return what `flask pkce prune` deletes, each with the name of its feature."""
 
     def problems(self, server: Server) -> list[Problem]:
         """Return the findings of all features for `flask pkce doctor`."""

@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 from authlib.oauth2.rfc6749 import TokenEndpoint
 from blinker import NamedSignal
 from flask import Response
-from sqlalchemy.orm import Session
 
 from ..models.base import Base
 from ..models.client import Client
+from ..models.pruning import Prunable
 from ..models.token import Token
 from ..settings import Setting
 from ..wire.client_metadata import Party
@@ -219,12 +219,9 @@ class Feature:
 
     # Called by the commands.
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        """Delete up to `limit` rows that nothing depends on any more; return how many.
-
-        Called again until it returns 0.
-        """
-        return 0
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        """Return the rows that nothing depends on any more; they are deleted in small batches."""
+        return ()
 
     def problems(self, server: Server) -> Iterable[Problem]:
         """Return findings for `flask pkce doctor`, good and bad."""

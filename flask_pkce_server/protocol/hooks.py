@@ -7,13 +7,13 @@ the app starts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from flask import Response
 
 from ..errors import ConfigurationError
 from ..models.client import Client
+from ..models.pruning import Prunable
 from ..models.token import Token
 from ..settings import Setting
 from .contract import Server
@@ -225,11 +225,8 @@ class Hooks:
         for _, complete in self._filling["complete_response"]:
             complete(server, response, route)
 
-    def prune(self, server: Server, limit: int) -> dict[str, int]:
-        return {
-            name: server.store.write(partial(prune, server, limit=limit))
-            for name, prune in self._filling["prune"]
-        }
+    def prune(self, server: Server) -> list[tuple[str, Prunable]]:
+        return [(name, rows) for name, prune in self._filling["prune"] for rows in prune(server)]
 
     def problems(self, server: Server) -> list[Problem]:
         return [problem for problems in self._ask("problems", server) for problem in problems]

@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from ..models.base import changed_rows
+from ..models.pruning import Listed
 from ..models.signing_key import SigningKey
 from ..models.store import Store
 from ..wire.jws import ALGORITHMS, header_of
@@ -139,21 +140,22 @@ class KeyRing:
         upcoming = self._order().upcoming(self._lead)
         return [key.kid for key in self._keys.values() if key.kid not in before or key in upcoming]
 
-    def prune(self, session: Session) -> int:
-        """Delete the keys that nobody needs for verification any more; return how many.
+    def needless(self) -> Listed:
+        """Return the keys that nobody needs for verification any more, for pruning.
 
-        Keep those that this process cannot decrypt: another process may still sign with them.
+        Those that this process cannot decrypt are kept: another one may still sign with them.
         """
-        self._read_in(session)
-        order = self._order()
-        kids = [
-            key.kid
-            for key in order.keys
-            if key.private is not None and order.is_over(key, self._keep)
-        ]
-        return (
-            changed_rows(session, delete(SigningKey).where(SigningKey.kid.in_(kids))) if kids else 0
-        )
+
+        def find(session: Session) -> list[str]:
+            self._read_in(session)
+            order = self._order()
+            keys = [key for key in order.keys if order.is_over(key, self._keep)]
+            return [key.kid for key in keys if key.private is not None]
+
+        def remove(session: Session, kid: str) -> bool:
+            return changed_rows(session, delete(SigningKey).where(SigningKey.kid == kid)) == 1
+
+        return Listed(find, remove)
 
     def read(self) -> None:
         """Read the stored keys; those that are cached and have not changed are kept."""

@@ -600,6 +600,7 @@ def test_whoever_waited_longest_makes_room(pkce_clock: Clock) -> None:
     )
     flow_of(app, used).tokens()
     update(app, checked["client_id"], client_metadata={"verified": True})
+    pkce_clock.advance(1)
     registered(app, {**SECRET, "client_name": "Fourth"})
     refused(post(app, SECRET), "temporarily_unavailable", 429)
     pkce_clock.advance(3601)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from flask import Flask
 
-from flask_pkce_server.models.consent import Asked, Consent, count_people, hold, prune, remember
+from flask_pkce_server.models.consent import Asked, Consent, count_people, expired, hold, remember
 from flask_pkce_server.models.standing import standing
 
 NOTES, MAIL = "https://notes.example/api", "https://mail.example/api"
@@ -91,8 +91,8 @@ def test_what_is_granted_for_a_time_has_an_end(app: Flask) -> None:
                 "profile": 1,
                 "notes:read": 200,
             }
-        assert store.write(lambda session: prune(session, 299, 10)) == 0
-        assert store.write(lambda session: prune(session, 300, 10)) == 1
+        assert expired(299).delete_some(store, 10) == 0
+        assert expired(300).delete_some(store, 10) == 1
         assert granted(1) == {"notes:read"}
 
 

@@ -43,8 +43,8 @@ def test_it_is_forgotten_when_no_cookie_of_it_can_come(
     app: Flask, pkce_flow: Flow, pkce_clock: Clock
 ) -> None:
     with app.app_context():
-        write, now = server_of(app).store.write, server_of(app).now
-        assert write(lambda session: login_session.end(session, "s", now(), 60))
-        assert write(lambda session: login_session.prune(session, now(), 10)) == 0
+        store, now = server_of(app).store, server_of(app).now
+        assert store.write(lambda session: login_session.end(session, "s", now(), 60))
+        assert login_session.expired(now()).delete_some(store, 10) == 0
         pkce_clock.advance(60)
-        assert write(lambda session: login_session.prune(session, now(), 10)) == 1
+        assert login_session.expired(now()).delete_some(store, 10) == 1

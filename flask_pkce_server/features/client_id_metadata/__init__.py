@@ -18,13 +18,13 @@ from typing import Any
 
 from flask import Flask
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidRequestError, OAuth2Error
 from ...http.rate_limit import FETCHES
 from ...models import client_document as documents
 from ...models.client import DOCUMENT, Client
 from ...models.client_document import Description
+from ...models.pruning import Prunable
 from ...protocol.contract import Server
 from ...protocol.declarations import Problem
 from ...protocol.feature import ClientField, Feature, Listener
@@ -161,8 +161,8 @@ class ClientIdMetadataFeature(Feature):
         if server.store.write(lambda session: documents.keep(session, client)):
             tell(client_registered, app, client_id=client_id)
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return documents.prune(session, server.now(), limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield documents.outdated(server.now())
 
     def problems(self, server: Server) -> Iterable[Problem]:
         if not self.speaks(server):

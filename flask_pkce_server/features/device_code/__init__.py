@@ -30,6 +30,7 @@ from ...models import device_code
 from ...models.device_code import STORED_DEVICE_CODE, DeviceCode
 from ...models.grant import Grant, revoke_one
 from ...models.guess import Guess
+from ...models.pruning import Prunable
 from ...protocol.code_proof import prove
 from ...protocol.contract import Server
 from ...protocol.declarations import Route
@@ -145,8 +146,8 @@ class DeviceCodeFeature(Feature):
 
     grants = (SingleUseDeviceCodeGrant,)
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        return device_code.prune(session, server.now(), limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield device_code.expired(server.now())
 
     def routes(self, server: Server) -> Iterable[Route]:
         yield Route(

@@ -15,7 +15,6 @@ from typing import Any
 
 import flask
 from flask import Response
-from sqlalchemy.orm import Session
 
 from ...errors import ConfigurationError, InvalidTokenError, TooManyRequests
 from ...http.rate_limit import RateLimit
@@ -23,6 +22,7 @@ from ...models import client_storage as clients
 from ...models import registration
 from ...models.client import Client
 from ...models.guess import Guess
+from ...models.pruning import Prunable
 from ...models.registration import Registration
 from ...protocol.contract import Server
 from ...protocol.declarations import Problem, Route
@@ -83,9 +83,8 @@ class RegistrationFeature(Feature):
     def metadata(self, server: Server) -> Mapping[str, Any]:
         return {"registration_endpoint": server.url_of("register")}
 
-    def prune(self, server: Server, session: Session, limit: int) -> int:
-        before = server.now() - server.settings.registration_unused_lifetime
-        return registration.prune(session, before, limit)
+    def prune(self, server: Server) -> Iterable[Prunable]:
+        yield registration.unused(server.now() - server.settings.registration_unused_lifetime)
 
     def problems(self, server: Server) -> Iterable[Problem]:
         asks = server.users.host.may_register_client is not None
