@@ -153,6 +153,8 @@ class KeyRing:
             return [key.kid for key in keys if key.private is not None]
 
         def remove(session: Session, kid: str) -> bool:
+            with self._lock:
+                self._keys = {key.kid: key for key in self._keys.values() if key.kid != kid}
             return changed_rows(session, delete(SigningKey).where(SigningKey.kid == kid)) == 1
 
         return Listed(find, remove)
