@@ -27,8 +27,6 @@ class AuthorizationCode(Base, AuthorizationCodeMixin):
     """
 
     __tablename__ = "pkce_authorization_code"
-    # As for tokens.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 85}},)
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     grant_id: Mapped[str] = mapped_column(Identifier, index=True)

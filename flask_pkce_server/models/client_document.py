@@ -7,7 +7,7 @@ client; the database holds a copy, stored when a user first authorizes the clien
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -23,7 +23,7 @@ from . import client_storage as clients
 from .base import changed_rows
 from .client import DOCUMENT, Client
 from .connection import is_unused
-from .pruning import Listed
+from .pruning import BATCH, Listed
 
 #: Seconds for which an outdated copy is still used while the document is unavailable.
 STALE = 86400
@@ -169,15 +169,23 @@ def outdated(now: int) -> Listed:
     def find(session: Session, *conditions: ColumnElement[bool]) -> list[str]:
         return [
             client.client_id
-            for client in copies(session, is_unused(Client.client_id), *conditions)
+            for client in copies(session, *conditions)
             if not (client.verified or client.skip_consent or is_usable(client, now))
         ]
 
-    def remove(session: Session, client_id: str) -> bool:
-        is_still_outdated = find(session, Client.client_id == client_id) != []
-        return is_still_outdated and clients.remove(session, client_id)
+    def find_unused(session: Session) -> Iterator[str]:
+        # Few at a time, so that the database looks up their grants instead of reading all.
+        outdated = find(session)
+        for at in range(0, len(outdated), BATCH):
+            is_one = Client.client_id.in_(outdated[at : at + BATCH])
+            statement = select(Client.client_id).where(is_one, is_unused(Client.client_id))
+            yield from session.scalars(statement)
 
-    return Listed(find, remove)
+    def remove(session: Session, client_id: str) -> bool:
+        conditions = Client.client_id == client_id, is_unused(Client.client_id)
+        return find(session, *conditions) != [] and clients.remove(session, client_id)
+
+    return Listed(find_unused, remove)
 
 
 def copies(session: Session, *conditions: ColumnElement[bool]) -> list[Client]:

@@ -59,7 +59,9 @@ class Statement:
         return matched
 
     def _execute(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
-        return connection.execute(self._clause, values)
+        # Of an INSERT, SQLAlchemy forgets the count otherwise.
+        options = {"preserve_rowcount": True}
+        return connection.execute(self._clause, values, execution_options=options)
 
     def _run(self, connection: Connection, values: dict[str, Any]) -> tuple[_Compiled, Any]:
         """Run the statement; return it compiled, and the cursor with its result."""

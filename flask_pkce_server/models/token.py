@@ -30,7 +30,7 @@ class Token(Base, TokenMixin):
     __tablename__ = "pkce_token"
     # Room in each page of PostgreSQL for the new version of a row, so that consuming a token
     # touches no index.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 85}},)
+    __table_args__ = ({"postgresql_with": {"fillfactor": 90}},)
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     kind: Mapped[str] = mapped_column(Identifier)
