@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from authlib.oauth2.rfc6749.models import TokenMixin
-from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, exists, select, update
+from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, literal, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
@@ -247,4 +247,6 @@ def expired(now: int) -> tuple[Expired, Expired]:
 
 def has_valid_token(row: Any, now: int) -> ColumnElement[bool]:
     """Return the condition that the grant of `row` has a token that expires after `now`."""
-    return exists().where(Token.grant_id == row.grant_id, Token.expires_at > now)
+    is_valid = Token.grant_id == row.grant_id, Token.expires_at > now
+    # PostgreSQL may answer an EXISTS by reading all tokens first.
+    return select(literal(1)).where(*is_valid).limit(1).scalar_subquery().is_not(None)
