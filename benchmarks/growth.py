@@ -41,7 +41,10 @@ ROWS_OF = {"silent authorize": 2, "code exchange": 2, "guarded call": 0, "intros
 ROWS_OF["refresh"] = 2
 #: A column of each kind, from the number `n` of the grant.
 SHA = {"postgresql": "sha256(('{}' || n)::bytea)", "mysql": "unhex(sha2(concat('{}', n), 256))"}
-SERIES = {"postgresql": "generate_series(1, {}) AS s(n)", "mysql": "(SELECT seq AS n FROM seq_1_to_{}) AS s"}
+SERIES = {
+    "postgresql": "generate_series(1, {}) AS s(n)",
+    "mysql": "(SELECT seq AS n FROM seq_1_to_{}) AS s",
+}
 NAME = {"postgresql": "'{}' || {}", "mysql": "concat('{}', {})"}
 DAY = 86400
 
@@ -76,7 +79,8 @@ def fill(app: Flask, size: int, expires_at: str) -> None:
         engine = app.db.engine  # type: ignore[attr-defined]
     kind = engine.dialect.name
     grant, client, user = (
-        NAME[kind].format(*parts) for parts in (("g", "n"), ("c", "n % 1000"), ("u", "floor(n / 10)"))
+        NAME[kind].format(*parts)
+        for parts in (("g", "n"), ("c", "n % 1000"), ("u", "floor(n / 10)"))
     )
     rows = [
         (
@@ -98,7 +102,8 @@ def fill(app: Flask, size: int, expires_at: str) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for target, values in rows if size else ():
             source = SERIES[kind].format(size)
-            connection.execute(text(f"INSERT INTO {target} SELECT {values}, {expires_at} FROM {source}"))
+            statement = f"INSERT INTO {target} SELECT {values}, {expires_at} FROM {source}"  # noqa: S608 - own text
+            connection.execute(text(statement))
         for target, _ in rows[:3]:
             connection.execute(text(f"{analyze} {target.partition(' ')[0]}"))
 
@@ -159,7 +164,8 @@ class Load:
         with self.app.app_context():
             engine = self.app.db.engine  # type: ignore[attr-defined]
         event.listen(engine, "before_cursor_execute", note)
-        for current, job in self.jobs():
+        for name, job in self.jobs():
+            current = name
             job()
         event.remove(engine, "before_cursor_execute", note)
         return counts

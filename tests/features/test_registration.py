@@ -21,6 +21,7 @@ from ..device import Device
 from ..ephemeral import IN_BOTH
 from ..host import lending, make_app, sign_in
 from ..registering import NATIVE, SECRET, WEB, opened, post, refused, registered
+from ..services import POOL, empty_database
 
 OTHER = {"client_name": "Other"}
 INVITATION = "an-invitation-of-the-operator-0123456789"
@@ -611,6 +612,21 @@ def test_whoever_waited_longest_makes_room(pkce_clock: Clock) -> None:
         assert stored(app, told["client_id"]) is not None
     assert stored(app, idle["client_id"]) is None
     assert count(app) == 5
+
+
+@pytest.mark.thorough
+@pytest.mark.services
+def test_the_idle_makes_room_on_postgresql(pkce_clock: Clock) -> None:
+    with empty_database("postgresql") as url:
+        options = {"SQLALCHEMY_ENGINE_OPTIONS": dict(POOL), "PKCE_REGISTRATION_MAX_WAITING": 1}
+        app = opened(SQLALCHEMY_DATABASE_URI=url, **options)
+        server_of(app).clock = pkce_clock
+        idle = registered(app, SECRET)
+        pkce_clock.advance(3601)
+        registered(app, {**SECRET, "client_name": "Second"})
+        assert stored(app, idle["client_id"]) is None
+        with app.app_context():
+            app.db.engine.dispose()
 
 
 def test_one_network_leaves_places_to_others() -> None:
