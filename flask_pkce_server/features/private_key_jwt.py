@@ -30,6 +30,7 @@ from ..wire.remembered import Fetched, Remembered
 #: The limit on the assertions of clients that no user has allowed yet: each of them is a row.
 #: A device that waits for its user sends one every five seconds.
 NEW_ASSERTIONS = RateLimit("assertion", 300)
+
 #: The algorithms that a client may sign with, the strongest first.
 ALGORITHMS = ("PS256", "ES256", "EdDSA", "RS256")
 #: How long an assertion may be valid, and the clock skew; in seconds.

@@ -37,9 +37,10 @@ class Prunable(Protocol):
 class Expired:
     """The rows of a table whose `time` (epoch seconds, an indexed column) is `until` or before.
 
-    Rows that are `needed` stay: a function of the columns that returns this condition. Each
-    batch continues where the last one ended, so that none reads again what another one left.
-    It deletes by primary key, and nothing else is locked.
+    Rows that are `needed` stay: a function of the columns that returns this condition. To look
+    into another table, compare a scalar subquery with LIMIT 1: PostgreSQL may answer an EXISTS by
+    reading the whole table. Each batch continues where the last one ended, so that none reads
+    again what another one left. It deletes by primary key, and nothing else is locked.
 
     A table that is partitioned on PostgreSQL is left alone: its partitions are dropped instead.
     """

@@ -28,8 +28,7 @@ class Token(Base, TokenMixin):
     """
 
     __tablename__ = "pkce_token"
-    # Room in each page of PostgreSQL for the new version of a row, so that consuming a token
-    # touches no index.
+    # Consuming a token touches no index of PostgreSQL if its page has room.
     __table_args__ = ({"postgresql_with": {"fillfactor": 90}},)
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
@@ -248,5 +247,4 @@ def expired(now: int) -> tuple[Expired, Expired]:
 def has_valid_token(row: Any, now: int) -> ColumnElement[bool]:
     """Return the condition that the grant of `row` has a token that expires after `now`."""
     is_valid = Token.grant_id == row.grant_id, Token.expires_at > now
-    # PostgreSQL may answer an EXISTS by reading all tokens first.
     return select(literal(1)).where(*is_valid).limit(1).scalar_subquery().is_not(None)
