@@ -21,7 +21,7 @@ from flask_pkce_server.testing import Flow, hidden_fields, register, server_of
 
 from ..device import Device, television
 from ..host import make_app, sign_in
-from ..services import POOL, empty_database
+from ..services import POOL, own_database
 
 ROWS = 20_000
 #: It has a few rows in any host.
@@ -89,7 +89,8 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
     with ExitStack() as stack:
         uri = f"sqlite:///{tmp_path}/app.db"
         if request.param != "sqlite":
-            uri = stack.enter_context(empty_database(request.param))
+            # A new one: what other tests left behind would change the plans and the statistics.
+            uri = stack.enter_context(own_database(request.param))
         app = make_app(
             SQLALCHEMY_DATABASE_URI=uri,
             SQLALCHEMY_ENGINE_OPTIONS=dict(POOL),
