@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, func, literal, select
+from sqlalchemy import and_, bindparam, func, select
 from sqlalchemy.engine import Connection
 
 from .base import NOW, Identifier
@@ -75,25 +75,20 @@ class Consents:
         return Standing(granted, is_let_in, self.is_session_over)
 
 
-_CLIENT_ID = bindparam("client_id", type_=Identifier)
-_SUBJECT = bindparam("subject", type_=Identifier)
-
-
 @cache
 def _statement() -> tuple[Reader, Statement]:
     """Return what reads the client from a row, and the statement of `read`."""
     reader = Reader(Client, Client.__table__, 0)
     ended = select(func.count()).select_from(EndedSession)
-    rows = (
-        # One row even if there is neither a client nor a consent.
-        select(literal(1).label("one"))
-        .subquery("one")
-        .outerjoin(Client.__table__, Client.client_id == _CLIENT_ID)
-        .outerjoin(
-            Consent.__table__,
-            and_(Consent.client_id == _CLIENT_ID, Consent.subject == _SUBJECT, is_live(NOW)),
-        )
+    # One row even if there is neither a client nor a consent.
+    asked = select(bindparam("client_id", type_=Identifier).label("client_id")).subquery("asked")
+    of_user = and_(
+        Consent.client_id == asked.c.client_id,
+        Consent.subject == bindparam("subject", type_=Identifier),
+        is_live(NOW),
     )
+    rows = asked.outerjoin(Client.__table__, Client.client_id == asked.c.client_id)
+    rows = rows.outerjoin(Consent.__table__, of_user)
     selected = select(
         *reader.columns,
         Consent.scope,

@@ -5,7 +5,7 @@ than the driver and the database together. What every request runs is compiled o
 dialect, with the functions that convert its parameters and its columns.
 
 Where somebody listens to the statements of the engine (a log, a tracer, a test that counts),
-they run in the ordinary way, which tells the listeners.
+SQLAlchemy runs the same SQL and tells them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy.engine import Connection, CursorResult, Dialect
+from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.sql.expression import Executable
 
 _Converter = Callable[[Any], Any]
@@ -29,8 +29,6 @@ class Statement:
 
     def first(self, connection: Connection, **values: Any) -> Sequence[Any] | None:
         """Return the columns of the first row, None if there is none."""
-        if _is_heard(connection):
-            return self._execute(connection, values).first()
         compiled, cursor = self._run(connection, values)
         row = cursor.fetchone()
         cursor.close()
@@ -38,8 +36,6 @@ class Statement:
 
     def all(self, connection: Connection, **values: Any) -> Sequence[Sequence[Any]]:
         """Return the columns of every row."""
-        if _is_heard(connection):
-            return self._execute(connection, values).all()
         compiled, cursor = self._run(connection, values)
         rows = [compiled.convert(row) for row in cursor.fetchall()]
         cursor.close()
@@ -51,25 +47,22 @@ class Statement:
         Every engine reports this count, while MariaDB has no RETURNING for an UPDATE. Of
         concurrent callers, the count shows which one won.
         """
-        if _is_heard(connection):
-            return self._execute(connection, values).rowcount
         _, cursor = self._run(connection, values)
         matched: int = cursor.rowcount
         cursor.close()
         return matched
 
-    def _execute(self, connection: Connection, values: dict[str, Any]) -> CursorResult[Any]:
-        # Of an INSERT, SQLAlchemy forgets the count otherwise.
-        options = {"preserve_rowcount": True}
-        return connection.execute(self._clause, values, execution_options=options)
-
     def _run(self, connection: Connection, values: dict[str, Any]) -> tuple[_Compiled, Any]:
-        """Run the statement; return it compiled, and the cursor with its result."""
+        """Run the statement; return it compiled, and what has its result."""
         dialect = connection.dialect
         compiled = self._compiled.get(dialect)
         if compiled is None:
             compiled = self._compiled[dialect] = _Compiled(self._clause, dialect)
         parameters = compiled.parameters(values)
+        if _is_heard(connection):
+            # Of an INSERT, SQLAlchemy forgets the count otherwise.
+            options = {"preserve_rowcount": True}
+            return compiled, connection.exec_driver_sql(compiled.sql, parameters, options)
         cursor = connection.connection.cursor()
         try:
             cursor.execute(compiled.sql, parameters)
@@ -84,6 +77,7 @@ class _Compiled:
 
     def __init__(self, clause: Executable, dialect: Dialect) -> None:
         compiled: Any = clause.compile(dialect=dialect)  # type: ignore[attr-defined]
+        self.statement = compiled
         self.sql: str = compiled.string
         self._is_positional = compiled.positional
         names = compiled.positiontup if compiled.positional else compiled.binds
@@ -124,10 +118,7 @@ def _is_heard(connection: Connection) -> bool:
     engine: Any = connection.engine
     if not engine._has_events:
         return bool(connection._echo)
+    listeners = engine.dispatch
     return bool(
-        engine.dispatch.before_cursor_execute
-        or engine.dispatch.after_cursor_execute
-        or engine.dispatch.before_execute
-        or engine.dispatch.after_execute
-        or connection._echo
+        listeners.before_cursor_execute or listeners.after_cursor_execute or connection._echo
     )

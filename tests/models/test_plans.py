@@ -26,11 +26,7 @@ from ..services import POOL, own_database
 ROWS = 20_000
 #: It has a few rows in any host.
 SMALL = "pkce_signing_key"
-pytestmark = [
-    pytest.mark.thorough,
-    # For MariaDB, SQLAlchemy overlooks how the tables of such a statement are joined.
-    pytest.mark.filterwarnings("ignore:SELECT statement has a cartesian product"),
-]
+pytestmark = pytest.mark.thorough
 
 
 def value_of(column: Any, number: int, now: int) -> Any:
@@ -208,15 +204,15 @@ def test_prune_reads_no_table_from_end_to_end(app: Flask) -> None:
 def test_a_rotation_changes_no_index(app: Flask) -> None:
     # PostgreSQL writes the new version of a row into the same page, if there is room for it and
     # no column of an index has changed.
-    # A transaction that stays open, such as that of a forgotten app context, would need the old
-    # ones.
+    # A transaction that stays open in this database needs the old ones, be it only that of
+    # autovacuum: so half of them is enough here, where none would be if an index had to change.
     flow = Flow(sign_in(app), register(app), scope="profile offline_access")
     refresh_tokens = [flow.tokens()["refresh_token"] for _ in range(300)]
     for _ in range(3):
         refresh_tokens = [flow.refresh(old).get_json()["refresh_token"] for old in refresh_tokens]
     with engine_of(app).connect() as connection:
         for name in (Token.__tablename__, "pkce_authorization_code"):
-            assert hot_share(connection, name) >= 0.9
+            assert hot_share(connection, name) >= 0.5
 
 
 def hot_share(connection: Connection, name: str) -> float:
