@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from flask_pkce_server import token_reuse_detected
 from flask_pkce_server.errors import ConfigurationError
-from flask_pkce_server.testing import Flow, parameters_of, register, server_of
+from flask_pkce_server.testing import Clock, Flow, parameters_of, register, server_of
 from flask_pkce_server.wire.jws import header_of
 
 from .device import Device, television
@@ -42,12 +42,14 @@ class Workers:
     def __init__(self, folder: Path) -> None:
         self.uri = f"sqlite:///{folder}/app.db"
         self.apps: list[Flask] = []
+        self.clock = Clock()
 
     def start(self, **config: Any) -> Flask:
         """Start a process."""
         app = make_app(init=not self.apps, SQLALCHEMY_DATABASE_URI=self.uri, **config)
         if self.apps:
             app.pkce.init_app(app)
+        server_of(app).clock = self.clock
         self.apps.append(app)
         return app
 
@@ -102,6 +104,8 @@ def test_workers_that_know_both_secrets_share_the_keys_during_a_deployment(
     new = workers.start(SECRET_KEY=NEW, SECRET_KEY_FALLBACKS=[SECRET_KEY])
     published = kids(old)
     for app in (new, old, new, workers.start(SECRET_KEY_FALLBACKS=[NEW]), new):
+        # Each reads again what the others may have done.
+        workers.clock.advance(5)
         assert kids(app) == published
     # The one that stays encrypted them last.
     assert kids(workers.start(SECRET_KEY=NEW)) == published

@@ -74,8 +74,7 @@ def read_consents(server: Server, request: Request, client_id: str) -> None:
     client, request.consents = server.store.read(
         lambda connection: standing.read(connection, **facts, now=server.now())
     )
-    if client is not None:
-        request_state().read_clients[client_id] = client
+    request_state().read_clients[client_id] = client
 
 
 def _check_state(request: Request) -> None:

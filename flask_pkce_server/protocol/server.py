@@ -168,14 +168,15 @@ class FeatureServer(AuthorizationServer):
     # Clients and tokens.
 
     def find_client(self, client_id: str) -> Client | None:
-        client = request_state().read_clients.pop(client_id, None)
-        # No client_id has other characters, and PostgreSQL would reject a NUL.
-        if client is None and is_client_id(client_id):
+        client, state = None, request_state()
+        if client_id in state.read_clients:
+            client = state.read_clients.pop(client_id)
+        elif is_client_id(client_id):  # no other text is one, and PostgreSQL rejects a NUL
             client = self.store.find(STORED_CLIENT, client_id=client_id)
         if client is None or client.document is not None:
             # A described client: the stored row is only a copy of its document.
             client = self.hooks.find_client(self, client_id, client)
-        request_state().client = client
+        state.client = client
         return client
 
     query_client = find_client  # the name is Authlib's

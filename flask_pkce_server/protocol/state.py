@@ -28,8 +28,8 @@ class RequestState:
     #: The client that sent the request, or that the request claims to come from.
     client: Client | None = None
     #: What was read in one statement with something else and is not asked for yet: clients by
-    #: `client_id`, and tokens by their text.
-    read_clients: dict[str, Client] = field(default_factory=dict)
+    #: `client_id` (None for one that is not there), and tokens by their text.
+    read_clients: dict[str, Client | None] = field(default_factory=dict)
     read_tokens: dict[str, Token] = field(default_factory=dict)
     #: Why the request was refused; None if it was not.
     error: OAuth2Error | None = None
