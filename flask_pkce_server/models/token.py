@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import sqlalchemy
 from authlib.oauth2.rfc6749.models import TokenMixin
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, literal, select, update
 from sqlalchemy.engine import Connection
@@ -20,6 +21,11 @@ from .pruning import Expired
 from .statement import Statement
 
 
+#: Consuming a token touches no index of PostgreSQL if its page has room. SQLAlchemy 2.0 does not
+#: know this option of a table.
+_OPTIONS = {"postgresql_with": {"fillfactor": 90}} if sqlalchemy.__version__ >= "2.1" else {}
+
+
 class Token(Base, TokenMixin):
     """An access token or a refresh token, stored by its digest.
 
@@ -28,8 +34,7 @@ class Token(Base, TokenMixin):
     """
 
     __tablename__ = "pkce_token"
-    # Consuming a token touches no index of PostgreSQL if its page has room.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 90}},)
+    __table_args__ = (_OPTIONS,)
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     kind: Mapped[str] = mapped_column(Identifier)
