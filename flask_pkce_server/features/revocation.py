@@ -14,7 +14,7 @@ from authlib.oauth2.rfc7009 import RevocationEndpoint
 from flask import Response
 
 from ..errors import InvalidRequestError
-from ..models import token as tokens
+from ..models.exchanged_token import revoke_exchanged
 from ..models.grant import revoke_one
 from ..models.token import Token
 from ..protocol.contract import Server
@@ -44,7 +44,7 @@ class GrantRevocation(RevocationEndpoint):
         # The holder of an exchanged token may not end the grant of the app that the user allowed.
         revoked = server.store.write(
             lambda session: (
-                tokens.revoke_exchanged(session, token, server.now())
+                revoke_exchanged(session, token, server.now())
                 if token.actors
                 else revoke_one(session, token.grant_id, server.now())
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+import sqlalchemy
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -84,6 +85,13 @@ Digest = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 EpochSeconds = BigInteger()
 #: The time in a statement that is built once (epoch seconds).
 NOW = bindparam("now", type_=EpochSeconds)
+
+
+#: Options of a table: an UPDATE touches no index of PostgreSQL if the page of the row has room.
+#: SQLAlchemy 2.0 does not know them.
+ROOM_FOR_UPDATES: dict[str, Any] = (
+    {"postgresql_with": {"fillfactor": 90}} if sqlalchemy.__version__ >= "2.1" else {}
+)
 
 
 class Base(DeclarativeBase):

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import sqlalchemy
 from authlib.oauth2.rfc6749.models import TokenMixin
 from sqlalchemy import BindParameter, ColumnElement, and_, bindparam, literal, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from ..wire.handle import base64url
 from ..wire.resource_uri import canonical
-from .base import NOW, Base, Digest, EpochSeconds, Identifier, changed_rows, one_more
+from .base import (
+    NOW,
+    ROOM_FOR_UPDATES,
+    Base,
+    Digest,
+    EpochSeconds,
+    Identifier,
+    one_more,
+)
 from .client import Client
 from .grant import OF_GRANT, OFFLINE_ACCESS, Grant, as_read, stands
 from .lookup import Joined, Lookup
 from .pruning import Expired
 from .statement import Statement
-
-
-#: Consuming a token touches no index of PostgreSQL if its page has room. SQLAlchemy 2.0 does not
-#: know this option of a table.
-_OPTIONS = {"postgresql_with": {"fillfactor": 90}} if sqlalchemy.__version__ >= "2.1" else {}
 
 
 class Token(Base, TokenMixin):
@@ -34,7 +36,7 @@ class Token(Base, TokenMixin):
     """
 
     __tablename__ = "pkce_token"
-    __table_args__ = (_OPTIONS,)
+    __table_args__ = (ROOM_FOR_UPDATES,)
 
     digest: Mapped[bytes] = mapped_column(Digest, primary_key=True)
     kind: Mapped[str] = mapped_column(Identifier)
@@ -193,21 +195,6 @@ _HOLD = Statement(
 )
 
 
-def find_holder(session: Session, token: Token) -> Client | None:
-    """Return the client that holds a token issued by an exchange.
-
-    Returns None if a client of the chain has been deleted, even if its client_id is registered
-    again: the token has one client_id, so deleting the other clients does not delete it.
-    """
-    client_ids = {token.client_id, *token.actors}
-    rows = session.scalars(select(Client).where(Client.client_id.in_(client_ids)))
-    clients = {client.client_id: client for client in rows}
-    newest = max((clients[name].issued_at for name in token.actors if name in clients), default=0)
-    is_intact = len(clients) == len(client_ids) and newest <= token.issued_at
-    is_intact &= not any(client.suspended for client in clients.values())
-    return clients[token.holder] if is_intact else None
-
-
 def consume(connection: Connection, token: Token, now: int) -> bool:
     """Consume a live refresh token; of any number of concurrent callers, only one gets True."""
     read = as_read(token.grant, now)
@@ -222,25 +209,6 @@ def hold(connection: Connection, token: Token, now: int) -> bool:
     """
     read = as_read(token.grant, now)
     return _HOLD.count(connection, of_digest=token.digest, **read) == 1
-
-
-def revoke_exchanged(session: Session, token: Token, now: int) -> int:
-    """Revoke a token issued by an exchange, and all tokens made from it; return how many.
-
-    The rest of the grant belongs to the client that the user authorized, and stays. Repeated until
-    nothing is found: each round waits for a concurrent exchange, and the next one finds its token.
-    """
-    digests, key, total = [token.digest], base64url(token.digest), 0
-    while digests:
-        statement = update(Token).where(Token.digest.in_(digests), Token.revoked_at.is_(None))
-        total += changed_rows(session, statement.values(revoked_at=now))
-        of_grant = session.execute(
-            select(Token.digest, Token.exchange)
-            .where(Token.grant_id == token.grant_id, Token.revoked_at.is_(None))
-            .with_for_update()
-        ).all()
-        digests = [made for made, exchange in of_grant if key in (exchange or {}).get("from", ())]
-    return total
 
 
 def expired(now: int) -> tuple[Expired, Expired]:

@@ -19,9 +19,10 @@ from ..errors import (
 from ..i18n.language import Languages
 from ..models.client import STORED_CLIENT, Client
 from ..models.ephemeral import ephemeral_of
+from ..models.exchanged_token import find_holder
 from ..models.pairwise import value_for
 from ..models.store import Store
-from ..models.token import STORED_TOKEN, Token, find_holder
+from ..models.token import STORED_TOKEN, Token
 from ..settings import Settings
 from ..settings.secret import secrets_of
 from ..users.users import Users
@@ -190,8 +191,7 @@ class FeatureServer(AuthorizationServer):
             token = described and self.store.find(STORED_TOKEN, digest=described.digest)
         if token is not None and token.actors:
             with self.store.reading() as session:
-                if find_holder(session, token) is None:
-                    return None
+                return token if find_holder(session, token) is not None else None
         return token
 
     def forget_subject(self, subject: str, deleted: bool = False) -> bool:

@@ -9,7 +9,8 @@ from authlib.integrations.flask_oauth2 import ResourceProtector
 from authlib.oauth2.rfc6750 import BearerTokenValidator
 
 from ..errors import InsufficientScopeError, InvalidTokenError
-from ..models.token import STORED_TOKEN, Token, find_holder
+from ..models.exchanged_token import find_holder
+from ..models.token import STORED_TOKEN, Token
 from ..protocol.contract import Server
 from ..protocol.resources import Resource
 from ..protocol.state import RequestState, request_state

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from flask_pkce_server.models.token import revoke_exchanged
+from flask_pkce_server.models.exchanged_token import revoke_exchanged
 from flask_pkce_server.testing import Flow, register, server_of
 
 from ..at_once import live_tokens
